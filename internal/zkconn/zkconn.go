@@ -1,0 +1,401 @@
+// Package zkconn is one hardened ZooKeeper connection: go-zookeeper's Conn, with its pitfalls dealt
+// with at the one place where they can all be reached, the network connection that it dials.
+//
+// What the rest of zkstream may rely on:
+//
+//   - Events arrive in order and none is dropped; session events carry the session's ID and timeout.
+//   - A session that was lost is always told by an Expired event before the next Up.
+//   - A request is handed to go-zookeeper only while there is a session, so it does not wait in
+//     go-zookeeper's queue for a session that its caller never meant.
+//   - No server can make the connection hang, loop without a pause, or stay unusable for ever.
+//   - After Close no goroutine, socket or timer remains.
+//
+// pitfalls.md beside this file lists each pitfall and where it is met.
+package zkconn
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"golang.org/x/sync/semaphore"
+)
+
+// DialFunc opens a network connection to a server.
+type DialFunc func(ctx context.Context, network, addr string) (net.Conn, error)
+
+// Auth is one credential, sent on every new network connection before anything else.
+type Auth struct {
+	Scheme     string
+	Credential []byte
+}
+
+// Config says what to connect to, and how.
+type Config struct {
+	Servers  []string      // each as host:port; names are resolved at each dial
+	Timeout  time.Duration // the session timeout to ask for
+	Auth     []Auth
+	TLS      *tls.Config  // nil: plain TCP
+	Dial     DialFunc     // nil: a net.Dialer
+	Logger   *slog.Logger // required
+	MaxCalls int          // calls of Do under way at once
+	MaxReply int          // bytes of a reply; 0 means DefaultMaxReply
+}
+
+// DefaultMaxReply is the largest reply that is read, in bytes. A server's own limit for what a node
+// holds (jute.maxbuffer) is 1 MB by default; a list of children can be larger.
+const DefaultMaxReply = 16 << 20
+
+// ErrClosed is what calls return once Close has been called; package zkstream gives it to its users.
+var ErrClosed = errors.New("zkstream: closed")
+
+// ErrDown is what Direct returns while there is no session to send in.
+var ErrDown = errors.New("no session")
+
+// EventKind tells what an Event is about.
+type EventKind uint8
+
+// The kinds of Event.
+const (
+	Up          EventKind = iota // there is a session, and it takes requests
+	Down                         // the network connection was lost; the session may live on
+	Expired                      // the server said that the session is gone
+	Changed                      // a watch fired
+	WatchesLost                  // the server refused to re-arm watches; take none for armed
+	AuthFailed                   // the server refused a credential
+	Ended                        // the last event: somebody closed the low-level handle
+)
+
+// Event is something that happened to the connection.
+type Event struct {
+	Kind    EventKind
+	Type    zk.EventType // of Changed
+	Path    string       // of Changed, as the server has it
+	Session Session      // of Up
+	Err     error        // of AuthFailed
+}
+
+// Session describes the session of an Up event.
+type Session struct {
+	ID      int64
+	Timeout time.Duration // as negotiated
+	Server  string        // host:port as in Config.Servers
+
+	// Generation starts at 1 and grows with each new session, and when the connection has to forget
+	// the last zxid that it saw. Within a generation no server shows a state older than one that has
+	// been seen; between generations one may.
+	Generation int64
+}
+
+// Conn is a connection that keeps itself alive until Close.
+type Conn struct {
+	cfg      Config
+	log      *slog.Logger
+	attempt  time.Duration // limit for dialling and for the handshake
+	maxReply int
+	zc       *zk.Conn
+	hosts    hosts
+	calls    *semaphore.Weighted
+	running  sync.WaitGroup     // abandoned and current calls, and Open's helper goroutine
+	ctx      context.Context    // ends when Close begins
+	cancel   context.CancelFunc // ends ctx
+
+	generation atomic.Int64 // of the newest session; see Session.Generation
+	isUp       atomic.Bool  // there is a session, and it takes requests; written with mu held
+	pending    atomic.Int64 // calls handed to go-zookeeper and not yet returned
+
+	mu       sync.Mutex // guards what follows
+	up       chan struct{}
+	queue    []Event
+	current  Session // what the newest handshake brought
+	identity identity
+	wire     *wire     // the newest network connection, nil before the first
+	lastGood time.Time // when there last was a session: for rewinding
+	turned   int       // handshakes that a server closed without an answer since lastGood
+	watching bool      // a watch was asked for in this session
+	closing  bool
+
+	ready     chan struct{} // capacity 1: queue has something
+	closeOnce sync.Once
+	closed    chan struct{}
+	closeErr  error
+}
+
+// identity is what a server needs to know a session again.
+type identity struct {
+	session  int64
+	password []byte
+}
+
+// Open starts a connection. It returns at once; an Up event tells of the first session.
+func Open(cfg Config) (*Conn, error) {
+	c := &Conn{
+		cfg:      cfg,
+		log:      cfg.Logger,
+		attempt:  min(max(cfg.Timeout/time.Duration(len(cfg.Servers)+1), 500*time.Millisecond), 10*time.Second),
+		maxReply: cfg.MaxReply,
+		calls:    semaphore.NewWeighted(int64(cfg.MaxCalls)),
+		up:       make(chan struct{}),
+		ready:    make(chan struct{}, 1),
+		closed:   make(chan struct{}),
+		lastGood: time.Now(),
+	}
+	if c.maxReply == 0 {
+		c.maxReply = DefaultMaxReply
+	}
+	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.hosts.init(c, cfg.Servers)
+	zc, events, err := zk.Connect(cfg.Servers, cfg.Timeout,
+		zk.WithDialer(c.dial),
+		zk.WithHostProvider(&c.hosts),
+		zk.WithLogger(zkLogger{c.log}),
+		zk.WithEventCallback(c.callback),
+	)
+	if err != nil {
+		c.cancel()
+		return nil, err
+	}
+	c.zc = zc // nobody but the callback, which does not use it, has c yet
+	// go-zookeeper closes its channel when its loop has ended, which Close brings about and waits for.
+	c.running.Go(func() {
+		for range events {
+		}
+		c.emit(Event{Kind: Ended})
+	})
+	return c, nil
+}
+
+// Handle returns the low-level connection.
+func (c *Conn) Handle() *zk.Conn { return c.zc }
+
+// Generation returns the newest session's generation, whether it is connected or not.
+func (c *Conn) Generation() int64 { return c.generation.Load() }
+
+// IsUp reports whether there is a session that takes requests now.
+func (c *Conn) IsUp() bool { return c.isUp.Load() }
+
+// SessionID returns the ID of the newest session, whether it is connected or not.
+func (c *Conn) SessionID() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.current.ID
+}
+
+// Ready returns a channel that has an element when Take may have something.
+func (c *Conn) Ready() <-chan struct{} { return c.ready }
+
+// Take moves the events that have arrived into buf, which it overwrites, in their order.
+func (c *Conn) Take(buf []Event) []Event {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	buf = append(buf[:0], c.queue...)
+	if cap(c.queue) > 4096 { // a burst is over: don't keep its room
+		c.queue = nil
+	} else {
+		clear(c.queue)
+		c.queue = c.queue[:0]
+	}
+	return buf
+}
+
+func (c *Conn) emit(ev Event) {
+	c.mu.Lock()
+	c.emitLocked(ev)
+	c.mu.Unlock()
+}
+
+func (c *Conn) emitLocked(ev Event) {
+	c.queue = append(c.queue, ev)
+	select {
+	case c.ready <- struct{}{}:
+	default:
+	}
+}
+
+// callback gets every event of go-zookeeper, from its receive loop or under its locks, so it must not
+// block and not call the connection. The events of single watches that go-zookeeper invalidates on
+// expiry are dropped: Expired says it all.
+func (c *Conn) callback(ev zk.Event) {
+	if ev.Type != zk.EventSession {
+		if ev.Type != zk.EventNotWatching {
+			c.emit(Event{Kind: Changed, Type: ev.Type, Path: ev.Path})
+		}
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch ev.State {
+	case zk.StateHasSession:
+		c.isUp.Store(true)
+		close(c.up)
+		c.emitLocked(Event{Kind: Up, Session: c.current})
+	case zk.StateDisconnected:
+		if c.isUp.Load() {
+			c.downLocked()
+			c.emitLocked(Event{Kind: Down})
+		}
+	case zk.StateExpired:
+		c.identity = identity{}
+		c.watching = false
+		c.emitLocked(Event{Kind: Expired})
+	}
+}
+
+func (c *Conn) downLocked() {
+	c.isUp.Store(false)
+	c.up = make(chan struct{})
+	c.lastGood = time.Now()
+	c.turned = 0
+}
+
+// wait returns once there is a session, or with the reason why there will be none.
+func (c *Conn) wait(ctx context.Context) error {
+	for {
+		c.mu.Lock()
+		up, isUp, closing := c.up, c.isUp.Load(), c.closing
+		c.mu.Unlock()
+		switch {
+		case closing:
+			return ErrClosed
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
+		case isUp:
+			return nil
+		}
+		select {
+		case <-up:
+		case <-ctx.Done():
+		case <-c.ctx.Done():
+		}
+	}
+}
+
+// Do waits for a session, calls fn and returns its result. It returns when ctx ends, although
+// go-zookeeper's calls do not: then fn goes on alone, its result is dropped, and Close waits for it.
+func Do[T any](ctx context.Context, c *Conn, fn func(*zk.Conn) (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	var zero T
+	if err := c.calls.Acquire(ctx, 1); err != nil {
+		return zero, context.Cause(ctx)
+	}
+	if err := c.begin(ctx); err != nil {
+		c.calls.Release(1)
+		return zero, err
+	}
+	done := make(chan result, 1)
+	// Ends with fn: with the server's answer, the connection's loss or Close, which waits for it.
+	go func() {
+		defer c.calls.Release(1)
+		defer c.finish()
+		v, err := fn(c.zc)
+		done <- result{v, c.explain(err)}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		return zero, context.Cause(ctx)
+	}
+}
+
+// Run waits for a session and calls fn in the caller's goroutine. ctx ends only the wait: once begun,
+// fn's outcome is always known to the caller, as far as the network lets anybody know.
+func (c *Conn) Run(ctx context.Context, fn func(*zk.Conn) error) error {
+	if err := c.begin(ctx); err != nil {
+		return err
+	}
+	defer c.finish()
+	return c.explain(fn(c.zc))
+}
+
+// Direct calls fn at once, or returns ErrDown if generation is not the one that takes requests now.
+func (c *Conn) Direct(generation int64, fn func(*zk.Conn) error) error {
+	c.mu.Lock()
+	if c.closing || !c.isUp.Load() || c.generation.Load() != generation {
+		c.mu.Unlock()
+		return ErrDown
+	}
+	c.running.Add(1)
+	c.mu.Unlock()
+	c.pending.Add(1)
+	defer c.finish()
+	return c.explain(fn(c.zc))
+}
+
+// begin waits for a session and counts a call in.
+func (c *Conn) begin(ctx context.Context) error {
+	for {
+		if err := c.wait(ctx); err != nil {
+			return err
+		}
+		c.mu.Lock()
+		if c.isUp.Load() && !c.closing {
+			c.running.Add(1) // under mu, so that it cannot race with Close's wait
+			c.mu.Unlock()
+			c.pending.Add(1)
+			return nil
+		}
+		c.mu.Unlock()
+	}
+}
+
+func (c *Conn) finish() {
+	c.pending.Add(-1)
+	c.running.Done()
+}
+
+// Errors that go-zookeeper has no name for.
+var (
+	// ErrTooLarge says that the server's reply was larger than Config.MaxReply.
+	ErrTooLarge = errors.New("reply is too large")
+
+	errConnectionLoss = errors.New("zk: connection loss")
+	errTimeout        = errors.New("zk: operation timed out on the server")
+	errThrottled      = errors.New("zk: throttled by the server")
+)
+
+// unnamed maps the texts that go-zookeeper makes of codes that it does not know.
+var unnamed = map[string]error{
+	fmt.Sprintf("unknown error: %d", codeTooLarge): ErrTooLarge,
+	"unknown error: -4":                            errConnectionLoss,
+	"unknown error: -7":                            errTimeout,
+	"unknown error: -127":                          errThrottled,
+}
+
+// explain gives err a name, and ErrClosed to what failed because of Close.
+func (c *Conn) explain(err error) error {
+	if err == nil {
+		return nil
+	}
+	if c.ctx.Err() != nil && Transient(err) {
+		return ErrClosed
+	}
+	if named, ok := unnamed[err.Error()]; ok {
+		return named
+	}
+	return err
+}
+
+// Transient reports whether err says nothing about the request itself, so that it may be sent again
+// once there is a session. Whether the request was carried out is not known.
+func Transient(err error) bool {
+	for _, t := range []error{
+		zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing, zk.ErrSessionExpired, zk.ErrSessionMoved,
+		errConnectionLoss, errTimeout, errThrottled, ErrDown,
+	} {
+		if errors.Is(err, t) {
+			return true
+		}
+	}
+	return false
+}
