@@ -7,9 +7,10 @@
 // for. A test that calls [Start] is skipped where it is missing, or fails when
 // the environment variable ZKSTREAM_REQUIRE_ZOOKEEPER is not empty.
 //
-// No server outlives the program that started it. On Linux the kernel kills the
-// servers when that program ends in any way, SIGKILL included; elsewhere they
-// are killed by [Ensemble.Close] only.
+// On Linux no server outlives the program that started it: the kernel kills the
+// servers when that program ends in any way, SIGKILL included. Elsewhere only
+// [Ensemble.Close] ends them. Close also removes their data, which a program that
+// is killed leaves in the system's folder for temporary files.
 //
 // All methods may be called from several goroutines.
 package ensemble

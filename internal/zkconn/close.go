@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"io"
-	"net"
 	"time"
 )
 
@@ -104,10 +103,15 @@ func (c *Conn) endSession(ctx context.Context, server string, id identity, timeo
 	}
 	defer conn.Close()
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	if err := exchange(conn, connectRequest(timeout, id)); err != nil {
+	// Both at once, so that nobody can take the session over in between.
+	if _, err := conn.Write(append(connectRequest(timeout, id), closeRequest...)); err != nil {
 		return err
 	}
-	return exchange(conn, closeRequest)
+	// It answers to one or both and closes; without an answer it is not serving.
+	if n, err := io.Copy(io.Discard, io.LimitReader(conn, 2*maxHandshake)); err != nil || n == 0 {
+		return errors.Join(errors.New("no answer"), err)
+	}
+	return nil
 }
 
 // connectRequest encodes a request to attach to a session: length, protocol version 0, last zxid seen
@@ -120,17 +124,4 @@ func connectRequest(timeout time.Duration, id identity) []byte {
 	b = append(b, id.password...)
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	return b
-}
-
-// exchange writes one packet and reads one.
-func exchange(conn net.Conn, packet []byte) error {
-	if _, err := conn.Write(packet); err != nil {
-		return err
-	}
-	var head [4]byte
-	if _, err := io.ReadFull(conn, head[:]); err != nil {
-		return err
-	}
-	_, err := io.CopyN(io.Discard, conn, int64(min(binary.BigEndian.Uint32(head[:]), maxHandshake)))
-	return err
 }

@@ -109,7 +109,7 @@ type Conn struct {
 
 	generation atomic.Int64 // of the newest session; see Session.Generation
 	isUp       atomic.Bool  // there is a session, and it takes requests; written with mu held
-	pending    atomic.Int64 // calls handed to go-zookeeper and not yet returned
+	pending    atomic.Int64 // calls of Do and Run handed to go-zookeeper and not yet returned
 
 	mu       sync.Mutex // guards what follows
 	up       chan struct{}
@@ -318,7 +318,8 @@ func (c *Conn) Run(ctx context.Context, fn func(*zk.Conn) error) error {
 	return c.explain(fn(c.zc))
 }
 
-// Direct calls fn at once, or returns ErrDown if generation is not the one that takes requests now.
+// Direct calls fn at once, or returns ErrDown if generation is not the one that takes requests now. It
+// is for reads: should its request wait in go-zookeeper's queue until the next session, it runs there.
 func (c *Conn) Direct(generation int64, fn func(*zk.Conn) error) error {
 	c.mu.Lock()
 	if c.closing || !c.isUp.Load() || c.generation.Load() != generation {
@@ -327,8 +328,7 @@ func (c *Conn) Direct(generation int64, fn func(*zk.Conn) error) error {
 	}
 	c.running.Add(1)
 	c.mu.Unlock()
-	c.pending.Add(1)
-	defer c.finish()
+	defer c.running.Done()
 	return c.explain(fn(c.zc))
 }
 

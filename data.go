@@ -1,0 +1,34 @@
+package zkstream
+
+import (
+	"bytes"
+	"context"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// Data is a snapshot of the content of a znode, as raw bytes. It is immutable, and a value that may be
+// copied. The zero value is a node that does not exist.
+type Data struct{ n *node }
+
+// Data streams the content of path: the present one at once, then again after each change. A path
+// without a node is a snapshot whose Exists is false. The stream ends with a *PathError if path is not
+// valid or may not be read.
+func (c *Client) Data(ctx context.Context, path string) *Stream[Data] {
+	return subscribe(ctx, c, kindData, path, func(n *node) Data { return Data{n} })
+}
+
+// Path returns the path of the node.
+func (d Data) Path() string { return orMissing(d.n).path }
+
+// Exists reports whether the node existed.
+func (d Data) Exists() bool { return orMissing(d.n).exists }
+
+// Bytes returns the content. The slice is the caller's.
+func (d Data) Bytes() []byte { return bytes.Clone(orMissing(d.n).data) }
+
+// String returns the content as a string.
+func (d Data) String() string { return string(orMissing(d.n).data) }
+
+// Stat returns the node's metadata as it was when the content was read; zero if there was no node.
+func (d Data) Stat() zk.Stat { return orMissing(d.n).stat }

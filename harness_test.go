@@ -1,0 +1,357 @@
+package zkstream
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/ensemble"
+	"go.uber.org/goleak"
+)
+
+// One real server serves all tests that break only the network before it. It is started by the first.
+var shared struct {
+	once sync.Once
+	e    *ensemble.Ensemble
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared.e != nil {
+		shared.e.Close()
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+const patience = 20 * time.Second // how long a test waits for what must come
+
+// fixture is a place of its own on a real server, behind a proxy that can break the connection.
+type fixture struct {
+	*ensemble.Proxy
+	t      testing.TB
+	server *ensemble.Server
+	root   string   // chroot of the clients that connect makes
+	admin  *zk.Conn // a plain client with its own, unbroken connection
+}
+
+var roots atomic.Int64
+
+func newFixture(t testing.TB) *fixture {
+	t.Helper()
+	shared.once.Do(func() {
+		if _, shared.err = ensemble.Find(); shared.err != nil {
+			return
+		}
+		shared.e, shared.err = ensemble.New(context.Background(), 1, ensemble.Options{MaxSessionTimeout: time.Minute})
+	})
+	if shared.err != nil {
+		if os.Getenv("ZKSTREAM_REQUIRE_ZOOKEEPER") != "" {
+			t.Fatal(shared.err)
+		}
+		t.Skip("no real ZooKeeper: ", shared.err)
+	}
+	return fixtureOn(t, shared.e.Servers()[0])
+}
+
+func fixtureOn(t testing.TB, server *ensemble.Server) *fixture {
+	t.Helper()
+	f := &fixture{
+		Proxy:  ensemble.StartProxy(t, server.Addr()),
+		t:      t,
+		server: server,
+		root:   fmt.Sprintf("/test-%d", roots.Add(1)),
+		admin:  plainClient(t, server.Addr()),
+	}
+	f.create("", "")
+	return f
+}
+
+// plainClient connects with go-zookeeper alone.
+func plainClient(t testing.TB, servers ...string) *zk.Conn {
+	t.Helper()
+	zc, events, err := zk.Connect(servers, patience, zk.WithLogger(discard{}), zk.WithLogInfo(false))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		zc.Close()
+		for range events {
+		}
+	})
+	return zc
+}
+
+type discard struct{}
+
+func (discard) Printf(string, ...any) {}
+
+// connect opens a client below the fixture's root, and closes it at the end of the test.
+func (f *fixture) connect(opts ...Option) *Client {
+	f.t.Helper()
+	return connect(f.t, f.Addr()+f.root, opts...)
+}
+
+func connect(t testing.TB, servers string, opts ...Option) *Client {
+	t.Helper()
+	opts = append([]Option{WithSessionTimeout(8 * time.Second), WithLogger(testLogger(t))}, opts...)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	c, err := Connect(ctx, servers, opts...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// testLogger logs to the test with -v, and nowhere without.
+func testLogger(t testing.TB) *slog.Logger {
+	if !testing.Verbose() {
+		return slog.New(slog.DiscardHandler)
+	}
+	return slog.New(slog.NewTextHandler(t.Output(), nil))
+}
+
+// The tree, as the plain client sees it, below the fixture's root.
+
+func (f *fixture) create(path, data string) {
+	f.t.Helper()
+	if _, err := f.admin.Create(f.root+path, []byte(data), 0, zk.WorldACL(zk.PermAll)); err != nil {
+		f.t.Fatalf("create %s: %v", path, err)
+	}
+}
+
+func (f *fixture) set(path, data string) {
+	f.t.Helper()
+	if _, err := f.admin.Set(f.root+path, []byte(data), -1); err != nil {
+		f.t.Fatalf("set %s: %v", path, err)
+	}
+}
+
+func (f *fixture) get(path string) string {
+	f.t.Helper()
+	data, _, err := f.admin.Get(f.root + path)
+	if err != nil {
+		f.t.Fatalf("get %s: %v", path, err)
+	}
+	return string(data)
+}
+
+func (f *fixture) delete(path string) {
+	f.t.Helper()
+	if err := f.admin.Delete(f.root+path, -1); err != nil {
+		f.t.Fatalf("delete %s: %v", path, err)
+	}
+}
+
+// owner returns the session that owns the node, and 0 if there is no node.
+func (f *fixture) owner(path string) int64 {
+	f.t.Helper()
+	exists, stat, err := f.admin.Exists(f.root + path)
+	if err != nil {
+		f.t.Fatalf("exists %s: %v", path, err)
+	}
+	if !exists {
+		return 0
+	}
+	return stat.EphemeralOwner
+}
+
+// next receives one snapshot.
+func next[T any](t testing.TB, s *Stream[T]) T {
+	t.Helper()
+	select {
+	case v, ok := <-s.C():
+		if !ok {
+			t.Fatalf("stream ended: %v", s.Err())
+		}
+		return v
+	case <-time.After(patience):
+		t.Fatal("no snapshot came")
+		panic("unreachable")
+	}
+}
+
+// until receives snapshots up to one that is good.
+func until[T any](t testing.TB, s *Stream[T], good func(T) bool) T {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case v, ok := <-s.C():
+			if !ok {
+				t.Fatalf("stream ended: %v", s.Err())
+			}
+			if good(v) {
+				return v
+			}
+		case <-timeout:
+			latest, _ := s.Latest()
+			t.Fatalf("the snapshot did not come; the latest is %v", latest)
+		}
+	}
+}
+
+// ended waits for the end of a stream and returns its reason.
+func ended[T any](t testing.TB, s *Stream[T]) error {
+	t.Helper()
+	timeout := time.After(patience)
+	for {
+		select {
+		case _, ok := <-s.C():
+			if !ok {
+				return s.Err()
+			}
+		case <-timeout:
+			t.Fatal("stream did not end")
+		}
+	}
+}
+
+// empty fails the test if the stream has a snapshot to receive.
+func empty[T any](t testing.TB, s *Stream[T], when string) {
+	t.Helper()
+	select {
+	case v, ok := <-s.C():
+		if !ok {
+			t.Fatalf("stream ended %s: %v", when, s.Err())
+		}
+		t.Fatalf("snapshot %s: %v", when, v)
+	default:
+	}
+}
+
+func eventually(t testing.TB, what string, good func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); !good(); time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+// settled waits until c is connected and has nothing left to read.
+func settled(t testing.TB, c *Client) {
+	t.Helper()
+	eventually(t, "the client has settled", func() bool {
+		s := c.supervisor
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.readyLocked() && len(s.queue) == 0 && len(s.late) == 0 && s.workers == 0
+	})
+}
+
+// down waits until c has noticed the loss of its connection.
+func down(t testing.TB, c *Client) {
+	t.Helper()
+	eventually(t, "the client is disconnected", func() bool {
+		s := c.supervisor
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.up == 0
+	})
+}
+
+// outage runs fn while the client cannot reach its server, then waits until it has settled.
+func (f *fixture) outage(c *Client, fn func()) {
+	f.t.Helper()
+	f.Cut()
+	down(f.t, c)
+	fn()
+	f.Heal()
+	settled(f.t, c)
+}
+
+// expire ends the session of c, and returns when it has settled in the next one.
+func expire(t testing.TB, c *Client) {
+	t.Helper()
+	before := c.conn.Generation()
+	eventually(t, "the client has a new session", func() bool {
+		if c.conn.IsUp() && c.conn.Generation() == before {
+			c.conn.Expire() // in vain, if the client takes its session back in between
+		}
+		return c.conn.Generation() > before
+	})
+	settled(t, c)
+}
+
+// counter is a dialer that counts the requests that pass, by opcode.
+type counter struct {
+	mu     sync.Mutex
+	counts map[int32]int
+}
+
+func (c *counter) option() Option {
+	return WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		return &countedConn{Conn: conn, counter: c}, nil
+	})
+}
+
+type countedConn struct {
+	net.Conn
+	counter *counter
+	begun   bool
+}
+
+const opPing = 11
+
+func (c *countedConn) Write(p []byte) (int, error) {
+	if c.begun && len(p) >= 12 {
+		if op := int32(binary.BigEndian.Uint32(p[8:])); op != opPing {
+			c.counter.mu.Lock()
+			if c.counter.counts == nil {
+				c.counter.counts = map[int32]int{}
+			}
+			c.counter.counts[op]++
+			c.counter.mu.Unlock()
+		}
+	}
+	c.begun = true
+	return c.Conn.Write(p)
+}
+
+// take returns the counts since the last call, pings left out.
+func (c *counter) take() map[int32]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	counts := c.counts
+	c.counts = nil
+	return counts
+}
+
+func sum(counts map[int32]int) (n int) {
+	for _, v := range counts {
+		n += v
+	}
+	return n
+}
+
+func names(c Children) string { return strings.Join(c.Names(), " ") }
+
+// containsSession looks for a session in the answer to the four-letter word dump.
+func containsSession(dump string, id int64) bool {
+	sessions, _, _ := strings.Cut(dump, "ephemeral nodes dump")
+	return strings.Contains(sessions, fmt.Sprintf("0x%x", uint64(id)))
+}

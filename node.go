@@ -1,0 +1,131 @@
+package zkstream
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"unicode/utf8"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// node is what was read of a znode at one instant. It is immutable, and all snapshots of that instant
+// share it.
+type node struct {
+	path   string // as the user names it
+	exists bool
+	stat   zk.Stat
+	data   []byte   // of kindData
+	names  []string // of kindChildren, sorted
+
+	decode sync.Once
+	props  *properties // after decode
+}
+
+// same reports whether n and other show the same state as far as kind goes. The zxid of the node's
+// creation tells it from one of the same name that was deleted in between; the other zxid tells its
+// content, or its list of children, from an earlier one.
+func (n *node) same(other *node, k kind) bool {
+	switch {
+	case !n.exists || !other.exists:
+		return n.exists == other.exists
+	case n.stat.Czxid != other.stat.Czxid:
+		return false
+	case k == kindChildren:
+		return n.stat.Pzxid == other.stat.Pzxid
+	default:
+		return n.stat.Mzxid == other.stat.Mzxid
+	}
+}
+
+// readNode reads what k is about, and sets its watch in the same request. On a missing node the watch
+// takes a second one, and by then the node may be there: then all is done again.
+func (c *Client) readNode(zc *zk.Conn, k key) (*node, error) {
+	n := &node{path: c.relative(k.path)}
+	for {
+		var stat *zk.Stat
+		var err error
+		switch k.kind {
+		case kindData:
+			n.data, stat, _, err = zc.GetW(k.path)
+		case kindChildren:
+			n.names, stat, _, err = zc.ChildrenW(k.path)
+			slices.Sort(n.names)
+		case kindStat:
+			err = zk.ErrNoNode
+		}
+		if err == nil {
+			n.exists, n.stat = true, *stat
+			return n, nil
+		}
+		if !errors.Is(err, zk.ErrNoNode) {
+			return nil, err
+		}
+		exists, stat, _, err := zc.ExistsW(k.path)
+		if err != nil {
+			return nil, err
+		}
+		if !exists {
+			return n, nil
+		}
+		if k.kind == kindStat {
+			n.exists, n.stat = true, *stat
+			return n, nil
+		}
+	}
+}
+
+// checkNode reads the zxids of a node, without setting a watch.
+func checkNode(zc *zk.Conn, path string) (*node, error) {
+	exists, stat, err := zc.Exists(path)
+	if err != nil { // then exists and stat mean nothing
+		return nil, err
+	}
+	n := &node{exists: exists}
+	if exists {
+		n.stat = *stat
+	}
+	return n, nil
+}
+
+// absolute returns path as the server has it: below the chroot.
+func (c *Client) absolute(path string) string {
+	if c.chroot == "" {
+		return path
+	}
+	if path == "/" {
+		return c.chroot
+	}
+	return c.chroot + path
+}
+
+// relative is the inverse of absolute.
+func (c *Client) relative(path string) string {
+	if path = path[len(c.chroot):]; path == "" {
+		return "/"
+	}
+	return path
+}
+
+// validatePath applies ZooKeeper's rules (its programmer's guide, "The ZooKeeper Data Model"). The
+// error is zk.ErrInvalidPath.
+func validatePath(path string) error {
+	if path == "/" {
+		return nil
+	}
+	if !strings.HasPrefix(path, "/") || !utf8.ValidString(path) {
+		return zk.ErrInvalidPath
+	}
+	for name := range strings.SplitSeq(path[1:], "/") {
+		if name == "" || name == "." || name == ".." {
+			return zk.ErrInvalidPath
+		}
+	}
+	for _, r := range path {
+		if r <= 0x1f || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 && r <= 0xffff {
+			return zk.ErrInvalidPath
+		}
+	}
+	return nil
+}

@@ -1,0 +1,227 @@
+package zkstream
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"math/rand/v2"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// Properties is a snapshot of a znode's content as a mapping. Content that is a JSON object is that
+// mapping; blank content is the empty one; anything else is a mapping of "string_value" to the content
+// as text. Properties is immutable, and a value that may be copied; its JSON is decoded once, when it
+// is first looked at, whatever the number of streams. The zero value is a node that does not exist.
+type Properties struct{ n *node }
+
+func (p Properties) decoded() *properties {
+	n := orMissing(p.n)
+	n.decode.Do(func() { n.props = parseProperties(n.data) })
+	return n.props
+}
+
+// Path returns the path of the node.
+func (p Properties) Path() string { return orMissing(p.n).path }
+
+// Exists reports whether the node existed.
+func (p Properties) Exists() bool { return orMissing(p.n).exists }
+
+// Stat returns the node's metadata as it was when the content was read; zero if there was no node.
+func (p Properties) Stat() zk.Stat { return orMissing(p.n).stat }
+
+// Bytes returns the content as it stands. The slice is the caller's.
+func (p Properties) Bytes() []byte { return bytes.Clone(orMissing(p.n).data) }
+
+// String returns the content as it stands.
+func (p Properties) String() string { return string(orMissing(p.n).data) }
+
+// Len returns the number of properties.
+func (p Properties) Len() int { return len(p.decoded().keys()) }
+
+// Keys returns the names of the properties, sorted. The slice is the caller's.
+func (p Properties) Keys() []string { return p.decoded().keys() }
+
+// All ranges over the properties, sorted by name, with values as from Get.
+func (p Properties) All() iter.Seq2[string, any] {
+	return func(yield func(string, any) bool) {
+		for _, key := range p.Keys() {
+			v, _ := p.Get(key)
+			if !yield(key, v) {
+				return
+			}
+		}
+	}
+}
+
+// Get returns a property, and whether there is one of that name. Its value is a string, bool, int64,
+// float64, nil, []any or map[string]any, and the caller's to change. A whole number that does not fit
+// into an int64 is a float64; Value and Decode give exact ones.
+func (p Properties) Get(key string) (any, bool) {
+	d := p.decoded()
+	if d.text && key == textKey {
+		return string(d.raw), true
+	}
+	raw, ok := d.value(key)
+	if !ok {
+		return nil, false
+	}
+	v, err := decodeJSON(raw)
+	return v, err == nil
+}
+
+// Decode decodes the content into dst, a pointer to a struct or map, as encoding/json would. Blank
+// content is an empty object. The error is a *PathError: zk.ErrNoNode if there was no node, and
+// encoding/json's for content that does not fit.
+func (p Properties) Decode(dst any) error {
+	data := orMissing(p.n).data
+	if !p.Exists() {
+		return &PathError{Op: "decode", Path: p.Path(), Err: zk.ErrNoNode}
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		data = []byte("{}")
+	}
+	if err := json.Unmarshal(data, dst); err != nil {
+		return &PathError{Op: "decode", Path: p.Path(), Err: err}
+	}
+	return nil
+}
+
+// Value returns a property as a T, as encoding/json would decode it. The error is a *PathError that
+// names the property if there is none of that name, or if its value is no T.
+func Value[T any](p Properties, key string) (T, error) {
+	var v T
+	fail := func(err error) (T, error) {
+		var zero T
+		return zero, &PathError{Op: "value", Path: p.Path(), Err: fmt.Errorf("property %q: %w", key, err)}
+	}
+	if plain, ok := any(&v).(*any); ok {
+		if *plain, ok = p.Get(key); !ok {
+			return fail(errNoProperty)
+		}
+		return v, nil
+	}
+	d := p.decoded()
+	if text, ok := any(&v).(*string); ok && d.text && key == textKey {
+		*text = string(d.raw)
+		return v, nil
+	}
+	raw, ok := d.value(key)
+	if !ok {
+		return fail(errNoProperty)
+	}
+	if err := json.Unmarshal(raw, &v); err != nil {
+		return fail(err)
+	}
+	return v, nil
+}
+
+// A PropertyStream is a stream of Properties that can also change them.
+type PropertyStream struct {
+	*Stream[Properties]
+	client *Client
+	path   string
+}
+
+// Properties streams the content of path as a mapping: the present one at once, then again after each
+// change, those by Update and Set included. A path without a node is a snapshot whose Exists is false.
+// The stream ends with a *PathError if path is not valid or may not be read.
+func (c *Client) Properties(ctx context.Context, path string) *PropertyStream {
+	s := subscribe(ctx, c, kindData, path, func(n *node) Properties { return Properties{n} })
+	return &PropertyStream{s, c, path}
+}
+
+// Update is Client.UpdateProperties on the stream's node.
+func (s *PropertyStream) Update(ctx context.Context, props map[string]any) error {
+	return s.client.UpdateProperties(ctx, s.path, props)
+}
+
+// Set is Client.SetProperties on the stream's node.
+func (s *PropertyStream) Set(ctx context.Context, props map[string]any) error {
+	return s.client.SetProperties(ctx, s.path, props)
+}
+
+// Decoded is a snapshot of a znode's content as a T.
+type Decoded[T any] struct {
+	Value  T       // the zero value if there is no node; the last good one if Err is not nil
+	Exists bool    // whether there was a node
+	Err    error   // why the content is no T, a *PathError
+	Stat   zk.Stat // the node's metadata
+}
+
+// Decode returns a stream of the snapshots of s, each decoded as by Properties.Decode into a new T. Bad
+// content does not end the stream: that snapshot has Err, and keeps the last good Value. Decode owns s,
+// as Map does.
+func Decode[T any](s *PropertyStream) *Stream[Decoded[T]] {
+	var good T
+	return Map(s.Stream, func(p Properties) Decoded[T] {
+		d := Decoded[T]{Exists: p.Exists(), Stat: p.Stat()}
+		if d.Exists {
+			var v T
+			if d.Err = p.Decode(&v); d.Err == nil {
+				good = v
+			}
+			d.Value = good
+		}
+		return d
+	})
+}
+
+// SetProperties replaces all properties of the node at path; nil means none. Its content is then JSON,
+// or the plain text if the only property is a string named "string_value". It returns when the server
+// has answered or ctx ends, and meanwhile retries through lost connections. The error is a *PathError:
+// zk.ErrNoNode, for example.
+func (c *Client) SetProperties(ctx context.Context, path string, props map[string]any) error {
+	data, err := c.encode("set", path, props)
+	if err != nil {
+		return err
+	}
+	_, err = call(ctx, c, "set", path, func(zc *zk.Conn, path string, _ bool) (*zk.Stat, error) {
+		return zc.Set(path, data, -1)
+	})
+	return err
+}
+
+// UpdateProperties sets the named properties of the node at path and leaves all others as they are,
+// byte by byte; nil sets null. Updates from anywhere at the same time lose nothing: each is based on the
+// content that it replaces. It returns when the server has answered or ctx ends, and meanwhile retries
+// through lost connections and conflicts. The error is a *PathError: zk.ErrNoNode, for example.
+func (c *Client) UpdateProperties(ctx context.Context, path string, props map[string]any) error {
+	const op = "update"
+	if _, err := c.encode(op, path, props); err != nil {
+		return err
+	}
+	for pause := time.Millisecond; ; pause = min(2*pause, 64*time.Millisecond) {
+		done, err := call(ctx, c, op, path, func(zc *zk.Conn, abs string, again bool) (bool, error) {
+			old, stat, err := zc.Get(abs)
+			if err != nil {
+				return false, err
+			}
+			data, err := mergeProperties(old, props)
+			if err != nil {
+				return false, err
+			}
+			if err := checkSize(path, data); err != nil {
+				return false, err
+			}
+			if again && bytes.Equal(data, old) {
+				return true, nil // the try whose answer was lost has done it
+			}
+			_, err = zc.Set(abs, data, stat.Version)
+			if err == zk.ErrBadVersion {
+				return false, nil
+			}
+			return err == nil, err
+		})
+		if err != nil || done {
+			return err
+		}
+		// Somebody else was faster. A pause of random length lets one of many through.
+		if err := c.pause(ctx, rand.N(pause)); err != nil {
+			return &PathError{Op: op, Path: path, Err: err}
+		}
+	}
+}

@@ -1,0 +1,402 @@
+package zkstream
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math/big"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// propertiesOf is a snapshot of a node with that content.
+func propertiesOf(content string) Properties {
+	return Properties{&node{path: "/n", exists: true, data: []byte(content)}}
+}
+
+func TestContentReadsAsProperties(t *testing.T) {
+	text := func(s string) map[string]any { return map[string]any{"string_value": s} }
+	for content, want := range map[string]map[string]any{
+		"":                     {},
+		" \n\t":                {},
+		"{}":                   {},
+		" { } \n":              {},
+		"xxx":                  text("xxx"),
+		"{xxx}":                text("{xxx}"),
+		"\n{xxx}\n":            text("\n{xxx}\n"),
+		"[1]":                  text("[1]"),
+		"3":                    text("3"),
+		`"s"`:                  text(`"s"`),
+		"null":                 text("null"),
+		"\xff\xfe":             text("\xff\xfe"),
+		`{"a": 1`:              text(`{"a": 1`),
+		`{"a": 1} x`:           text(`{"a": 1} x`),
+		`{"b": 2}`:             {"b": int64(2)},
+		`{"a":1,"a":2}`:        {"a": int64(2)},
+		`{"\u0061": "\u00e9"}`: {"a": "é"},
+		"{\"a\":\t[1, 2.5, {\"}\": \"]\\\"\"}] ,\n\"b\" : null,\"c\":true}": {
+			"a": []any{int64(1), 2.5, map[string]any{"}": `]"`}}, "b": nil, "c": true,
+		},
+		`{"n": 9223372036854775807, "m": -9223372036854775808, "f": 1.10, "e": 1e3}`: {
+			"n": int64(9223372036854775807), "m": int64(-9223372036854775808), "f": 1.1, "e": 1000.0,
+		},
+	} {
+		p := propertiesOf(content)
+		if got := maps.Collect(p.All()); !reflect.DeepEqual(got, want) {
+			t.Errorf("%q reads as %v, want %v", content, got, want)
+		}
+		if p.Len() != len(want) || !slices.Equal(p.Keys(), slices.Sorted(maps.Keys(want))) {
+			t.Errorf("%q: Len %d, Keys %q", content, p.Len(), p.Keys())
+		}
+		if string(p.Bytes()) != content || p.String() != content {
+			t.Errorf("%q: Bytes %q, String %q", content, p.Bytes(), p)
+		}
+	}
+}
+
+func TestPropertiesAreWrittenAsZcZkReadsThem(t *testing.T) {
+	for _, row := range []struct {
+		props map[string]any
+		want  string
+	}{
+		{nil, `{}`},
+		{map[string]any{}, `{}`},
+		{map[string]any{"b": 2}, `{"b": 2}`},
+		{map[string]any{"b": "<&>", "a": nil, "c": []int{1}}, `{"a": null, "b": "<&>", "c": [1]}`},
+		{map[string]any{"string_value": "xxx"}, `xxx`},
+		{map[string]any{"string_value": "\xff"}, "\xff"},
+		{map[string]any{"string_value": 3}, `{"string_value": 3}`},
+		{map[string]any{"string_value": "x", "a": 1}, `{"a": 1, "string_value": "x"}`},
+		// As plain text these would read back as something else.
+		{map[string]any{"string_value": ""}, `{"string_value": ""}`},
+		{map[string]any{"string_value": " "}, `{"string_value": " "}`},
+		{map[string]any{"string_value": `{"a": 1}`}, `{"string_value": "{\"a\": 1}"}`},
+	} {
+		got, err := encodeProperties(row.props)
+		if err != nil || string(got) != row.want {
+			t.Errorf("%v is written as %q (%v), want %q", row.props, got, err, row.want)
+		}
+	}
+	if _, err := encodeProperties(map[string]any{"fine": 1, "bad": func() {}}); err == nil || !strings.Contains(err.Error(), `"bad"`) {
+		t.Errorf("a value that has no JSON: %v", err)
+	}
+}
+
+func TestMergeKeepsTheBytesOfWhatItDoesNotName(t *testing.T) {
+	for _, row := range []struct {
+		before string
+		props  map[string]any
+		want   string
+	}{
+		{``, map[string]any{"a": 1}, `{"a": 1}`},
+		{" \n", map[string]any{"a": 1}, `{"a": 1}`},
+		{`{}`, map[string]any{"b": 1, "a": nil}, `{"a": null, "b": 1}`},
+		{`{"a": 12345678901234567890123, "f": 1.10}`, map[string]any{"b": 2}, `{"a": 12345678901234567890123, "f": 1.10, "b": 2}`},
+		{"{ \"\\u0061\" :1,\n\t\"b\":[ 1 ] }\n", map[string]any{"c": "x"}, "{ \"\\u0061\" :1,\n\t\"b\":[ 1 ], \"c\": \"x\" }\n"},
+		{`{"\u0061": 1, "b": 2}`, map[string]any{"a": 3}, `{"\u0061": 3, "b": 2}`},
+		{`{"a":1,"b":2,"c":3}`, map[string]any{"c": 6, "a": 4}, `{"a":4,"b":2,"c":6}`},
+		{`{"a":1,"a":2}`, map[string]any{"a": 3}, `{"a":1,"a":3}`},
+		{`xxx`, map[string]any{"a": 1}, `{"string_value": "xxx", "a": 1}`},
+		{`xxx`, map[string]any{"string_value": "yyy"}, `yyy`},
+		{`{"string_value": 3}`, map[string]any{"string_value": "yyy"}, `yyy`},
+		{`{"a": "}"}`, map[string]any{"b": "{"}, `{"a": "}", "b": "{"}`},
+		{`{"a": {"b": [1, {}]}}`, map[string]any{"a": 1, "b": 2}, `{"a": 1, "b": 2}`},
+	} {
+		got, err := mergeProperties([]byte(row.before), row.props)
+		if err != nil || string(got) != row.want {
+			t.Errorf("%q with %v is %q (%v), want %q", row.before, row.props, got, err, row.want)
+		}
+	}
+}
+
+func FuzzMergeProperties(f *testing.F) {
+	f.Add([]byte(`{"a": 1, "b": [2, {"c": "}"}]}`), "a", "x")
+	f.Add([]byte("\n{xxx}\n"), "string_value", "{}")
+	f.Add([]byte(`{"string_value": "s"}`), "k", "")
+	f.Fuzz(func(t *testing.T, before []byte, key, value string) {
+		old := parseProperties(before)
+		after, err := mergeProperties(before, map[string]any{key: value})
+		if err != nil {
+			t.Fatal(err)
+		}
+		merged := parseProperties(after)
+		// A string that is not UTF-8 has no exact JSON.
+		want, _ := encodeJSON(value)
+		var name string
+		if b, _ := encodeJSON(key); json.Unmarshal(b, &name) != nil {
+			t.Fatal("key")
+		}
+		got, ok := merged.value(name)
+		if !ok || !equalJSON(got, want) {
+			t.Fatalf("%q with %q: %q is %q; has %q", before, key, value, after, got)
+		}
+		for _, k := range old.keys() {
+			a, _ := old.value(k)
+			b, ok := merged.value(k)
+			if k != name && (!ok || string(a) != string(b)) {
+				t.Fatalf("%q with %q: %q lost %q: %q", before, key, value, k, after)
+			}
+		}
+	})
+}
+
+func equalJSON(a, b []byte) bool {
+	va, errA := decodeJSON(a)
+	vb, errB := decodeJSON(b)
+	return errA == nil && errB == nil && reflect.DeepEqual(va, vb)
+}
+
+func TestGetGivesFreshValues(t *testing.T) {
+	p := propertiesOf(`{"a": {"b": [1]}}`)
+	v, _ := p.Get("a")
+	v.(map[string]any)["b"].([]any)[0] = "changed"
+	if v, _ := p.Get("a"); !reflect.DeepEqual(v, map[string]any{"b": []any{int64(1)}}) {
+		t.Errorf("the snapshot was changed: %v", v)
+	}
+	p.Bytes()[0] = 'x'
+	if p.String()[0] != '{' {
+		t.Error("the snapshot's bytes were changed")
+	}
+	if _, ok := p.Get("none"); ok {
+		t.Error("a property that is not there")
+	}
+}
+
+func TestValue(t *testing.T) {
+	p := propertiesOf(`{"n": 12345678901234567890123, "s": "x", "l": ["a"], "d": 5}`)
+	if n, err := Value[*big.Int](p, "n"); err != nil || n.String() != "12345678901234567890123" {
+		t.Errorf("big.Int: %v, %v", n, err)
+	}
+	if s, err := Value[string](p, "s"); s != "x" || err != nil {
+		t.Errorf("string: %q, %v", s, err)
+	}
+	if l, err := Value[[]string](p, "l"); len(l) != 1 || err != nil {
+		t.Errorf("slice: %q, %v", l, err)
+	}
+	if v, err := Value[any](p, "d"); v != int64(5) || err != nil {
+		t.Errorf("any: %v, %v", v, err)
+	}
+	if v, err := Value[string](propertiesOf("plain \xff"), "string_value"); v != "plain \xff" || err != nil {
+		t.Errorf("text: %q, %v", v, err)
+	}
+	for key, wrong := range map[string]func() error{
+		"s":    func() error { _, err := Value[int](p, "s"); return err },
+		"none": func() error { _, err := Value[int](p, "none"); return err },
+		"more": func() error { _, err := Value[any](p, "more"); return err },
+	} {
+		var pe *PathError
+		if err := wrong(); !errors.As(err, &pe) || pe.Path != "/n" || !strings.Contains(err.Error(), fmt.Sprintf("%q", key)) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+}
+
+func TestZeroSnapshots(t *testing.T) {
+	var (
+		p Properties
+		d Data
+		c Children
+	)
+	if p.Exists() || p.Len() != 0 || p.Path() != "" || d.Exists() || d.String() != "" || c.Exists() || c.Len() != 0 || c.Contains("") {
+		t.Error("the zero snapshots are not those of a missing node")
+	}
+	if err := p.Decode(&struct{}{}); !errors.Is(err, zk.ErrNoNode) {
+		t.Errorf("Decode: %v", err)
+	}
+}
+
+type config struct {
+	Threads int
+	Backend string `json:"backend"`
+}
+
+func TestDecodeKeepsTheLastGoodValue(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := f.connect()
+	s := Decode[config](c.Properties(t.Context(), "/config"))
+	if got := next(t, s); got.Exists || got.Err != nil || got.Value != (config{}) {
+		t.Errorf("missing: %+v", got)
+	}
+	f.create("/config", `{"threads": 4, "backend": "a"}`)
+	if got := next(t, s); !got.Exists || got.Err != nil || got.Value != (config{4, "a"}) || got.Stat.Version != 0 {
+		t.Errorf("created: %+v", got)
+	}
+	for _, bad := range []string{`{"threads": "four"}`, `{"threads": `, "text"} {
+		f.set("/config", bad)
+		got := next(t, s)
+		var pe *PathError
+		if !got.Exists || !errors.As(got.Err, &pe) || pe.Path != "/config" || got.Value != (config{4, "a"}) {
+			t.Errorf("%s: %+v", bad, got)
+		}
+	}
+	f.set("/config", `{"threads": 5}`)
+	if got := next(t, s); got.Err != nil || got.Value != (config{5, ""}) {
+		t.Errorf("good again: %+v", got)
+	}
+	f.delete("/config")
+	if got := next(t, s); got.Exists || got.Err != nil || got.Value != (config{}) {
+		t.Errorf("deleted: %+v", got)
+	}
+}
+
+func TestConcurrentUpdatesLoseNothing(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	const kept = `"big": 12345678901234567890123, "\u0066loat": 1.10`
+	f.create("/p", "{"+kept+"}")
+	var wg sync.WaitGroup
+	for i := range 8 {
+		c := f.connect()
+		for j := range 25 {
+			wg.Go(func() {
+				if err := c.UpdateProperties(t.Context(), "/p", map[string]any{fmt.Sprintf("key-%d-%d", i, j): i * j}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	content := f.get("/p")
+	p := propertiesOf(content)
+	if p.Len() != 202 {
+		t.Errorf("%d properties, want 202", p.Len())
+	}
+	for i := range 8 {
+		for j := range 25 {
+			if v, _ := p.Get(fmt.Sprintf("key-%d-%d", i, j)); v != int64(i*j) {
+				t.Errorf("key-%d-%d is %v", i, j, v)
+			}
+		}
+	}
+	if !strings.HasPrefix(content, "{"+kept+", ") {
+		t.Errorf("the bytes of other keys have changed: %.100s", content)
+	}
+}
+
+func TestWritesCarryOnThroughDroppedConnections(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := f.connect()
+	f.create("/p", "{}")
+	stop, stopped := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(stopped)
+		for range 20 {
+			select {
+			case <-stop:
+				return
+			case <-time.After(30 * time.Millisecond):
+				f.Drop()
+			}
+		}
+	}()
+	var wg sync.WaitGroup
+	for i := range 8 {
+		wg.Go(func() {
+			key := fmt.Sprint("k", i)
+			for j := range 20 {
+				if err := c.UpdateProperties(t.Context(), "/p", map[string]any{fmt.Sprint(key, "-", j): j}); err != nil {
+					t.Error(err)
+				}
+			}
+			path := "/dir/" + key
+			if err := c.Create(t.Context(), path, map[string]any{"a": i}); err != nil {
+				t.Error(err)
+			}
+			if err := c.SetProperties(t.Context(), path, map[string]any{"b": i}); err != nil {
+				t.Error(err)
+			}
+			if i%2 == 0 {
+				if err := c.Delete(t.Context(), path); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	close(stop)
+	<-stopped
+	if n := propertiesOf(f.get("/p")).Len(); n != 160 {
+		t.Errorf("%d properties, want 160", n)
+	}
+	left, _, err := f.admin.Children(f.root + "/dir")
+	if err != nil || len(left) != 4 {
+		t.Errorf("left: %v, %v", left, err)
+	}
+}
+
+func TestWriteErrorsNameThePath(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := f.connect()
+	ctx := t.Context()
+	check := func(what string, err, want error, path string) {
+		t.Helper()
+		var pe *PathError
+		if !errors.Is(err, want) || !errors.As(err, &pe) || pe.Path != path {
+			t.Errorf("%s: %v, want %v of %s", what, err, want, path)
+		}
+	}
+	check("set a missing node", c.SetProperties(ctx, "/none", nil), zk.ErrNoNode, "/none")
+	check("update a missing node", c.UpdateProperties(ctx, "/none", nil), zk.ErrNoNode, "/none")
+	check("delete a missing node", c.Delete(ctx, "/none"), zk.ErrNoNode, "/none")
+	if err := c.Create(ctx, "/a/b/c", map[string]any{"x": 1}); err != nil {
+		t.Fatal(err)
+	}
+	if got := f.get("/a/b/c"); got != `{"x": 1}` {
+		t.Errorf("created %q", got)
+	}
+	if got := f.get("/a/b"); got != "" {
+		t.Errorf("parent %q", got)
+	}
+	check("create twice", c.Create(ctx, "/a/b/c", map[string]any{"x": 1}), zk.ErrNodeExists, "/a/b/c")
+	check("delete a parent", c.Delete(ctx, "/a"), zk.ErrNotEmpty, "/a")
+	check("too large", c.SetProperties(ctx, "/a", map[string]any{"x": strings.Repeat("x", 1<<20)}), ErrTooLarge, "/a")
+	check("too large after all", func() error {
+		for i := range 20 {
+			if err := c.UpdateProperties(ctx, "/a", map[string]any{fmt.Sprint(i): strings.Repeat("x", 100_000)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}(), ErrTooLarge, "/a")
+	if n := propertiesOf(f.get("/a")).Len(); n != 10 {
+		t.Errorf("what went before is gone: %d properties", n)
+	}
+	if err := c.UpdateProperties(ctx, "/a", map[string]any{"bad": make(chan int)}); err == nil || !strings.Contains(err.Error(), `"bad"`) {
+		t.Errorf("a value that has no JSON: %v", err)
+	}
+	if _, err := f.admin.Create(f.root+"/eph", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll)); err != nil {
+		t.Fatal(err)
+	}
+	check("create below an ephemeral node", c.Create(ctx, "/eph/x", nil), zk.ErrNoChildrenForEphemerals, "/eph/x")
+}
+
+func TestPropertyStreamWritesItsNode(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := f.connect()
+	f.create("/p", `{"a": 1}`)
+	s := c.Properties(t.Context(), "/p")
+	next(t, s.Stream)
+	if err := s.Update(t.Context(), map[string]any{"b": nil}); err != nil {
+		t.Fatal(err)
+	}
+	if got := next(t, s.Stream); got.String() != `{"a": 1, "b": null}` {
+		t.Errorf("updated: %s", got)
+	}
+	if err := s.Set(t.Context(), map[string]any{"string_value": "xxx"}); err != nil {
+		t.Fatal(err)
+	}
+	if got := next(t, s.Stream); got.String() != "xxx" {
+		t.Errorf("set: %s", got)
+	}
+}

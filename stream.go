@@ -1,0 +1,254 @@
+package zkstream
+
+import (
+	"context"
+	"iter"
+	"sync"
+)
+
+// A Stream delivers snapshots of one thing, a znode for example, each time that it changes.
+//
+// Its channel holds one snapshot, the newest: a consumer that is slow, or that never reads, blocks
+// nobody and skips to the newest state. Nothing is lost by that but intermediate states.
+//
+// A stream ends when its context is cancelled, by Close, when its client closes, or on an error that
+// retrying cannot mend. Then its channel is closed and Err gives the reason. A lost connection or an
+// expired session does not end it.
+//
+// All methods may be called from several goroutines; each snapshot goes to one of the receivers.
+type Stream[T any] struct {
+	ch     chan T
+	client *Client // whose Close waits for operators on this stream
+	source source  // where it comes from
+
+	mu     sync.Mutex // guards what follows, and sending into ch and closing it
+	latest T
+	has    bool
+	err    error
+	stop   func() bool // withdraws the wait for the context's end; may be nil
+	notify func()      // called after each send and at the end, with mu held; may be nil
+	index  int         // place in the source's list; guarded by the source's lock
+}
+
+// source is where a stream's snapshots come from. It forgets the stream when its user ends it.
+type source interface{ forget() }
+
+func newStream[T any](c *Client) *Stream[T] {
+	return &Stream[T]{ch: make(chan T, 1), client: c}
+}
+
+// C returns the stream's channel, always the same one. It is buffered, holds the newest snapshot that
+// has not been received, and is closed when the stream ends.
+func (s *Stream[T]) C() <-chan T { return s.ch }
+
+// All ranges over the snapshots until the stream ends. Breaking out of the loop leaves the stream open.
+func (s *Stream[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for v := range s.ch {
+			if !yield(v) {
+				return
+			}
+		}
+	}
+}
+
+// ForEach calls fn with each snapshot until the stream ends, and returns Err. If fn returns an error,
+// ForEach closes the stream and returns that error.
+func (s *Stream[T]) ForEach(fn func(T) error) error {
+	for v := range s.ch {
+		if err := fn(v); err != nil {
+			s.Close()
+			return err
+		}
+	}
+	return s.Err()
+}
+
+// Latest returns the newest snapshot, whether received or not, and leaves it in the channel. It is
+// false before the first one. The last snapshot of a stream that has ended stays available.
+func (s *Stream[T]) Latest() (T, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.latest, s.has
+}
+
+// Err returns nil while the stream is open, then why it ended: the cause of its context's end
+// (context.Cause), ErrClosed after Close of the stream or of its client, or a *PathError.
+func (s *Stream[T]) Err() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.err
+}
+
+// Close ends the stream. It does not block, and may be called more than once and from anywhere.
+func (s *Stream[T]) Close() { s.leave(ErrClosed) }
+
+// leave ends the stream for its user's reasons, and so tells its source.
+func (s *Stream[T]) leave(reason error) {
+	if s.end(reason) && s.source != nil {
+		s.source.forget()
+	}
+}
+
+// end ends the stream, and reports whether it was open.
+func (s *Stream[T]) end(reason error) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return false
+	}
+	s.err = reason
+	if cap(s.ch) > 0 { // else Merge's goroutine, which sends without mu, closes it
+		close(s.ch)
+	}
+	if s.stop != nil {
+		s.stop()
+	}
+	if s.notify != nil {
+		s.notify()
+	}
+	return true
+}
+
+// publish replaces the snapshot in the channel.
+func (s *Stream[T]) publish(v T) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	s.latest, s.has = v, true
+	select {
+	case <-s.ch:
+	default:
+	}
+	s.ch <- v // there is room: only mu's holder sends
+	if s.notify != nil {
+		s.notify()
+	}
+}
+
+// endWith ends the stream when ctx ends.
+func (s *Stream[T]) endWith(ctx context.Context) {
+	if ctx.Done() == nil {
+		return
+	}
+	stop := context.AfterFunc(ctx, func() { s.leave(context.Cause(ctx)) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop = stop
+	if s.err != nil { // it has ended meanwhile, too early to call stop
+		stop()
+	}
+}
+
+// sink is a stream as its source sees it; the source has values of type V.
+type sink[V any] interface {
+	put(V)
+	end(reason error) bool
+	place() *int
+}
+
+func (s *Stream[T]) put(v T)     { s.publish(v) }
+func (s *Stream[T]) place() *int { return &s.index }
+
+// sinks is a set of streams, guarded by its owner's lock.
+type sinks[V any] []sink[V]
+
+func (l *sinks[V]) add(s sink[V]) {
+	*s.place() = len(*l)
+	*l = append(*l, s)
+}
+
+// remove takes s out, if it is in.
+func (l *sinks[V]) remove(s sink[V]) {
+	i, last := *s.place(), len(*l)-1
+	if i > last || (*l)[i] != s {
+		return
+	}
+	moved := (*l)[last]
+	(*l)[i] = moved
+	*moved.place() = i
+	(*l)[last] = nil
+	*l = (*l)[:last]
+	if last == 0 {
+		*l = nil
+	}
+}
+
+// hub hands the newest of its values to its streams.
+type hub[T any] struct {
+	client *Client
+
+	mu   sync.Mutex // guards what follows
+	subs sinks[T]
+	last T
+	has  bool
+	err  error
+}
+
+// set makes v the newest value.
+func (h *hub[T]) set(v T) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err != nil {
+		return
+	}
+	h.last, h.has = v, true
+	for _, s := range h.subs {
+		s.put(v)
+	}
+}
+
+// get returns the newest value.
+func (h *hub[T]) get() T {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.last
+}
+
+// close ends all streams. A stream opened later gets the last value and ends.
+func (h *hub[T]) close(reason error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.err != nil {
+		return
+	}
+	h.err = reason
+	for _, s := range h.subs {
+		s.end(reason)
+	}
+	h.subs = nil
+}
+
+func (h *hub[T]) stream(ctx context.Context) *Stream[T] {
+	s := newStream[T](h.client)
+	if ctx.Err() != nil {
+		s.end(context.Cause(ctx))
+		return s
+	}
+	s.source = hubSource[T]{h, s}
+	h.mu.Lock()
+	if h.has {
+		s.put(h.last)
+	}
+	if h.err != nil {
+		s.end(h.err)
+	} else {
+		h.subs.add(s)
+	}
+	h.mu.Unlock()
+	s.endWith(ctx)
+	return s
+}
+
+type hubSource[T any] struct {
+	hub    *hub[T]
+	stream *Stream[T]
+}
+
+func (h hubSource[T]) forget() {
+	h.hub.mu.Lock()
+	defer h.hub.mu.Unlock()
+	h.hub.subs.remove(h.stream)
+}
