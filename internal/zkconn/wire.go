@@ -9,6 +9,8 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
 
 // Opcodes and transaction IDs of ZooKeeper's protocol that wire looks at.
@@ -213,7 +215,7 @@ func (w *wire) SetReadDeadline(t time.Time) error {
 	return w.Conn.SetReadDeadline(t)
 }
 
-// Read hands over the frames that arrive, less those that wire keeps for itself.
+// Read hands over the frames that arrive.
 func (w *wire) Read(p []byte) (int, error) {
 	if len(p) == 0 {
 		return 0, nil
@@ -239,57 +241,40 @@ func (w *wire) nextFrame() error {
 	if !w.greeted {
 		return w.connectReply()
 	}
-	for {
-		b, err := w.r.Peek(4)
-		if err != nil {
-			return err
-		}
-		size := int(binary.BigEndian.Uint32(b))
-		if size < replyHeader {
-			return fmt.Errorf("protocol error: a reply of %d bytes", size)
-		}
-		if _, err := io.ReadFull(w.r, w.headSpace[:]); err != nil {
-			return err
-		}
-		w.head, w.body = w.headSpace[:], size-replyHeader
-		xid := int32(binary.BigEndian.Uint32(w.head[4:]))
-		code := int32(binary.BigEndian.Uint32(w.head[16:]))
-		if xid == xidAuth {
-			if err := w.discardBody(); err != nil {
-				return err
-			}
-			if err := w.authReply(code); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := w.waitGate(); err != nil {
-			return err
-		}
-		w.answered(xid, code)
-		if size > w.conn.maxReply {
-			if xid == -1 {
-				return fmt.Errorf("protocol error: a watch event of %d bytes", size)
-			}
-			// An error of this one request. go-zookeeper would drop the connection, and so would
-			// the next try, for ever.
-			if err := w.discardBody(); err != nil {
-				return err
-			}
-			w.conn.log.Warn("zkstream: a reply is too large", "server", w.server, "bytes", size, "limit", w.conn.maxReply)
-			binary.BigEndian.PutUint32(w.headSpace[0:], replyHeader)
-			code := int32(codeTooLarge)
-			binary.BigEndian.PutUint32(w.headSpace[16:], uint32(code))
-		}
+	b, err := w.r.Peek(4)
+	if err != nil {
+		return err
+	}
+	size := int(binary.BigEndian.Uint32(b))
+	if size < replyHeader {
+		return fmt.Errorf("protocol error: a reply of %d bytes", size)
+	}
+	if _, err := io.ReadFull(w.r, w.headSpace[:]); err != nil {
+		return err
+	}
+	if err := w.waitGate(); err != nil {
+		return err
+	}
+	w.head, w.body = w.headSpace[:], size-replyHeader
+	xid := int32(binary.BigEndian.Uint32(w.head[4:]))
+	w.answered(xid, int32(binary.BigEndian.Uint32(w.head[16:])))
+	if size <= w.conn.maxReply {
 		return nil
 	}
-}
-
-func (w *wire) discardBody() error {
-	_, err := w.r.Discard(w.body)
+	if xid == -1 {
+		return fmt.Errorf("protocol error: a watch event of %d bytes", size)
+	}
+	// It becomes an error of this one request. go-zookeeper would drop the connection, and so would the
+	// next try, for ever.
+	w.conn.log.Warn("zkstream: a reply is too large", "server", w.server, "bytes", size, "limit", w.conn.maxReply)
+	if _, err := w.r.Discard(w.body); err != nil {
+		return err
+	}
 	w.body = 0
-	w.head = w.headSpace[:]
-	return err
+	code := int32(codeTooLarge)
+	binary.BigEndian.PutUint32(w.headSpace[0:], replyHeader)
+	binary.BigEndian.PutUint32(w.headSpace[16:], uint32(code))
+	return nil
 }
 
 // answered looks whether a reply is the refusal of a SetWatches, which go-zookeeper only logs, or the
@@ -309,16 +294,6 @@ func (w *wire) answered(xid, code int32) {
 		w.conn.log.Warn("zkstream: the server refused to re-arm watches", "server", w.server, "code", code)
 		w.conn.emit(Event{Kind: WatchesLost})
 	}
-}
-
-func (w *wire) authReply(code int32) error {
-	if code == 0 {
-		return nil
-	}
-	err := fmt.Errorf("the server refused a credential (code %d)", code)
-	w.conn.hosts.failed(w.server, err)
-	w.conn.emit(Event{Kind: AuthFailed, Err: err})
-	return err
 }
 
 // connectReply reads the whole answer to the connect request: protocol version, timeout, session ID,
@@ -359,9 +334,12 @@ func (w *wire) connectReply() error {
 			return fmt.Errorf("protocol error: a session timeout of %v", timeout)
 		}
 		w.established(identity{session, password}, timeout)
-		if err := w.sendAuth(); err != nil {
+		if err := w.authenticate(); err != nil {
+			w.conn.hosts.failed(w.server, err)
 			return err
 		}
+		// From here on the deadline is go-zookeeper's again.
+		w.Conn.SetReadDeadline(time.Time{})
 	}
 	w.head, w.body = reply, 0
 	return nil
@@ -403,15 +381,29 @@ func (w *wire) established(id identity, timeout time.Duration) {
 	}
 	c.identity = id
 	c.current = Session{id.session, timeout, w.server, c.generation.Load()}
-	// From here on the deadline is go-zookeeper's again.
-	w.Conn.SetReadDeadline(time.Time{})
 }
 
-// sendAuth sends the credentials, before go-zookeeper can send anything. Done here, they are on each
-// network connection from the start, without a moment in which a request runs without them.
-func (w *wire) sendAuth() error {
+// authenticate sends the credentials and waits for the answers, within the limit of the handshake, and
+// before go-zookeeper learns that there is a session. Done here, they are in force on each network
+// connection from the start, without a moment in which a request runs without them.
+func (w *wire) authenticate() error {
 	for _, a := range w.conn.cfg.Auth {
 		if _, err := w.Conn.Write(authRequest(a)); err != nil {
+			return err
+		}
+		var reply [4 + replyHeader]byte
+		if _, err := io.ReadFull(w.r, reply[:]); err != nil {
+			return fmt.Errorf("credential of scheme %q: %w", a.Scheme, err)
+		}
+		size := binary.BigEndian.Uint32(reply[0:])
+		xid := int32(binary.BigEndian.Uint32(reply[4:]))
+		code := int32(binary.BigEndian.Uint32(reply[16:]))
+		if size != replyHeader || xid != xidAuth {
+			return fmt.Errorf("protocol error: %d bytes with xid %d in answer to a credential", size, xid)
+		}
+		if code != 0 {
+			err := fmt.Errorf("the server refused the credential of scheme %q: %w", a.Scheme, zk.ErrAuthFailed)
+			w.conn.emit(Event{Kind: AuthFailed, Err: err})
 			return err
 		}
 	}

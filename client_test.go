@@ -1,0 +1,506 @@
+package zkstream
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/big"
+	"net"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/ensemble"
+)
+
+func TestParseServers(t *testing.T) {
+	for s, want := range map[string]struct {
+		hosts  []string
+		chroot string
+	}{
+		"":                      {[]string{"127.0.0.1:2181"}, ""},
+		"/":                     {[]string{"127.0.0.1:2181"}, ""},
+		"/a/b":                  {[]string{"127.0.0.1:2181"}, "/a/b"},
+		"zk1":                   {[]string{"zk1:2181"}, ""},
+		"zk1:1, zk2:2 ,zk3/app": {[]string{"zk1:1", "zk2:2", "zk3:2181"}, "/app"},
+		"[::1]":                 {[]string{"[::1]:2181"}, ""},
+		"[::1]:80,10.0.0.1/x":   {[]string{"[::1]:80", "10.0.0.1:2181"}, "/x"},
+	} {
+		hosts, chroot, err := parseServers(s)
+		if err != nil || !slices.Equal(hosts, want.hosts) || chroot != want.chroot {
+			t.Errorf("%q: %q, %q, %v", s, hosts, chroot, err)
+		}
+	}
+	for s, part := range map[string]string{
+		"a,,b": `""`, "a:b:c": "a:b:c", "a:": `"a:"`, "a:0": `"a:0"`, "a:99999": "99999", ":80": ":80", "a/b/": "/b/", "a//b": "//b", "::1": "::1",
+	} {
+		if _, err := Connect(t.Context(), s); err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q: %v, want an error with %s", s, err, part)
+		}
+	}
+}
+
+func TestConnectRefusesBadOptions(t *testing.T) {
+	for name, opt := range map[string]Option{
+		"timeout": WithSessionTimeout(0), "in flight": WithMaxInFlight(0), "logger": WithLogger(nil),
+	} {
+		if _, err := Connect(t.Context(), "", opt); err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// silent is a server that accepts connections and says nothing.
+func silent(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			wg.Go(func() {
+				io.Copy(io.Discard, conn)
+				conn.Close()
+			})
+		}
+	})
+	t.Cleanup(func() { l.Close(); wg.Wait() })
+	return l.Addr().String()
+}
+
+// refusing is an address that nobody listens on.
+func refusing(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	return l.Addr().String()
+}
+
+func TestConnectSaysWhyNoServerCouldBeReached(t *testing.T) {
+	t.Parallel()
+	mute, refused := silent(t), refusing(t)
+	servers := mute + "," + refused + ",no-such-host.invalid:2181"
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("cause"))
+	defer cancel()
+	start := time.Now()
+	_, err := Connect(ctx, servers, WithSessionTimeout(2*time.Second))
+	if err == nil {
+		t.Fatal("connected")
+	}
+	for _, want := range []string{servers, "cause", mute + ": no answer to the handshake", refused + ": ", "connection refused", "no-such-host.invalid:2181: ", "lookup"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("the error lacks %q: %v", want, err)
+		}
+	}
+	if took := time.Since(start); took > 6500*time.Millisecond {
+		t.Errorf("took %v", took)
+	}
+}
+
+func TestABadNameAndADeadServerDoNoHarm(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := connect(t, "no-such-host.invalid,"+refusing(t)+","+f.Addr()+f.root)
+	next(t, c.Data(t.Context(), "/a"))
+}
+
+func TestConnectContextBoundsOnlyTheWait(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	c, err := Connect(ctx, f.Addr()+f.root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	cancel()
+	if err := c.Create(t.Context(), "/a", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAMissingChrootIsAMissingNode(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := connect(t, f.Addr()+f.root+"/deep/root")
+	s := c.Children(t.Context(), "/")
+	if got := next(t, s); got.Exists() || got.Path() != "/" {
+		t.Errorf("%v", got)
+	}
+	if err := c.Create(t.Context(), "/a", nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := until(t, s, func(c Children) bool { return c.Len() > 0 }); names(got) != "a" {
+		t.Errorf("%v", got)
+	}
+	f.get("/deep/root/a")
+}
+
+func TestCallsKeepTheirDeadlineWhileCutOff(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := f.connect()
+	f.create("/p", "{}")
+	for name, breakIt := range map[string]func(){"refused": f.Cut, "hung": f.Hang} {
+		breakIt()
+		calls := []func(ctx context.Context) error{
+			func(ctx context.Context) error { return c.Create(ctx, "/q", nil) },
+			func(ctx context.Context) error { return c.SetProperties(ctx, "/p", nil) },
+			func(ctx context.Context) error { return c.UpdateProperties(ctx, "/p", nil) },
+			func(ctx context.Context) error { return c.Delete(ctx, "/p") },
+			func(ctx context.Context) error { _, err := c.Register(ctx, "/svc", addr, nil); return err },
+		}
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				defer cancel()
+				start := time.Now()
+				err := calls[i%len(calls)](ctx)
+				if !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("%s: %v", name, err)
+				}
+				if took := time.Since(start); took > time.Second {
+					t.Errorf("%s: a call with a deadline of 300ms took %v", name, took)
+				}
+			})
+		}
+		wg.Wait()
+		f.Heal()
+		settled(t, c)
+	}
+}
+
+func TestCloseInEveryState(t *testing.T) {
+	f := newFixture(t)
+	hung := func(c *Client) {
+		f.Hang()
+		for range 100 { // more than go-zookeeper's queue holds, and more than the socket does
+			go c.UpdateProperties(context.Background(), "/p", map[string]any{"a": strings.Repeat("x", 500_000)})
+			go c.SetProperties(context.Background(), "/p", map[string]any{"a": strings.Repeat("x", 500_000)})
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	for name, state := range map[string]func(c *Client){
+		"connected": func(*Client) {},
+		"refused":   func(c *Client) { f.Cut(); down(t, c) },
+		"hung":      hung,
+		"hung handshake": func(c *Client) {
+			f.Hang()
+			f.Drop()
+			down(t, c)
+			eventually(t, "a handshake hangs", func() bool { return f.Connections() > 0 })
+		},
+		"expired": func(c *Client) { expire(t, c); f.Cut() },
+		"just dropped": func(*Client) {
+			f.Drop()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.Heal()
+			before := runtime.NumGoroutine()
+			c := f.connect()
+			direct := f.server
+			c.Data(t.Context(), "/a")
+			if r, err := c.Register(t.Context(), "/svc-"+strings.ReplaceAll(name, " ", "-"), addr, nil); err != nil || r == nil {
+				t.Fatal(err)
+			}
+			id := c.conn.SessionID()
+			state(c)
+			start := time.Now()
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					if err := c.Close(); err != nil {
+						t.Error(err)
+					}
+				})
+			}
+			wg.Wait()
+			if took := time.Since(start); took > 3*time.Second {
+				t.Errorf("took %v", took)
+			}
+			f.Drop()
+			eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+			f.Heal()
+			// A session that could not be ended must at least not be kept alive. (The client's timeout
+			// is 8 s.)
+			eventually(t, "the session is gone", func() bool {
+				out, err := direct.FourLetter(t.Context(), "dump")
+				return err == nil && !containsSession(out, id)
+			})
+		})
+	}
+}
+
+func TestCloseFromEverywhere(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := f.connect()
+	if err := c.Data(t.Context(), "/a").ForEach(func(Data) error { return c.Close() }); err != ErrClosed {
+		t.Errorf("from ForEach: %v", err)
+	}
+	c = f.connect()
+	m := Map(c.Data(t.Context(), "/a"), func(Data) error { return c.Close() })
+	if err := ended(t, m); err != ErrClosed { // Close cannot wait for its own caller, and says so
+		t.Errorf("from Map: %v", err)
+	}
+	c = f.connect()
+	c.Conn().Close()
+	if err := ended(t, c.Data(t.Context(), "/a")); err != ErrClosed {
+		t.Errorf("through the low-level handle: %v", err)
+	}
+	if err := c.Create(t.Context(), "/a", nil); !errors.Is(err, ErrClosed) {
+		t.Errorf("a call on a closed client: %v", err)
+	}
+}
+
+// With a second server at hand, a session ends at Close although its own server hangs.
+func TestCloseEndsTheSessionThroughAnotherServer(t *testing.T) {
+	f := newFixture(t)
+	c := connect(t, f.Addr()+f.root, WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		if f.Connections() > 0 { // all but the first go straight to the server
+			addr = f.server.Addr()
+		}
+		return new(net.Dialer).DialContext(ctx, network, addr)
+	}))
+	if _, err := c.Register(t.Context(), "/svc", "h:1", nil); err != nil {
+		t.Fatal(err)
+	}
+	f.Hold()
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if f.owner("/svc/h:1") != 0 {
+		t.Error("the node is there after Close")
+	}
+}
+
+func TestAuthIsReplayed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	acl := zk.DigestACL(zk.PermAll, "user", "secret")
+	var log lockedBuffer
+	c := f.connect(WithAuth("digest", []byte("user:secret")), WithDefaultACL(acl),
+		WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	if err := c.Create(t.Context(), "/p/q", map[string]any{"password": "hidden"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.admin.AddAuth("digest", []byte("user:secret")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{"/p", "/p/q"} {
+		if got, _, err := f.admin.GetACL(f.root + path); err != nil || !slices.Equal(got, acl) {
+			t.Errorf("ACL of %s: %v, %v", path, got, err)
+		}
+	}
+	s := c.Properties(t.Context(), "/p/q")
+	next(t, s.Stream)
+	for i, breakIt := range []func(){f.Drop, func() { expire(t, c) }, f.Drop} {
+		breakIt()
+		if err := s.Update(t.Context(), map[string]any{"i": i}); err != nil {
+			t.Fatal(err)
+		}
+		until(t, s.Stream, func(p Properties) bool { v, _ := p.Get("i"); return v == int64(i) })
+	}
+	if err := ended(t, f.connect().Data(t.Context(), "/p")); !errors.Is(err, zk.ErrNoAuth) {
+		t.Errorf("without the credential: %v", err)
+	}
+	for _, secret := range []string{"secret", "hidden"} {
+		if strings.Contains(log.String(), secret) {
+			t.Errorf("the log has %q:\n%s", secret, log.String())
+		}
+	}
+}
+
+func TestARefusedCredentialFailsConnect(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := Connect(ctx, f.Addr(), WithAuth("no-such-scheme", []byte("secret")))
+	if !errors.Is(err, zk.ErrAuthFailed) || !strings.Contains(err.Error(), "no-such-scheme") || strings.Contains(err.Error(), "secret") {
+		t.Errorf("err = %v", err)
+	}
+}
+
+func TestLinesArriveInTheLogWithALevel(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	var log lockedBuffer
+	c := f.connect(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	f.outage(c, func() {
+		eventually(t, "a line of go-zookeeper's", func() bool {
+			return strings.Contains(log.String(), `level=WARN msg="failed to connect to `+f.Addr()) &&
+				strings.Contains(log.String(), "source=go-zookeeper")
+		})
+	})
+	for _, want := range []string{`level=INFO msg="zkstream: connected"`, `level=INFO msg="zkstream: disconnected"`} {
+		if !strings.Contains(log.String(), want) {
+			t.Errorf("the log lacks %s:\n%s", want, log.String())
+		}
+	}
+}
+
+type lockedBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.b.String()
+}
+
+func TestSessionTellsSuspendedAndExpiredInTime(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	c := f.connect(WithSessionTimeout(time.Second))
+	s := c.Session(t.Context())
+	first := next(t, s)
+	if first.State != Connected || first.Timeout != time.Second {
+		t.Fatalf("%+v", first)
+	}
+	f.Cut()
+	if got := next(t, s); got.State != Suspended || got.ID != first.ID {
+		t.Errorf("%+v", got)
+	}
+	start := time.Now()
+	if got := next(t, s); got.State != Expired || got.ID != first.ID { // with no server to say so
+		t.Errorf("%+v", got)
+	}
+	if took := time.Since(start); took < 500*time.Millisecond || took > 5*time.Second {
+		t.Errorf("told after %v, want about a second", took)
+	}
+	id := first.ID
+	eventually(t, "the server has expired the session", func() bool { return !sessionLives(t, f, id) })
+	f.Heal()
+	if got := until(t, s, func(s Session) bool { return s.State == Connected }); got.ID == first.ID || got.ID == 0 {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestTLS(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	cert, pool := selfSigned(t, "localhost")
+	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() { // a TLS end before the plain server
+		for {
+			in, err := l.Accept()
+			if err != nil {
+				return
+			}
+			out, err := net.Dial("tcp", f.Addr())
+			if err != nil {
+				in.Close()
+				continue
+			}
+			wg.Go(func() { io.Copy(out, in); out.Close(); in.Close() })
+			wg.Go(func() { io.Copy(in, out); out.Close(); in.Close() })
+		}
+	})
+	t.Cleanup(wg.Wait)
+	t.Cleanup(func() { l.Close(); f.Drop() })
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	servers := "localhost:" + port + f.root
+	c := connect(t, servers, WithTLS(&tls.Config{RootCAs: pool}))
+	s := c.Data(t.Context(), "/a")
+	next(t, s)
+	f.Drop()
+	f.create("/a", "x")
+	next(t, s)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if _, err := Connect(ctx, servers, WithTLS(&tls.Config{RootCAs: x509.NewCertPool()})); err == nil || !strings.Contains(err.Error(), "TLS: ") {
+		t.Errorf("an unknown authority: %v", err)
+	}
+	c.Close()
+}
+
+func selfSigned(t *testing.T, host string) (tls.Certificate, *x509.CertPool) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: host}, DNSNames: []string{host},
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pool := x509.NewCertPool()
+	pool.AddCert(parsed)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pool
+}
+
+func TestAServerThatLostItsDataIsNoObstacle(t *testing.T) {
+	t.Parallel()
+	e := ensemble.Start(t, 1)
+	server := e.Servers()[0]
+	c := connect(t, e.ConnectString(), WithSessionTimeout(time.Second))
+	for i := range 10 {
+		if err := c.Create(t.Context(), fmt.Sprintf("/n%d", i), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := c.Children(t.Context(), "/")
+	until(t, s, func(c Children) bool { return c.Contains("n9") })
+	gone := c.Data(t.Context(), "/n0")
+	next(t, gone)
+	if _, err := c.Register(t.Context(), "/svc", addr, nil); err != nil {
+		t.Fatal(err)
+	}
+	for _, err := range []error{server.Kill(), server.Wipe(), server.Restart(t.Context())} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, s, func(c Children) bool { return !c.Contains("n9") })
+	until(t, gone, func(d Data) bool { return !d.Exists() })
+	until(t, c.Children(t.Context(), "/svc"), func(c Children) bool { return c.Contains(addr) })
+	if err := c.Create(t.Context(), "/n0", nil); err != nil {
+		t.Fatal(err)
+	}
+	until(t, gone, func(d Data) bool { return d.Exists() })
+}
