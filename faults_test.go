@@ -1,0 +1,375 @@
+package zkstream
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/ensemble"
+)
+
+// The storm: every watched node changes while the connection is down, and go-zookeeper's own way to
+// re-arm watches is led into its race by callers that use the connection all the time.
+func storm(t *testing.T, streams, rounds int) {
+	f := newFixture(t)
+	c := f.connect(WithSessionTimeout(40 * time.Second))
+	pipelined(t, streams, func(i int) error {
+		_, err := f.admin.Create(fmt.Sprintf("%s/%05d", f.root, i), []byte("0"), 0, zk.WorldACL(zk.PermAll))
+		return err
+	})
+	all := make([]*Stream[Data], streams)
+	for i := range all {
+		all[i] = c.Data(t.Context(), fmt.Sprintf("/%05d", i))
+	}
+	for _, s := range all {
+		next(t, s)
+	}
+	settled(t, c)
+	stop := make(chan struct{})
+	var load sync.WaitGroup
+	defer load.Wait()
+	defer close(stop)
+	for range 4 {
+		load.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, _, err := c.Conn().Exists("/"); err != nil {
+					time.Sleep(time.Millisecond)
+				}
+			}
+		})
+	}
+	for round := 1; round <= rounds; round++ {
+		f.Cut()
+		down(t, c)
+		want := fmt.Sprint(round)
+		pipelined(t, streams, func(i int) error {
+			_, err := f.admin.Set(fmt.Sprintf("%s/%05d", f.root, i), []byte(want), -1)
+			return err
+		})
+		f.Heal()
+		if round%2 == 0 {
+			for range 3 {
+				up(t, c)
+				time.Sleep(10 * time.Millisecond)
+				f.Drop()
+				down(t, c)
+			}
+		}
+		missed := 0
+		end := time.After(2 * patience)
+		for i, s := range all {
+			for got := ""; got != want; {
+				select {
+				case d, ok := <-s.C():
+					if !ok {
+						t.Fatalf("stream %d ended: %v", i, s.Err())
+					}
+					got = d.String()
+				case <-end:
+					missed++
+					got = want
+				}
+			}
+		}
+		if missed > 0 {
+			t.Fatalf("round %d: %d of %d streams missed their change", round, missed, streams)
+		}
+		settled(t, c)
+		for _, s := range all {
+			empty(t, s, "although it has the change")
+		}
+	}
+}
+
+// pipelined calls fn for 0 to n-1 with some concurrency.
+func pipelined(t *testing.T, n int, fn func(i int) error) {
+	t.Helper()
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range 64 {
+		wg.Go(func() {
+			for i := next.Add(1) - 1; i < int64(n); i = next.Add(1) - 1 {
+				if err := fn(int(i)); err != nil {
+					t.Errorf("%d: %v", i, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if t.Failed() {
+		t.FailNow()
+	}
+}
+
+func up(t testing.TB, c *Client) {
+	t.Helper()
+	eventually(t, "the client is connected", c.conn.IsUp)
+}
+
+func TestNoStreamMissesAChangeInAStorm(t *testing.T) {
+	if raceEnabled {
+		storm(t, 3000, 4)
+		return
+	}
+	storm(t, 20_000, 10)
+}
+
+// The story that users of zc.zk rely on, line by line.
+func TestTheWholeScenario(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	ctx := t.Context()
+	server, user := f.connect(WithSessionTimeout(time.Second)), connect(t, f.server.Addr()+f.root)
+
+	// Registering creates path/HOST:PORT: ephemeral, world-readable only, JSON with pid.
+	if err := server.Create(ctx, "/fooservice/providers", nil); err != nil {
+		t.Fatal(err)
+	}
+	const node = "/fooservice/providers/192.168.0.42:8080"
+	reg, err := server.Register(ctx, "/fooservice/providers", "192.168.0.42:8080", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if pid, ok := propertiesOf(f.get(node)).Get("pid"); !ok || pid.(int64) <= 0 {
+		t.Errorf("pid %v", pid)
+	}
+	if f.owner(node) != server.conn.SessionID() {
+		t.Error("not an ephemeral node of the session")
+	}
+
+	// Children: the names now, and after each change, at once.
+	providers := user.Children(ctx, "/fooservice/providers")
+	if got := next(t, providers); names(got) != "192.168.0.42:8080" {
+		t.Errorf("%v", got)
+	}
+	second, err := server.Register(ctx, "/fooservice/providers", "192.168.0.42:8081", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := next(t, providers); names(got) != "192.168.0.42:8080 192.168.0.42:8081" {
+		t.Errorf("%v", got)
+	}
+	if err := second.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := next(t, providers); names(got) != "192.168.0.42:8080" {
+		t.Errorf("%v", got)
+	}
+
+	// Properties: a mapping; the writer's own change comes back to it; set replaces, update merges.
+	if err := user.SetProperties(ctx, "/fooservice", map[string]any{"database": "/databases/foomain", "threads": 1}); err != nil {
+		t.Fatal(err)
+	}
+	props := user.Properties(ctx, "/fooservice")
+	if got := next(t, props.Stream); got.String() != `{"database": "/databases/foomain", "threads": 1}` {
+		t.Errorf("%s", got)
+	}
+	if err := props.Update(ctx, map[string]any{"threads": 2, "favorite_color": "red"}); err != nil {
+		t.Fatal(err)
+	}
+	got := next(t, props.Stream)
+	if v, err := Value[int](got, "threads"); v != 2 || err != nil || got.Len() != 3 {
+		t.Errorf("%s", got)
+	}
+	if err := props.Set(ctx, map[string]any{"b": 2}); err != nil {
+		t.Fatal(err)
+	}
+	if got := next(t, props.Stream); got.String() != `{"b": 2}` || f.get("/fooservice") != `{"b": 2}` {
+		t.Errorf("%s", got)
+	}
+	for _, text := range []string{"xxx", "{xxx}", "\n{xxx}\n"} {
+		f.set("/fooservice", text)
+		if v, err := Value[string](next(t, props.Stream), "string_value"); v != text || err != nil {
+			t.Errorf("%q, %v", v, err)
+		}
+	}
+	f.set("/fooservice", "")
+	if got := next(t, props.Stream); got.Len() != 0 || !got.Exists() {
+		t.Errorf("%q", got)
+	}
+
+	// A session is made anew by itself, and all watches and registrations with it.
+	f.Cut()
+	if got := next(t, providers); got.Len() != 0 { // the server's node goes with its session
+		t.Errorf("%v", got)
+	}
+	f.Heal()
+	if got := next(t, providers); names(got) != "192.168.0.42:8080" {
+		t.Errorf("%v", got)
+	}
+	expire(t, user)
+	settled(t, user)
+	f.set("/fooservice", `{"after": "expiry"}`)
+	if got := next(t, props.Stream); got.String() != `{"after": "expiry"}` {
+		t.Errorf("%s", got)
+	}
+
+	// Closing removes ephemerals at once.
+	server.Close()
+	if got := next(t, providers); got.Len() != 0 {
+		t.Errorf("%v", got)
+	}
+	if reg.Err() != ErrClosed {
+		t.Errorf("%v", reg.Err())
+	}
+
+	// A deleted node: the mapping is empty, updates fail; it is watched when it is back.
+	plain := user.Properties(ctx, "/other")
+	next(t, plain.Stream)
+	f.create("/other", `{"a": 1}`)
+	next(t, plain.Stream)
+	f.delete("/other")
+	if got := next(t, plain.Stream); got.Exists() || got.Len() != 0 {
+		t.Errorf("%s", got)
+	}
+	if err := plain.Update(ctx, map[string]any{"a": 2}); err == nil {
+		t.Error("updated a deleted node")
+	}
+	f.create("/other", `{"a": 3}`)
+	if got := next(t, plain.Stream); got.String() != `{"a": 3}` {
+		t.Errorf("%s", got)
+	}
+
+	// The low-level handle is there for what the helper lacks.
+	if _, stat, err := user.Conn().Get(f.root + "/other"); err != nil || stat.Version != 0 {
+		t.Errorf("%v, %v", stat, err)
+	}
+}
+
+// follower is a client with all that the ensemble tests look at.
+type follower struct {
+	t        *testing.T
+	c        *Client
+	e        *ensemble.Ensemble
+	counter  *PropertyStream
+	children *Stream[Children]
+	reg      *Registration
+	n        int
+}
+
+func follow(t *testing.T, e *ensemble.Ensemble, timeout time.Duration) *follower {
+	c := connect(t, e.ConnectString(), WithSessionTimeout(timeout))
+	if err := c.Create(t.Context(), "/counter", nil); err != nil {
+		t.Fatal(err)
+	}
+	reg, err := c.Register(t.Context(), "/svc", "a:1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &follower{t: t, c: c, e: e, reg: reg,
+		counter: c.Properties(t.Context(), "/counter"), children: c.Children(t.Context(), "/svc")}
+}
+
+// step shows that a write, a stream of content, a stream of children and the registration all work.
+func (f *follower) step(when string) {
+	f.t.Helper()
+	f.n++
+	ctx, cancel := context.WithTimeout(f.t.Context(), 2*patience)
+	defer cancel()
+	if err := f.c.UpdateProperties(ctx, "/counter", map[string]any{"n": f.n}); err != nil {
+		f.t.Fatalf("%s: %v", when, err)
+	}
+	until(f.t, f.counter.Stream, func(p Properties) bool { v, _ := p.Get("n"); return v == int64(f.n) })
+	r, err := f.c.Register(ctx, "/svc", fmt.Sprintf("b:%d", f.n), nil)
+	if err != nil {
+		f.t.Fatalf("%s: %v", when, err)
+	}
+	until(f.t, f.children, func(c Children) bool { return c.Contains(r.Addr()) && c.Contains("a:1") })
+	until(f.t, f.reg.Status(ctx), func(s RegistrationStatus) bool { return s == Registered })
+	if err := r.Close(); err != nil {
+		f.t.Fatalf("%s: %v", when, err)
+	}
+	until(f.t, f.children, func(c Children) bool { return !c.Contains(r.Addr()) && c.Contains("a:1") })
+}
+
+func TestAnEnsembleWhoseServersAreKilledOneByOne(t *testing.T) {
+	e := ensemble.Start(t, 3)
+	f := follow(t, e, 4*time.Second)
+	f.step("at first")
+	for i, server := range e.Servers() {
+		if err := server.Kill(); err != nil {
+			t.Fatal(err)
+		}
+		f.step(fmt.Sprintf("without server %d", i))
+		if err := server.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.step(fmt.Sprintf("with server %d back", i))
+	}
+	checkOwner(t, f)
+}
+
+func TestAnEnsembleWhoseLeaderHangs(t *testing.T) {
+	e := ensemble.Start(t, 3)
+	const timeout = 2 * time.Second
+	f := follow(t, e, timeout)
+	f.step("at first")
+	for range 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
+		leader, err := e.Leader(ctx)
+		cancel()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := leader.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		begun := time.Now()
+		f.step("with the leader stopped")
+		time.Sleep(time.Until(begun.Add(timeout + time.Second))) // longer than the session timeout
+		if err := leader.Continue(); err != nil {
+			t.Fatal(err)
+		}
+		f.step("with the leader back")
+	}
+	checkOwner(t, f)
+}
+
+func TestAnEnsembleWithoutQuorum(t *testing.T) {
+	e := ensemble.Start(t, 3)
+	f := follow(t, e, time.Second)
+	f.step("at first")
+	servers := e.Servers()
+	for _, s := range servers[:2] {
+		if err := s.Kill(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	until(t, f.c.Session(t.Context()), func(s Session) bool { return s.State == Expired })
+	for _, s := range servers[:2] {
+		if err := s.StartProcess(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.step("with quorum again")
+	checkOwner(t, f)
+}
+
+// checkOwner shows that the registration's node is of the client's session.
+func checkOwner(t *testing.T, f *follower) {
+	t.Helper()
+	if err := f.e.WaitServing(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	settled(t, f.c)
+	var servers []string
+	for _, s := range f.e.Servers() {
+		servers = append(servers, s.Addr())
+	}
+	zc := plainClient(t, servers...)
+	zc.Sync("/svc/a:1")
+	exists, stat, err := zc.Exists("/svc/a:1")
+	if err != nil || !exists || stat.EphemeralOwner != f.c.conn.SessionID() {
+		t.Errorf("the node: %v, %+v, %v; the session is %s", exists, stat, err, hex(f.c.conn.SessionID()))
+	}
+}

@@ -1,0 +1,5 @@
+//go:build race
+
+package zkstream
+
+const raceEnabled = true
