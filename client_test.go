@@ -119,16 +119,18 @@ func TestConnectSaysWhyNoServerCouldBeReached(t *testing.T) {
 	}
 }
 
-func TestABadNameAndADeadServerDoNoHarm(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestABadNameAndADeadServerDoNoHarm(t *testing.T) { onEach(t, testABadNameAndADeadServerDoNoHarm) }
+
+func testABadNameAndADeadServerDoNoHarm(t *testing.T, f *fixture) {
 	c := connect(t, "no-such-host.invalid,"+refusing(t)+","+f.Addr()+f.root)
 	next(t, c.Data(t.Context(), "/a"))
 }
 
 func TestConnectContextBoundsOnlyTheWait(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testConnectContextBoundsOnlyTheWait)
+}
+
+func testConnectContextBoundsOnlyTheWait(t *testing.T, f *fixture) {
 	ctx, cancel := context.WithCancel(t.Context())
 	c, err := Connect(ctx, f.Addr()+f.root)
 	if err != nil {
@@ -141,9 +143,9 @@ func TestConnectContextBoundsOnlyTheWait(t *testing.T) {
 	}
 }
 
-func TestAMissingChrootIsAMissingNode(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestAMissingChrootIsAMissingNode(t *testing.T) { onEach(t, testAMissingChrootIsAMissingNode) }
+
+func testAMissingChrootIsAMissingNode(t *testing.T, f *fixture) {
 	c := connect(t, f.Addr()+f.root+"/deep/root")
 	s := c.Children(t.Context(), "/")
 	if got := next(t, s); got.Exists() || got.Path() != "/" {
@@ -159,8 +161,10 @@ func TestAMissingChrootIsAMissingNode(t *testing.T) {
 }
 
 func TestCallsKeepTheirDeadlineWhileCutOff(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testCallsKeepTheirDeadlineWhileCutOff)
+}
+
+func testCallsKeepTheirDeadlineWhileCutOff(t *testing.T, f *fixture) {
 	c := f.connect()
 	f.create("/p", "{}")
 	for name, breakIt := range map[string]func(){"refused": f.Cut, "hung": f.Hang} {
@@ -193,8 +197,9 @@ func TestCallsKeepTheirDeadlineWhileCutOff(t *testing.T) {
 	}
 }
 
-func TestCloseInEveryState(t *testing.T) {
-	f := newFixture(t)
+func TestCloseInEveryState(t *testing.T) { onEachAlone(t, testCloseInEveryState) }
+
+func testCloseInEveryState(t *testing.T, f *fixture) {
 	hung := func(c *Client) {
 		f.Hang()
 		for range 100 { // more than go-zookeeper's queue holds, and more than the socket does
@@ -222,7 +227,6 @@ func TestCloseInEveryState(t *testing.T) {
 			f.Heal()
 			before := runtime.NumGoroutine()
 			c := f.connect()
-			direct := f.server
 			c.Data(t.Context(), "/a")
 			if r, err := c.Register(t.Context(), "/svc-"+strings.ReplaceAll(name, " ", "-"), addr, nil); err != nil || r == nil {
 				t.Fatal(err)
@@ -248,16 +252,15 @@ func TestCloseInEveryState(t *testing.T) {
 			// A session that could not be ended must at least not be kept alive. (The client's timeout
 			// is 8 s.)
 			eventually(t, "the session is gone", func() bool {
-				out, err := direct.FourLetter(t.Context(), "dump")
-				return err == nil && !containsSession(out, id)
+				return !f.sessionLives(id)
 			})
 		})
 	}
 }
 
-func TestCloseFromEverywhere(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestCloseFromEverywhere(t *testing.T) { onEach(t, testCloseFromEverywhere) }
+
+func testCloseFromEverywhere(t *testing.T, f *fixture) {
 	c := f.connect()
 	if err := c.Data(t.Context(), "/a").ForEach(func(Data) error { return c.Close() }); err != ErrClosed {
 		t.Errorf("from ForEach: %v", err)
@@ -279,10 +282,13 @@ func TestCloseFromEverywhere(t *testing.T) {
 
 // With a second server at hand, a session ends at Close although its own server hangs.
 func TestCloseEndsTheSessionThroughAnotherServer(t *testing.T) {
-	f := newFixture(t)
+	onEachAlone(t, testCloseEndsTheSessionThroughAnotherServer)
+}
+
+func testCloseEndsTheSessionThroughAnotherServer(t *testing.T, f *fixture) {
 	c := connect(t, f.Addr()+f.root, WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if f.Connections() > 0 { // all but the first go straight to the server
-			addr = f.server.Addr()
+			addr = f.direct
 		}
 		return new(net.Dialer).DialContext(ctx, network, addr)
 	}))
@@ -298,9 +304,9 @@ func TestCloseEndsTheSessionThroughAnotherServer(t *testing.T) {
 	}
 }
 
-func TestAuthIsReplayed(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestAuthIsReplayed(t *testing.T) { onEach(t, testAuthIsReplayed) }
+
+func testAuthIsReplayed(t *testing.T, f *fixture) {
 	acl := zk.DigestACL(zk.PermAll, "user", "secret")
 	var log lockedBuffer
 	c := f.connect(WithAuth("digest", []byte("user:secret")), WithDefaultACL(acl),
@@ -335,9 +341,9 @@ func TestAuthIsReplayed(t *testing.T) {
 	}
 }
 
-func TestARefusedCredentialFailsConnect(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestARefusedCredentialFailsConnect(t *testing.T) { onEach(t, testARefusedCredentialFailsConnect) }
+
+func testARefusedCredentialFailsConnect(t *testing.T, f *fixture) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	_, err := Connect(ctx, f.Addr(), WithAuth("no-such-scheme", []byte("secret")))
@@ -346,9 +352,9 @@ func TestARefusedCredentialFailsConnect(t *testing.T) {
 	}
 }
 
-func TestLinesArriveInTheLogWithALevel(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestLinesArriveInTheLogWithALevel(t *testing.T) { onEach(t, testLinesArriveInTheLogWithALevel) }
+
+func testLinesArriveInTheLogWithALevel(t *testing.T, f *fixture) {
 	var log lockedBuffer
 	c := f.connect(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	f.outage(c, func() {
@@ -382,8 +388,10 @@ func (b *lockedBuffer) String() string {
 }
 
 func TestSessionTellsSuspendedAndExpiredInTime(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testSessionTellsSuspendedAndExpiredInTime)
+}
+
+func testSessionTellsSuspendedAndExpiredInTime(t *testing.T, f *fixture) {
 	c := f.connect(WithSessionTimeout(time.Second))
 	s := c.Session(t.Context())
 	first := next(t, s)
@@ -402,16 +410,16 @@ func TestSessionTellsSuspendedAndExpiredInTime(t *testing.T) {
 		t.Errorf("told after %v, want about a second", took)
 	}
 	id := first.ID
-	eventually(t, "the server has expired the session", func() bool { return !sessionLives(t, f, id) })
+	eventually(t, "the server has expired the session", func() bool { return !f.sessionLives(id) })
 	f.Heal()
 	if got := until(t, s, func(s Session) bool { return s.State == Connected }); got.ID == first.ID || got.ID == 0 {
 		t.Errorf("%+v", got)
 	}
 }
 
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestTLS(t *testing.T) { onEach(t, testTLS) }
+
+func testTLS(t *testing.T, f *fixture) {
 	cert, pool := selfSigned(t, "localhost")
 	l, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
 	if err != nil {

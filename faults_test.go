@@ -14,8 +14,7 @@ import (
 
 // The storm: every watched node changes while the connection is down, and go-zookeeper's own way to
 // re-arm watches is led into its race by callers that use the connection all the time.
-func storm(t *testing.T, streams, rounds int) {
-	f := newFixture(t)
+func storm(t *testing.T, f *fixture, streams, rounds int) {
 	c := f.connect(WithSessionTimeout(40 * time.Second))
 	pipelined(t, streams, func(i int) error {
 		_, err := f.admin.Create(fmt.Sprintf("%s/%05d", f.root, i), []byte("0"), 0, zk.WorldACL(zk.PermAll))
@@ -60,8 +59,9 @@ func storm(t *testing.T, streams, rounds int) {
 			for range 3 {
 				up(t, c)
 				time.Sleep(10 * time.Millisecond)
+				before := f.Accepted()
 				f.Drop()
-				down(t, c)
+				eventually(t, "the client connects again", func() bool { return f.Accepted() > before })
 			}
 		}
 		missed := 0
@@ -117,19 +117,21 @@ func up(t testing.TB, c *Client) {
 }
 
 func TestNoStreamMissesAChangeInAStorm(t *testing.T) {
-	if raceEnabled {
-		storm(t, 3000, 4)
-		return
-	}
-	storm(t, 20_000, 10)
+	onEachAlone(t, func(t *testing.T, f *fixture) {
+		if raceEnabled {
+			storm(t, f, 3000, 4)
+		} else {
+			storm(t, f, 20_000, 10)
+		}
+	})
 }
 
 // The story that users of zc.zk rely on, line by line.
-func TestTheWholeScenario(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestTheWholeScenario(t *testing.T) { onEach(t, testTheWholeScenario) }
+
+func testTheWholeScenario(t *testing.T, f *fixture) {
 	ctx := t.Context()
-	server, user := f.connect(WithSessionTimeout(time.Second)), connect(t, f.server.Addr()+f.root)
+	server, user := f.connect(WithSessionTimeout(time.Second)), connect(t, f.direct+f.root)
 
 	// Registering creates path/HOST:PORT: ephemeral, world-readable only, JSON with pid.
 	if err := server.Create(ctx, "/fooservice/providers", nil); err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/ensemble"
+	"github.com/zkstream/zkstream/zktest"
 	"go.uber.org/goleak"
 )
 
@@ -39,18 +41,36 @@ func TestMain(m *testing.M) {
 
 const patience = 20 * time.Second // how long a test waits for what must come
 
-// fixture is a place of its own on a real server, behind a proxy that can break the connection.
+// fixture is a place of its own on a server, behind a proxy that can break the connection.
 type fixture struct {
 	*ensemble.Proxy
 	t      testing.TB
-	server *ensemble.Server
+	direct string   // the server's own address
 	root   string   // chroot of the clients that connect makes
 	admin  *zk.Conn // a plain client with its own, unbroken connection
 }
 
 var roots atomic.Int64
 
-func newFixture(t testing.TB) *fixture {
+// onEach runs a test on a server in the process and on a real one, side by side with other tests.
+func onEach(t *testing.T, test func(t *testing.T, f *fixture)) {
+	t.Parallel()
+	t.Run("zktest", func(t *testing.T) { t.Parallel(); test(t, onZktest(t)) })
+	t.Run("zookeeper", func(t *testing.T) { t.Parallel(); test(t, onZooKeeper(t)) })
+}
+
+// onEachAlone does so for a test that counts goroutines or bytes, or wants the machine for itself.
+func onEachAlone(t *testing.T, test func(t *testing.T, f *fixture)) {
+	t.Run("zktest", func(t *testing.T) { test(t, onZktest(t)) })
+	t.Run("zookeeper", func(t *testing.T) { test(t, onZooKeeper(t)) })
+}
+
+func onZktest(t testing.TB) *fixture {
+	t.Helper()
+	return newFixture(t, zktest.Start(t, zktest.WithTickTime(500*time.Millisecond)).Addr())
+}
+
+func onZooKeeper(t testing.TB) *fixture {
 	t.Helper()
 	shared.once.Do(func() {
 		if _, shared.err = ensemble.Find(); shared.err != nil {
@@ -64,17 +84,17 @@ func newFixture(t testing.TB) *fixture {
 		}
 		t.Skip("no real ZooKeeper: ", shared.err)
 	}
-	return fixtureOn(t, shared.e.Servers()[0])
+	return newFixture(t, shared.e.Servers()[0].Addr())
 }
 
-func fixtureOn(t testing.TB, server *ensemble.Server) *fixture {
+func newFixture(t testing.TB, direct string) *fixture {
 	t.Helper()
 	f := &fixture{
-		Proxy:  ensemble.StartProxy(t, server.Addr()),
+		Proxy:  ensemble.StartProxy(t, direct),
 		t:      t,
-		server: server,
+		direct: direct,
 		root:   fmt.Sprintf("/test-%d", roots.Add(1)),
-		admin:  plainClient(t, server.Addr()),
+		admin:  plainClient(t, direct),
 	}
 	f.create("", "")
 	return f
@@ -173,6 +193,46 @@ func (f *fixture) owner(path string) int64 {
 		return 0
 	}
 	return stat.EphemeralOwner
+}
+
+// word asks the server with a four-letter word.
+func (f *fixture) word(word string) string {
+	f.t.Helper()
+	conn, err := net.Dial("tcp", f.direct)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	defer conn.Close()
+	if _, err := conn.Write([]byte(word)); err != nil {
+		f.t.Fatal(err)
+	}
+	out, err := io.ReadAll(conn)
+	if err != nil {
+		f.t.Fatal(err)
+	}
+	return string(out)
+}
+
+// watches returns how many sessions watch the content of a node.
+func (f *fixture) watches(path string) int {
+	f.t.Helper()
+	_, sessions, _ := strings.Cut(f.word("wchp"), f.root+path+"\n")
+	n := 0
+	for line := range strings.SplitSeq(sessions, "\n") {
+		if !strings.HasPrefix(line, "\t") {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// sessionLives asks the server whether it knows a session.
+func (f *fixture) sessionLives(id int64) bool {
+	f.t.Helper()
+	sessions, _, _ := strings.Cut(f.word("dump"), "ephemeral nodes dump")
+	sessions, _, _ = strings.Cut(sessions, "Sessions with Ephemerals")
+	return strings.Contains(sessions, hex(id))
 }
 
 // next receives one snapshot.
@@ -349,9 +409,3 @@ func sum(counts map[int32]int) (n int) {
 }
 
 func names(c Children) string { return strings.Join(c.Names(), " ") }
-
-// containsSession looks for a session in the answer to the four-letter word dump.
-func containsSession(dump string, id int64) bool {
-	sessions, _, _ := strings.Cut(dump, "ephemeral nodes dump")
-	return strings.Contains(sessions, fmt.Sprintf("0x%x", uint64(id)))
-}

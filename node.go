@@ -39,50 +39,43 @@ func (n *node) same(other *node, k kind) bool {
 	}
 }
 
-// readNode reads what k is about, and sets its watch in the same request. On a missing node the watch
-// takes a second one, and by then the node may be there: then all is done again.
+// readNode reads what k is about. Called by way of Watch, its last request sets the watch: on a missing
+// node that takes a second one, and by then the node may be there, and then all is done again.
 func (c *Client) readNode(zc *zk.Conn, k key) (*node, error) {
-	n := &node{path: c.relative(k.path)}
 	for {
+		n := &node{path: c.relative(k.path), exists: true}
 		var stat *zk.Stat
 		var err error
 		switch k.kind {
 		case kindData:
-			n.data, stat, _, err = zc.GetW(k.path)
+			n.data, stat, err = zc.Get(k.path)
 		case kindChildren:
-			n.names, stat, _, err = zc.ChildrenW(k.path)
+			n.names, stat, err = zc.Children(k.path)
 			slices.Sort(n.names)
 		case kindStat:
-			err = zk.ErrNoNode
+			return c.checkNode(zc, k.path)
 		}
 		if err == nil {
-			n.exists, n.stat = true, *stat
+			n.stat = *stat
 			return n, nil
 		}
 		if !errors.Is(err, zk.ErrNoNode) {
 			return nil, err
 		}
-		exists, stat, _, err := zc.ExistsW(k.path)
-		if err != nil {
-			return nil, err
-		}
-		if !exists {
-			return n, nil
-		}
-		if k.kind == kindStat {
-			n.exists, n.stat = true, *stat
-			return n, nil
+		if n, err = c.checkNode(zc, k.path); err != nil || !n.exists {
+			return n, err
 		}
 	}
 }
 
-// checkNode reads the zxids of a node, without setting a watch.
-func checkNode(zc *zk.Conn, path string) (*node, error) {
+// checkNode reads only a node's metadata. Called by way of Watch, it sets a data watch, or on a missing
+// node one that fires when it is created.
+func (c *Client) checkNode(zc *zk.Conn, path string) (*node, error) {
 	exists, stat, err := zc.Exists(path)
 	if err != nil { // then exists and stat mean nothing
 		return nil, err
 	}
-	n := &node{exists: exists}
+	n := &node{path: c.relative(path), exists: exists}
 	if exists {
 		n.stat = *stat
 	}

@@ -217,9 +217,9 @@ type config struct {
 	Backend string `json:"backend"`
 }
 
-func TestDecodeKeepsTheLastGoodValue(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestDecodeKeepsTheLastGoodValue(t *testing.T) { onEach(t, testDecodeKeepsTheLastGoodValue) }
+
+func testDecodeKeepsTheLastGoodValue(t *testing.T, f *fixture) {
 	c := f.connect()
 	s := Decode[config](c.Properties(t.Context(), "/config"))
 	if got := next(t, s); got.Exists || got.Err != nil || got.Value != (config{}) {
@@ -247,9 +247,9 @@ func TestDecodeKeepsTheLastGoodValue(t *testing.T) {
 	}
 }
 
-func TestConcurrentUpdatesLoseNothing(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestConcurrentUpdatesLoseNothing(t *testing.T) { onEach(t, testConcurrentUpdatesLoseNothing) }
+
+func testConcurrentUpdatesLoseNothing(t *testing.T, f *fixture) {
 	const kept = `"big": 12345678901234567890123, "\u0066loat": 1.10`
 	f.create("/p", "{"+kept+"}")
 	var wg sync.WaitGroup
@@ -282,8 +282,10 @@ func TestConcurrentUpdatesLoseNothing(t *testing.T) {
 }
 
 func TestWritesCarryOnThroughDroppedConnections(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testWritesCarryOnThroughDroppedConnections)
+}
+
+func testWritesCarryOnThroughDroppedConnections(t *testing.T, f *fixture) {
 	c := f.connect()
 	f.create("/p", "{}")
 	stop, stopped := make(chan struct{}), make(chan struct{})
@@ -333,9 +335,9 @@ func TestWritesCarryOnThroughDroppedConnections(t *testing.T) {
 	}
 }
 
-func TestWriteErrorsNameThePath(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestWriteErrorsNameThePath(t *testing.T) { onEach(t, testWriteErrorsNameThePath) }
+
+func testWriteErrorsNameThePath(t *testing.T, f *fixture) {
 	c := f.connect()
 	ctx := t.Context()
 	check := func(what string, err, want error, path string) {
@@ -380,9 +382,9 @@ func TestWriteErrorsNameThePath(t *testing.T) {
 	check("create below an ephemeral node", c.Create(ctx, "/eph/x", nil), zk.ErrNoChildrenForEphemerals, "/eph/x")
 }
 
-func TestPropertyStreamWritesItsNode(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestPropertyStreamWritesItsNode(t *testing.T) { onEach(t, testPropertyStreamWritesItsNode) }
+
+func testPropertyStreamWritesItsNode(t *testing.T, f *fixture) {
 	c := f.connect()
 	f.create("/p", `{"a": 1}`)
 	s := c.Properties(t.Context(), "/p")

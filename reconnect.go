@@ -28,7 +28,7 @@ type work uint8
 
 const (
 	nothing work = iota
-	check        // compare zxids: a connection was lost, and with it perhaps an event
+	check        // compare zxids and set the watch: a connection was lost, and with it perhaps an event
 	read         // read the node and set the watch
 )
 
@@ -37,8 +37,9 @@ type key struct {
 	kind kind
 }
 
-// An entry is one watch: what it last saw, and who wants to know. With no subscribers it is parked: its
-// watch cannot be removed, so it waits for it to fire or for the next stream on the node.
+// An entry is one watch: what it last saw, and who wants to know. With no subscribers it is parked:
+// go-zookeeper cannot remove a watch, so it waits for it to fire, for the connection to be lost, or for
+// the next stream on the node.
 type entry struct {
 	key
 	last   *node // nil before the first read
@@ -46,7 +47,7 @@ type entry struct {
 	need   work // what is to be done
 	doing  work // what a worker is doing
 	queued bool // in supervisor.queue
-	armed  bool // its watch is set, in this session
+	armed  bool // its watch is set, on this connection
 }
 
 // supervisor keeps every watch of a client alive. It owns the table of entries; events from the
@@ -173,11 +174,6 @@ func (s *supervisor) handle(ev zkconn.Event, expiry *time.Timer) {
 		expiry.Stop()
 		s.log.Warn("zkstream: session expired", "session", hex(s.sessions.get().ID))
 		s.setState(Expired)
-	case zkconn.WatchesLost:
-		s.mu.Lock()
-		s.disarmLocked()
-		s.dispatchLocked()
-		s.mu.Unlock()
 	case zkconn.AuthFailed:
 		s.log.Error("zkstream: authentication failed", "error", ev.Err)
 		s.greeted(ev.Err)
@@ -203,9 +199,9 @@ func (s *supervisor) setState(state SessionState) {
 	}
 }
 
-// connected takes up work in the session of that generation. If it is the session of before, each
-// watch is there still, at least go-zookeeper has asked for it again; but events may have been lost,
-// so every node is checked. Otherwise no watch is there, and the server may lag behind the old one.
+// connected takes up work in the session of that generation. No watch is set on a new connection, so
+// everything is looked at: if it is the session of before, in which no server can be behind what has been
+// seen, by its zxids; otherwise it is read, once the server has synced.
 func (s *supervisor) connected(generation int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -213,33 +209,24 @@ func (s *supervisor) connected(generation int64) {
 		return
 	}
 	s.up = generation
-	switch s.synced {
-	case generation:
-		for _, e := range s.entries {
-			if e.armed || e.doing != nothing {
-				s.needLocked(e, check)
-			}
-		}
-	case 0: // the first session: no stream has seen anything
-		s.synced = generation
-	default:
-		s.disarmLocked()
-		s.running.Go(func() { s.sync(generation) })
-		return
-	}
-	s.dispatchLocked()
-}
-
-// disarmLocked takes no watch for set. Parked entries are dropped: nobody waits for them.
-func (s *supervisor) disarmLocked() {
+	known := s.synced == generation
 	for k, e := range s.entries {
 		e.armed = false
-		if len(e.subs) == 0 && e.doing == nothing {
-			delete(s.entries, k)
-		} else {
+		switch {
+		case len(e.subs) == 0 && e.doing == nothing:
+			delete(s.entries, k) // it was parked
+		case known && e.last != nil && (e.kind != kindChildren || !e.last.exists):
+			s.needLocked(e, check)
+		default: // a child watch is only set by reading the children
 			s.needLocked(e, read)
 		}
 	}
+	if !known && s.synced != 0 {
+		s.running.Go(func() { s.sync(generation) })
+		return
+	}
+	s.synced = generation // in the first session no stream has seen anything yet
+	s.dispatchLocked()
 }
 
 // sync brings the server up to date with the leader, then lets the workers read.
@@ -354,9 +341,9 @@ func (s *supervisor) work() {
 		e.need, e.doing = nothing, todo
 		s.mu.Unlock()
 		var n *node
-		err := s.conn.Direct(generation, func(zc *zk.Conn) (err error) {
+		err := s.conn.Watch(generation, e.path, func(zc *zk.Conn) (err error) {
 			if todo == check {
-				n, err = checkNode(zc, e.path)
+				n, err = s.client.checkNode(zc, e.path)
 			} else {
 				n, err = s.client.readNode(zc, e.key)
 			}
@@ -390,12 +377,10 @@ func (s *supervisor) settleLocked(e *entry, did work, n *node, err error) {
 		return
 	case n == nil:
 		e.need = max(e.need, did)
-	case did == check:
-		if !e.last.same(n, e.kind) {
-			e.need = read
-		}
+	case did == check && !e.last.same(n, e.kind):
+		e.need = read
 	default:
-		e.armed = e.need != read // else the new watch has fired already
+		e.armed = e.need == nothing // else the new watch has fired already, or is of the last connection
 		if e.last == nil || !e.last.same(n, e.kind) {
 			e.last = n
 			for _, sub := range e.subs {
@@ -427,11 +412,10 @@ func (s *supervisor) shareLocked(e *entry, n *node) {
 		if other == nil || other == e || other.need != check || other.doing != nothing {
 			continue
 		}
-		if n != nil {
-			other.need = nothing
-			if !other.last.same(n, k) {
-				other.need = read
-			}
+		if n != nil && other.last.same(n, k) {
+			other.need, other.armed = nothing, true
+		} else if n != nil {
+			other.need = read
 		}
 		s.needLocked(other, nothing)
 	}

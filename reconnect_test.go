@@ -13,8 +13,10 @@ import (
 )
 
 func TestTheFirstSnapshotComesAlsoForAMissingNode(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testTheFirstSnapshotComesAlsoForAMissingNode)
+}
+
+func testTheFirstSnapshotComesAlsoForAMissingNode(t *testing.T, f *fixture) {
 	c := f.connect()
 	f.create("/a", "x")
 	f.create("/a/b", "")
@@ -38,9 +40,9 @@ func TestTheFirstSnapshotComesAlsoForAMissingNode(t *testing.T) {
 	}
 }
 
-func TestEachChangeIsDelivered(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestEachChangeIsDelivered(t *testing.T) { onEach(t, testEachChangeIsDelivered) }
+
+func testEachChangeIsDelivered(t *testing.T, f *fixture) {
 	c := f.connect()
 	data, children := c.Data(t.Context(), "/a"), c.Children(t.Context(), "/a")
 	next(t, data)
@@ -106,9 +108,8 @@ var hiddenChanges = []struct {
 	{"deleted and created the same", "x", "x", func(f *fixture, path string) { f.delete(path); f.create(path, "x") }},
 }
 
-func testHiddenChanges(t *testing.T, hide func(f *fixture, c *Client, change func())) {
+func testHiddenChanges(t *testing.T, f *fixture, hide func(f *fixture, c *Client, change func())) {
 	const each = 6 // 54 nodes
-	f := newFixture(t)
 	c := f.connect()
 	type watched struct {
 		path     string
@@ -179,18 +180,24 @@ func testHiddenChanges(t *testing.T, hide func(f *fixture, c *Client, change fun
 }
 
 func TestChangesWhileDisconnectedAreDeliveredOnce(t *testing.T) {
-	t.Parallel()
-	testHiddenChanges(t, func(f *fixture, c *Client, change func()) { f.outage(c, change) })
+	onEach(t, testChangesWhileDisconnectedAreDeliveredOnce)
+}
+
+func testChangesWhileDisconnectedAreDeliveredOnce(t *testing.T, f *fixture) {
+	testHiddenChanges(t, f, func(f *fixture, c *Client, change func()) { f.outage(c, change) })
 }
 
 func TestChangesOverAnExpiryAreDeliveredOnce(t *testing.T) {
-	t.Parallel()
-	testHiddenChanges(t, func(f *fixture, c *Client, change func()) {
+	onEach(t, testChangesOverAnExpiryAreDeliveredOnce)
+}
+
+func testChangesOverAnExpiryAreDeliveredOnce(t *testing.T, f *fixture) {
+	testHiddenChanges(t, f, func(f *fixture, c *Client, change func()) {
 		before := c.conn.Generation()
 		f.outage(c, func() {
 			change()
 			id := c.conn.SessionID()
-			eventually(t, "the session has expired", func() bool { return !sessionLives(t, f, id) })
+			eventually(t, "the session has expired", func() bool { return !f.sessionLives(id) })
 		})
 		if c.conn.Generation() == before {
 			t.Fatal("the session did not expire")
@@ -199,8 +206,10 @@ func TestChangesOverAnExpiryAreDeliveredOnce(t *testing.T) {
 }
 
 func TestChangesAroundAKilledSessionAreDelivered(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testChangesAroundAKilledSessionAreDelivered)
+}
+
+func testChangesAroundAKilledSessionAreDelivered(t *testing.T, f *fixture) {
 	c := f.connect()
 	f.create("/a", "0")
 	s := c.Data(t.Context(), "/a")
@@ -216,19 +225,11 @@ func TestChangesAroundAKilledSessionAreDelivered(t *testing.T) {
 	}
 }
 
-// sessionLives asks the server whether it knows a session.
-func sessionLives(t *testing.T, f *fixture, id int64) bool {
-	t.Helper()
-	out, err := f.server.FourLetter(t.Context(), "dump")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return containsSession(out, id)
+func TestAReconnectThatChangedNothingDeliversNothing(t *testing.T) {
+	onEach(t, testAReconnectThatChangedNothingDeliversNothing)
 }
 
-func TestAReconnectThatChangedNothingDeliversNothing(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func testAReconnectThatChangedNothingDeliversNothing(t *testing.T, f *fixture) {
 	var requests counter
 	c := f.connect(requests.option())
 	f.create("/a", "x")
@@ -243,8 +244,8 @@ func TestAReconnectThatChangedNothingDeliversNothing(t *testing.T) {
 		requests.take()
 		f.outage(c, func() {})
 		got := requests.take()
-		if got[3] != 2 || sum(got) != 3 { // one Exists per path, and SetWatches
-			t.Errorf("requests by opcode: %v, want 2 of 3 (exists) and 1 of 101 (setWatches)", got)
+		if got[3] != 2 || got[12] != 1 || sum(got) != 3 { // one per path and watch
+			t.Errorf("requests by opcode: %v, want 2 of 3 (exists) and 1 of 12 (getChildren2)", got)
 		}
 		empty(t, data, "after a reconnect")
 		empty(t, props.Stream, "after a reconnect")
@@ -254,8 +255,10 @@ func TestAReconnectThatChangedNothingDeliversNothing(t *testing.T) {
 }
 
 func TestASecondStreamOnAWatchedNodeSendsNothing(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testASecondStreamOnAWatchedNodeSendsNothing)
+}
+
+func testASecondStreamOnAWatchedNodeSendsNothing(t *testing.T, f *fixture) {
 	var requests counter
 	c := f.connect(requests.option())
 	f.create("/a", `{"x": 1}`)
@@ -281,8 +284,10 @@ func TestASecondStreamOnAWatchedNodeSendsNothing(t *testing.T) {
 }
 
 func TestAChangeCostsOneReadWhateverTheNumberOfStreams(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testAChangeCostsOneReadWhateverTheNumberOfStreams)
+}
+
+func testAChangeCostsOneReadWhateverTheNumberOfStreams(t *testing.T, f *fixture) {
 	var requests counter
 	c := f.connect(requests.option())
 	f.create("/a", "0")
@@ -306,7 +311,10 @@ func TestAChangeCostsOneReadWhateverTheNumberOfStreams(t *testing.T) {
 }
 
 func TestSubscribingAndCancellingHoldsOneWatch(t *testing.T) {
-	f := newFixture(t)
+	onEachAlone(t, testSubscribingAndCancellingHoldsOneWatch)
+}
+
+func testSubscribingAndCancellingHoldsOneWatch(t *testing.T, f *fixture) {
 	c := f.connect()
 	f.create("/quiet", "x")
 	s := c.Data(t.Context(), "/quiet")
@@ -334,8 +342,8 @@ func TestSubscribingAndCancellingHoldsOneWatch(t *testing.T) {
 		t.Errorf("the heap has grown by %d bytes in 10,000 cycles", grown)
 	}
 	eventually(t, "the goroutines are gone", func() bool { return runtime.NumGoroutine() <= goroutines+2 })
-	if n, err := f.server.Watches(t.Context(), f.root+"/quiet"); n != 1 || err != nil {
-		t.Errorf("%d watches on the server (%v), want 1", n, err)
+	if n := f.watches("/quiet"); n != 1 {
+		t.Errorf("%d watches on the server, want 1", n)
 	}
 	// The parked watch works for whoever adopts it, and goes when it fires unread.
 	s = c.Data(t.Context(), "/quiet")
@@ -354,7 +362,10 @@ func TestSubscribingAndCancellingHoldsOneWatch(t *testing.T) {
 }
 
 func TestThousandsOfStreamsRunFewGoroutines(t *testing.T) {
-	f := newFixture(t)
+	onEachAlone(t, testThousandsOfStreamsRunFewGoroutines)
+}
+
+func testThousandsOfStreamsRunFewGoroutines(t *testing.T, f *fixture) {
 	before := runtime.NumGoroutine()
 	c := f.connect()
 	for i := range 5000 {
@@ -370,8 +381,10 @@ func TestThousandsOfStreamsRunFewGoroutines(t *testing.T) {
 }
 
 func TestAnUnreadableNodeEndsItsOwnStreamOnly(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testAnUnreadableNodeEndsItsOwnStreamOnly)
+}
+
+func testAnUnreadableNodeEndsItsOwnStreamOnly(t *testing.T, f *fixture) {
 	c := f.connect()
 	if _, err := f.admin.Create(f.root+"/secret", nil, 0, zk.DigestACL(zk.PermAll, "a", "b")); err != nil {
 		t.Fatal(err)
@@ -408,8 +421,10 @@ func TestAnUnreadableNodeEndsItsOwnStreamOnly(t *testing.T) {
 }
 
 func TestAnInvalidPathEndsTheStreamAtOnce(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testAnInvalidPathEndsTheStreamAtOnce)
+}
+
+func testAnInvalidPathEndsTheStreamAtOnce(t *testing.T, f *fixture) {
 	c := f.connect()
 	for _, path := range []string{"", "a", "/a/", "//", "/a//b", "/a/./b", "/..", "/a\x00b", "/a\x7f", "/\xff"} {
 		for _, err := range []error{
@@ -429,9 +444,9 @@ func TestAnInvalidPathEndsTheStreamAtOnce(t *testing.T) {
 	}
 }
 
-func TestSnapshotsNeverGoBack(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestSnapshotsNeverGoBack(t *testing.T) { onEach(t, testSnapshotsNeverGoBack) }
+
+func testSnapshotsNeverGoBack(t *testing.T, f *fixture) {
 	c := f.connect()
 	f.create("/n", "0")
 	s := c.Data(t.Context(), "/n")
@@ -481,9 +496,9 @@ func TestSnapshotsNeverGoBack(t *testing.T) {
 	}
 }
 
-func TestClientCloseEndsEveryStream(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestClientCloseEndsEveryStream(t *testing.T) { onEach(t, testClientCloseEndsEveryStream) }
+
+func testClientCloseEndsEveryStream(t *testing.T, f *fixture) {
 	c := f.connect()
 	a, b := c.Data(t.Context(), "/a"), c.Children(t.Context(), "/b")
 	m := Map(c.Data(t.Context(), "/c"), func(d Data) string { return d.String() })

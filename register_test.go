@@ -29,8 +29,10 @@ func register(t *testing.T, c *Client, props map[string]any, opts ...RegisterOpt
 }
 
 func TestRegisterMakesAnEphemeralNodeThatTheWorldCanRead(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testRegisterMakesAnEphemeralNodeThatTheWorldCanRead)
+}
+
+func testRegisterMakesAnEphemeralNodeThatTheWorldCanRead(t *testing.T, f *fixture) {
 	c := f.connect()
 	r, _ := register(t, c, map[string]any{"zone": "b"})
 	if r.Path() != addrPath || r.Addr() != addr || r.Err() != nil {
@@ -62,9 +64,9 @@ func TestRegisterMakesAnEphemeralNodeThatTheWorldCanRead(t *testing.T) {
 	}
 }
 
-func TestRegisterOptionsAndPid(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestRegisterOptionsAndPid(t *testing.T) { onEach(t, testRegisterOptionsAndPid) }
+
+func testRegisterOptionsAndPid(t *testing.T, f *fixture) {
 	c := f.connect()
 	r, _ := register(t, c, map[string]any{"pid": 7}, WithACL(zk.WorldACL(zk.PermRead|zk.PermWrite)))
 	if got := f.get(addrPath); got != `{"pid": 7}` {
@@ -80,9 +82,9 @@ func TestRegisterOptionsAndPid(t *testing.T) {
 	r.Close()
 }
 
-func TestRegisterRefusesBadInput(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestRegisterRefusesBadInput(t *testing.T) { onEach(t, testRegisterRefusesBadInput) }
+
+func testRegisterRefusesBadInput(t *testing.T, f *fixture) {
 	c := f.connect()
 	for _, bad := range []string{"", "host", "host:", ":80", "a/b:80", "::1:80", "[::1]", "ho\x00st:80", "h:8/0"} {
 		_, err := c.Register(t.Context(), "/svc", bad, nil)
@@ -108,9 +110,9 @@ func TestRegisterRefusesBadInput(t *testing.T) {
 	}
 }
 
-func TestARegistrationIsCreatedAgain(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestARegistrationIsCreatedAgain(t *testing.T) { onEach(t, testARegistrationIsCreatedAgain) }
+
+func testARegistrationIsCreatedAgain(t *testing.T, f *fixture) {
 	c := f.connect()
 	r, _ := register(t, c, map[string]any{"zone": "b"})
 	content := f.get(addrPath)
@@ -137,9 +139,11 @@ func TestARegistrationIsCreatedAgain(t *testing.T) {
 }
 
 func TestAReconnectLeavesARegistrationAsItIs(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	c, watcher := f.connect(), connect(t, f.server.Addr()+f.root)
+	onEach(t, testAReconnectLeavesARegistrationAsItIs)
+}
+
+func testAReconnectLeavesARegistrationAsItIs(t *testing.T, f *fixture) {
+	c, watcher := f.connect(), connect(t, f.direct+f.root)
 	r, _ := register(t, c, nil)
 	status := r.Status(t.Context())
 	until(t, status, func(s RegistrationStatus) bool { return s == Registered })
@@ -158,8 +162,10 @@ func TestAReconnectLeavesARegistrationAsItIs(t *testing.T) {
 }
 
 func TestANodeOfAnotherSessionIsWaitedFor(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testANodeOfAnotherSessionIsWaitedFor)
+}
+
+func testANodeOfAnotherSessionIsWaitedFor(t *testing.T, f *fixture) {
 	first, second := f.connect(), f.connect()
 	r1, _ := register(t, first, map[string]any{"n": 1})
 	content := f.get(addrPath)
@@ -216,9 +222,9 @@ func TestANodeOfAnotherSessionIsWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAPersistentNodeIsAConflict(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestAPersistentNodeIsAConflict(t *testing.T) { onEach(t, testAPersistentNodeIsAConflict) }
+
+func testAPersistentNodeIsAConflict(t *testing.T, f *fixture) {
 	c := f.connect()
 	f.create("/svc", "")
 	f.create(addrPath, "not ephemeral")
@@ -233,8 +239,10 @@ func TestAPersistentNodeIsAConflict(t *testing.T) {
 }
 
 func TestARegistrationEndsWithItsContextAndNeverComesBack(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testARegistrationEndsWithItsContextAndNeverComesBack)
+}
+
+func testARegistrationEndsWithItsContextAndNeverComesBack(t *testing.T, f *fixture) {
 	c := f.connect()
 	cause := errors.New("cause")
 	r, cancel := register(t, c, nil)
@@ -260,8 +268,10 @@ func TestARegistrationEndsWithItsContextAndNeverComesBack(t *testing.T) {
 }
 
 func TestARegistrationThatEndsWhileDisconnectedIsWithdrawnAfterwards(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testARegistrationThatEndsWhileDisconnectedIsWithdrawnAfterwards)
+}
+
+func testARegistrationThatEndsWhileDisconnectedIsWithdrawnAfterwards(t *testing.T, f *fixture) {
 	c := f.connect()
 	r, cancel := register(t, c, nil)
 	f.outage(c, func() { cancel(nil) })
@@ -271,9 +281,9 @@ func TestARegistrationThatEndsWhileDisconnectedIsWithdrawnAfterwards(t *testing.
 	}
 }
 
-func TestAWithdrawalRacesWithDrops(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+func TestAWithdrawalRacesWithDrops(t *testing.T) { onEach(t, testAWithdrawalRacesWithDrops) }
+
+func testAWithdrawalRacesWithDrops(t *testing.T, f *fixture) {
 	c := f.connect()
 	for i := range 12 {
 		go f.Drop()
@@ -298,9 +308,11 @@ func TestAWithdrawalRacesWithDrops(t *testing.T) {
 }
 
 func TestUpdateOfARegistrationLeavesNoGap(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
-	c, watcher := f.connect(), connect(t, f.server.Addr()+f.root)
+	onEach(t, testUpdateOfARegistrationLeavesNoGap)
+}
+
+func testUpdateOfARegistrationLeavesNoGap(t *testing.T, f *fixture) {
+	c, watcher := f.connect(), connect(t, f.direct+f.root)
 	r, _ := register(t, c, map[string]any{"pid": 1, "n": 0})
 	children := watcher.Children(t.Context(), "/svc")
 	for i := range 20 {
@@ -338,8 +350,10 @@ func TestUpdateOfARegistrationLeavesNoGap(t *testing.T) {
 }
 
 func TestARegistrationThatMayNotBeCreatedFails(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testARegistrationThatMayNotBeCreatedFails)
+}
+
+func testARegistrationThatMayNotBeCreatedFails(t *testing.T, f *fixture) {
 	c := f.connect()
 	if _, err := f.admin.Create(f.root+"/svc", nil, 0, zk.WorldACL(zk.PermRead)); err != nil {
 		t.Fatal(err)
@@ -352,8 +366,10 @@ func TestARegistrationThatMayNotBeCreatedFails(t *testing.T) {
 }
 
 func TestClientCloseWithdrawsRegistrationsAtOnce(t *testing.T) {
-	t.Parallel()
-	f := newFixture(t)
+	onEach(t, testClientCloseWithdrawsRegistrationsAtOnce)
+}
+
+func testClientCloseWithdrawsRegistrationsAtOnce(t *testing.T, f *fixture) {
 	c := f.connect()
 	r, _ := register(t, c, nil)
 	if err := c.Close(); err != nil {
