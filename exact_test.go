@@ -296,6 +296,22 @@ func TestAServerThatLostItsDataInTheBubble(t *testing.T) {
 	})
 }
 
+// After a wipe zxids start anew, and a node may get those that its predecessor had.
+func TestANewWorldIsNotTakenForTheOld(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		data, children, root := c.Data(t.Context(), "/n"), c.Children(t.Context(), "/n"), c.Children(t.Context(), "/")
+		for i := range 4 {
+			server.Wipe()
+			server.Create("/n", fmt.Append(nil, i))
+			server.Create(fmt.Sprintf("/n/%d", i), nil)
+			server.Create(fmt.Sprintf("/r%d", i), nil)
+			until(t, data, func(d Data) bool { return d.String() == fmt.Sprint(i) })
+			until(t, children, func(c Children) bool { return names(c) == fmt.Sprint(i) })
+			until(t, root, func(c Children) bool { return c.Contains(fmt.Sprintf("r%d", i)) && c.Contains("n") })
+		}
+	})
+}
+
 func TestAFrozenServer(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
 		server.Create("/a", []byte("0"))

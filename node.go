@@ -1,6 +1,7 @@
 package zkstream
 
 import (
+	"bytes"
 	"errors"
 	"slices"
 	"strings"
@@ -23,20 +24,28 @@ type node struct {
 	props  *properties // after decode
 }
 
-// same reports whether n and other show the same state as far as kind goes. The zxid of the node's
-// creation tells it from one of the same name that was deleted in between; the other zxid tells its
-// content, or its list of children, from an earlier one.
+// same reports whether n and other, read of one node, show the same state as far as kind goes. The zxid of
+// the node's creation tells it from one of the same name that was deleted in between; the other zxid tells
+// its content, or its list of children, from an earlier one. An ensemble that lost its data counts zxids
+// anew, so the rest is compared, too.
 func (n *node) same(other *node, k kind) bool {
+	a, b := &n.stat, &other.stat
 	switch {
 	case !n.exists || !other.exists:
 		return n.exists == other.exists
-	case n.stat.Czxid != other.stat.Czxid:
+	case a.Czxid != b.Czxid || a.Ctime != b.Ctime || a.EphemeralOwner != b.EphemeralOwner:
 		return false
 	case k == kindChildren:
-		return n.stat.Pzxid == other.stat.Pzxid
+		return a.Pzxid == b.Pzxid && a.Cversion == b.Cversion
 	default:
-		return n.stat.Mzxid == other.stat.Mzxid
+		return a.Mzxid == b.Mzxid && a.Mtime == b.Mtime && a.Version == b.Version
 	}
+}
+
+// equal is same, and that what was read besides the metadata is equal, too: of the root, an ensemble that
+// lost its data may give the same metadata as before.
+func (n *node) equal(other *node, k kind) bool {
+	return n.same(other, k) && bytes.Equal(n.data, other.data) && slices.Equal(n.names, other.names)
 }
 
 // readNode reads what k is about. Called by way of Watch, its last request sets the watch: on a missing

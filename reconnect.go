@@ -178,8 +178,11 @@ func (s *supervisor) handle(ev zkconn.Event, expiry *time.Timer) {
 		s.log.Error("zkstream: authentication failed", "error", ev.Err)
 		s.greeted(ev.Err)
 	case zkconn.Ended:
-		// Somebody closed the low-level handle: there is nothing left to stand on.
-		go s.client.Close() // waits for this goroutine; ends by itself
+		// The client is closing, or somebody closed the low-level handle: there is nothing left to
+		// stand on. Close waits for this goroutine, so it needs one of its own, which ends with it.
+		if s.client.ctx.Err() == nil {
+			go s.client.Close()
+		}
 	}
 }
 
@@ -381,7 +384,7 @@ func (s *supervisor) settleLocked(e *entry, did work, n *node, err error) {
 		e.need = read
 	default:
 		e.armed = e.need == nothing // else the new watch has fired already, or is of the last connection
-		if e.last == nil || !e.last.same(n, e.kind) {
+		if did == read && (e.last == nil || !e.last.equal(n, e.kind)) {
 			e.last = n
 			for _, sub := range e.subs {
 				sub.put(n)

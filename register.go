@@ -173,9 +173,9 @@ func (r *Registration) Status(ctx context.Context) *Stream[RegistrationStatus] {
 	return r.status.stream(ctx)
 }
 
-// Close withdraws the registration. The node is deleted when Close returns nil. With no server to be
-// reached, it returns an error after twice the session timeout, and the node is deleted on the next
-// connection, or goes with the session.
+// Close withdraws the registration. The node is deleted when Close returns nil, or, if the client is being
+// closed at the same time, goes with its session. With no server to be reached, it returns an error after
+// twice the session timeout, and the node is deleted on the next connection, or goes with the session.
 func (r *Registration) Close() error {
 	r.cancel(ErrClosed)
 	t := time.NewTimer(2 * r.client.supervisor.sessions.get().Timeout)

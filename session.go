@@ -18,7 +18,8 @@ const (
 	// Suspended: the connection is lost. The session, its ephemeral nodes and its watches may live on.
 	Suspended
 	// Expired: the session is over, as a server said; or no server was reached for as long as the
-	// session timeout, so it must be taken for over. The client is connecting anew.
+	// session timeout, so it must be taken for over. The client is connecting anew. In the second case
+	// the servers may have kept the session after all, when they were restarted, for example.
 	Expired
 	// Closed: the client is closed.
 	Closed
@@ -50,7 +51,8 @@ func (s Session) String() string {
 // the client closes, the last snapshot is Closed. A slow consumer misses the states in between.
 //
 // A session that is Suspended may become Connected again, with the same ID, and all is as it was; or
-// Expired, and then the next Connected has a new ID. Streams and registrations need no help with either.
+// Expired, and then the next Connected has a new ID, unless the servers still know the old one. Streams
+// and registrations need no help with either.
 func (c *Client) Session(ctx context.Context) *Stream[Session] {
 	return c.supervisor.sessions.stream(ctx)
 }
