@@ -226,7 +226,7 @@ func testCloseInEveryState(t *testing.T, f *fixture) {
 		t.Run(name, func(t *testing.T) {
 			f.Heal()
 			before := runtime.NumGoroutine()
-			c := f.connect()
+			c := f.connect(WithSessionTimeout(2 * time.Second))
 			c.Data(t.Context(), "/a")
 			if r, err := c.Register(t.Context(), "/svc-"+strings.ReplaceAll(name, " ", "-"), addr, nil); err != nil || r == nil {
 				t.Fatal(err)
@@ -249,8 +249,7 @@ func testCloseInEveryState(t *testing.T, f *fixture) {
 			f.Drop()
 			eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
 			f.Heal()
-			// A session that could not be ended must at least not be kept alive. (The client's timeout
-			// is 8 s.)
+			// A session that could not be ended must at least not be kept alive.
 			eventually(t, "the session is gone", func() bool {
 				return !f.sessionLives(id)
 			})

@@ -121,7 +121,7 @@ func TestNoStreamMissesAChangeInAStorm(t *testing.T) {
 		if raceEnabled {
 			storm(t, f, 3000, 4)
 		} else {
-			storm(t, f, 20_000, 10)
+			storm(t, f, 20_000, 10) // the size at which go-zookeeper alone loses thousands of events
 		}
 	})
 }

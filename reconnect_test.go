@@ -110,7 +110,7 @@ var hiddenChanges = []struct {
 
 func testHiddenChanges(t *testing.T, f *fixture, hide func(f *fixture, c *Client, change func())) {
 	const each = 6 // 54 nodes
-	c := f.connect()
+	c := f.connect(WithSessionTimeout(2 * time.Second))
 	type watched struct {
 		path     string
 		row      int
