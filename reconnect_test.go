@@ -90,6 +90,31 @@ func testEachChangeIsDelivered(t *testing.T, f *fixture) {
 	empty(t, children, "after the last change")
 }
 
+func TestAStreamThatIsNotReadHoldsTheNewest(t *testing.T) {
+	onEach(t, testAStreamThatIsNotReadHoldsTheNewest)
+}
+
+func testAStreamThatIsNotReadHoldsTheNewest(t *testing.T, f *fixture) {
+	c := f.connect()
+	f.create("/a", "")
+	unread, read := c.Data(t.Context(), "/a"), c.Data(t.Context(), "/a")
+	busy := make(chan struct{})
+	slow := Map(c.Data(t.Context(), "/a"), func(d Data) string { <-busy; return d.String() })
+	next(t, read)
+	for i := range 300 {
+		f.set("/a", fmt.Sprint(i))
+		if got := next(t, read); got.String() != fmt.Sprint(i) { // nobody else waits
+			t.Fatalf("got %q, want %d", got, i)
+		}
+	}
+	if got := next(t, unread); got.String() != "299" {
+		t.Errorf("the unread stream holds %q", got)
+	}
+	empty(t, unread, "after the newest")
+	close(busy)
+	until(t, slow, func(s string) bool { return s == "299" })
+}
+
 // Each kind of change that a disconnect, or the end of a session, can hide. Both tests use them: what
 // was missed is delivered once, what did not change is silent, and the watches are set again.
 var hiddenChanges = []struct {
