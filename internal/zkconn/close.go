@@ -4,13 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"time"
 )
 
-// How long Close waits: for an answer from the connection, then for any server to end the session
-// that the connection could not end. go-zookeeper's own Close may take two seconds when its queue is
-// full, beside which the others run.
+// How long Close waits: for an answer from the connection, or the handshake under way and then that;
+// then for any server to end the session that the connection could not end. go-zookeeper's own Close may
+// take two seconds when its queue is full, beside which the others run.
 const (
 	closeGrace    = time.Second
 	farewellGrace = 900 * time.Millisecond
@@ -30,7 +31,7 @@ func (c *Conn) Close() error {
 	})
 	select {
 	case <-c.closed:
-		return c.closeErr
+		return nil
 	case <-time.After(closeLimit):
 		return errors.New("zkstream: connection still closing")
 	}
@@ -39,7 +40,7 @@ func (c *Conn) Close() error {
 func (c *Conn) shutdown() {
 	c.mu.Lock()
 	c.closing = true
-	isUp, wire := c.isUp.Load(), c.wire
+	wire := c.wire
 	c.mu.Unlock()
 	c.cancel() // dials end, hosts tells go-zookeeper to quit
 
@@ -49,69 +50,100 @@ func (c *Conn) shutdown() {
 		c.zc.Close()
 		close(asked)
 	}()
-	if isUp {
-		t := time.NewTimer(closeGrace)
-		select {
-		case <-asked: // the server has answered
-		case <-t.C:
-		}
-		t.Stop()
+	// A handshake under way is waited for too: cut off, its request could still reach the server, and
+	// take the session away from the farewell.
+	t := time.NewTimer(closeGrace)
+	select {
+	case <-asked: // the server has answered, or there is none to ask
+	case <-t.C:
 	}
+	t.Stop()
 	if wire != nil {
 		wire.Close() // ends go-zookeeper's loop, wherever it is
 	}
-	c.mu.Lock()
-	left, timeout := c.identity, c.current.Timeout
-	c.mu.Unlock()
-	if left.session != 0 {
-		c.farewell(left, timeout)
-	}
-	<-asked
+	left := c.farewell(0)
 	c.running.Wait()
+	c.farewell(left) // to a session that a handshake has brought since
+	<-asked
 }
 
-// farewell ends a session that its own connection could not end: because it is down, or its server
-// hangs. Any server of the ensemble can do it. All are tried at once; the first answer will do.
-func (c *Conn) farewell(id identity, timeout time.Duration) {
+// farewell ends the session, unless it is over or is the one given, and returns its ID. It is for what
+// the session's own connection could not do: because it is down, or its server hangs. Any server of the
+// ensemble can end it. All are tried at once; the first answer will do.
+func (c *Conn) farewell(done int64) int64 {
+	c.mu.Lock()
+	id, timeout := c.identity, c.current.Timeout
+	c.mu.Unlock()
+	if id.session == 0 || id.session == done {
+		return done
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), farewellGrace)
 	defer cancel()
-	done := make(chan error, len(c.cfg.Servers))
+	ended := make(chan error, len(c.cfg.Servers))
 	for _, server := range c.cfg.Servers {
 		// Ends with ctx, and is waited for below.
-		go func() { done <- c.endSession(ctx, server, id, timeout) }()
+		go func() {
+			err := c.endSession(ctx, server, id, timeout)
+			for tries := 1; err == errCutOff && tries < 5 && ctx.Err() == nil; tries++ {
+				err = c.endSession(ctx, server, id, timeout)
+			}
+			ended <- err
+		}()
 	}
 	for range c.cfg.Servers {
-		if err := <-done; err == nil {
+		if err := <-ended; err == nil {
 			cancel()
 		}
 	}
+	return id.session
 }
 
 // Expire ends the session behind the connection's back, over a connection of its own to any server.
 // For tests: to the client it is an expiry.
-func (c *Conn) Expire() {
-	c.mu.Lock()
-	id, timeout := c.identity, c.current.Timeout
-	c.mu.Unlock()
-	c.farewell(id, timeout)
-}
+func (c *Conn) Expire() { c.farewell(0) }
 
+// errCutOff says that the server closed the connection before all was said: as it does when another
+// connection attaches to the session, such as the session's own, in a handshake that was under way.
+var errCutOff = errors.New("cut off")
+
+// endSession attaches to a session at server and ends it. It returns nil if the session is over.
 func (c *Conn) endSession(ctx context.Context, server string, id identity, timeout time.Duration) error {
 	conn, err := c.open(ctx, "tcp", server)
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer hangUp(conn)
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	// Both at once, so that nobody can take the session over in between.
+	// Both at once, so that there is hardly an in-between for another connection.
 	if _, err := conn.Write(append(connectRequest(timeout, id), closeRequest...)); err != nil {
-		return err
+		return errCutOff
 	}
-	// It answers to one or both and closes; without an answer it is not serving.
-	if n, err := io.Copy(io.Discard, io.LimitReader(conn, 2*maxHandshake)); err != nil || n == 0 {
-		return errors.Join(errors.New("no answer"), err)
+	attached, err := readShort(conn)
+	if err != nil {
+		return errCutOff
+	}
+	if len(attached) < 16 || int64(binary.BigEndian.Uint64(attached[8:])) != id.session {
+		return nil // expired
+	}
+	ended, err := readShort(conn)
+	if err != nil {
+		return errCutOff
+	}
+	if len(ended) < replyHeader || binary.BigEndian.Uint32(ended[12:]) != 0 {
+		return fmt.Errorf("the server would not end the session: %x", ended)
 	}
 	return nil
+}
+
+// readShort reads one packet of limited length, without that.
+func readShort(r io.Reader) ([]byte, error) {
+	var size [4]byte
+	if _, err := io.ReadFull(r, size[:]); err != nil {
+		return nil, err
+	}
+	b := make([]byte, min(binary.BigEndian.Uint32(size[:]), maxHandshake))
+	_, err := io.ReadFull(r, b)
+	return b, err
 }
 
 // connectRequest encodes a request to attach to a session: length, protocol version 0, last zxid seen

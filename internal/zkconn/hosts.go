@@ -3,6 +3,7 @@ package zkconn
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -24,7 +25,7 @@ type hosts struct {
 	dials    int       // in the second that began at since
 	since    time.Time // of the first of dials
 	failures map[string]error
-	unsent   bool // the session has ended since the last one: flush what waited for it
+	ended    bool // the last session is over, and calls made in it may still be under way
 	weary    bool // the servers could not be reached at once
 }
 
@@ -47,8 +48,8 @@ func (h *hosts) Len() int { return len(h.list) }
 //   - when closing;
 //   - when a second has seen a round of the list; at first with three dials more, because a lost
 //     connection should be replaced without a pause, also with one server in the list;
-//   - after an expiry, when requests meant for the old session still wait: they must not run in the
-//     next one.
+//   - after an expiry, while calls made in the old session are under way: their requests must not run in
+//     the next one.
 func (h *hosts) Next() (server string, retryStart bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,25 +64,34 @@ func (h *hosts) Next() (server string, retryStart bool) {
 	if !h.weary {
 		limit += 3
 	}
-	retryStart = h.dials > limit || h.conn.ctx.Err() != nil || h.unsent && h.conn.pending.Load() > 0
+	retryStart = h.dials > limit || h.conn.ctx.Err() != nil || h.heldLocked()
 	if retryStart {
 		h.since = time.Time{} // go-zookeeper sleeps; the next dial begins a new second
-		h.unsent = false
 		h.weary = true
 	}
 	return server, retryStart
 }
 
+// heldLocked reports whether the next session must wait for calls made in the last one. None can begin
+// meanwhile, and go-zookeeper fails their requests, so they end soon.
+func (h *hosts) heldLocked() bool { return h.ended && h.conn.pending.Load() > 0 }
+
+func (h *hosts) held() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.heldLocked()
+}
+
 // Connected is called by go-zookeeper when there is a session.
 func (h *hosts) Connected() {
 	h.mu.Lock()
-	h.unsent, h.weary = false, false
+	h.ended, h.weary = false, false
 	h.mu.Unlock()
 }
 
 func (h *hosts) expired() {
 	h.mu.Lock()
-	h.unsent = true
+	h.ended = true
 	h.mu.Unlock()
 }
 
@@ -120,6 +130,9 @@ func (c *Conn) dial(network, server string, _ time.Duration) (net.Conn, error) {
 	if previous != nil {
 		previous.Close()
 	}
+	if c.hosts.held() {
+		return nil, errors.New("not before the calls of the expired session have ended")
+	}
 	ctx, cancel := context.WithTimeout(c.ctx, c.attempt)
 	defer cancel()
 	conn, err := c.open(ctx, network, server)
@@ -131,7 +144,7 @@ func (c *Conn) dial(network, server string, _ time.Duration) (net.Conn, error) {
 	c.mu.Lock()
 	if c.closing {
 		c.mu.Unlock()
-		conn.Close()
+		hangUp(conn)
 		return nil, ErrClosed
 	}
 	c.wire = w

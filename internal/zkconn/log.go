@@ -30,7 +30,5 @@ func (l zkLogger) Printf(format string, args ...any) {
 			level = slog.LevelInfo
 		}
 	}
-	if l.log.Enabled(context.Background(), level) {
-		l.log.Log(context.Background(), level, line, "source", "go-zookeeper")
-	}
+	l.log.Log(context.Background(), level, line, "source", "go-zookeeper")
 }

@@ -2,41 +2,36 @@ package zkconn
 
 import (
 	"bufio"
+	"crypto/tls"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/go-zookeeper/zk"
 )
 
-// Opcodes and transaction IDs of ZooKeeper's protocol that wire looks at.
+// Transaction IDs that ZooKeeper's protocol has a meaning for.
 const (
-	opExists      = 3
-	opGetData     = 4
-	opGetChildren = 12
-	opAuth        = 100
-	opSetWatches  = 101
-	opClose       = -11
-
-	xidAuth = -4
+	xidEvent = -1
+	xidPing  = -2
+	xidAuth  = -4
 )
 
 const (
-	maxHandshake = 1 << 10         // bytes of a connect reply; a real one has 36 or 37
-	replyHeader  = 16              // xid, zxid, error code
-	gateLimit    = time.Second / 2 // how long the gate may stay shut
-	codeTooLarge = -32768          // an error code of our own, which no server sends
+	replyHeader   = 16              // bytes: xid, zxid, error code
+	gateLimit     = time.Second / 2 // how long the gate may stay shut
+	codeTooLarge  = -32768          // error codes of our own, which no server sends
+	codeMalformed = -32767
 )
 
 // wire is the network connection that go-zookeeper gets. It knows the frames of the protocol, and
 // that is what makes go-zookeeper safe to stand on: what cannot be set right from above is set right
 // here, in the bytes.
 //
-// go-zookeeper writes one whole packet per Write, and reads from one goroutine.
+// go-zookeeper writes one whole packet per Write, from one goroutine at a time, and reads from one.
 type wire struct {
 	net.Conn
 	conn   *Conn
@@ -44,27 +39,35 @@ type wire struct {
 	r      *bufio.Reader
 
 	// Used by the reading goroutine only.
-	head      []byte // of the current frame, still to be handed over
-	body      int    // bytes of the current frame that follow head, still in r
-	greeted   bool   // the connect reply has been read
+	head      []byte        // of the current frame, still to be handed over
+	body      int           // bytes of the current frame that follow head, still in r
+	greeted   bool          // the handshake is over
+	timeout   time.Duration // of the session
 	headSpace [4 + replyHeader]byte
 
-	// Used by the writing goroutine before the reading one gets its first byte.
-	asked    identity  // what the connect request named
-	seen     int64     // the last zxid that it named, before any rewinding
-	rewound  bool      // the connect request was sent without it
+	scratch []byte // of the writing goroutine: a packet that is sent changed
+
+	// Written by the writing goroutine, with the connect request, before anybody else looks.
+	begun    bool      // there has been a first packet
+	asked    int64     // the session that was asked for, 0 for a new one
+	seen     int64     // the last zxid that was named
+	rewound  bool      // go-zookeeper had named a later one
 	deadline time.Time // for the handshake
 
 	closeOnce sync.Once
 	closeErr  error
 	closed    chan struct{}
 
-	mu         sync.Mutex // guards what follows
-	begun      bool       // the connect request has been written
-	gate       chan struct{}
-	gateTimer  *time.Timer
-	setWatches map[int32]bool // xids of SetWatches requests without an answer yet
-	farewell   int32          // xid of the request to end the session, 0 before it
+	mu          sync.Mutex // guards what follows
+	gate        chan struct{}
+	gateTimer   *time.Timer
+	outstanding []request // without an answer yet, in the order in which they were sent
+}
+
+// request is what wire remembers of one that was sent.
+type request struct {
+	xid, op int32
+	sent    time.Time
 }
 
 func newWire(c *Conn, conn net.Conn, server string) *wire {
@@ -79,34 +82,41 @@ func newWire(c *Conn, conn net.Conn, server string) *wire {
 func (w *wire) Close() error {
 	w.closeOnce.Do(func() {
 		close(w.closed)
-		w.closeErr = w.Conn.Close()
+		w.closeErr = hangUp(w.Conn)
 		w.openGate() // stops its timer
 	})
 	return w.closeErr
 }
 
+// hangUp closes conn at once. TLS would first take up to five seconds to say so to a server that does
+// not read; ZooKeeper has its own end of a session.
+func hangUp(conn net.Conn) error {
+	if t, ok := conn.(*tls.Conn); ok {
+		conn = t.NetConn()
+	}
+	return conn.Close()
+}
+
 // Write sends one packet. A failure closes the connection and is not reported: the reading side sees
 // the end, and go-zookeeper can deadlock when a write fails while it replays credentials.
 func (w *wire) Write(p []byte) (int, error) {
-	w.mu.Lock()
-	begun := w.begun
+	sent, first := p, !w.begun
 	w.begun = true
-	w.mu.Unlock()
-	if !begun {
-		p = w.connectRequest(p)
+	if first {
+		sent = w.connectRequest(p)
+	} else {
+		sent = w.outgoing(p)
 	}
-	w.outgoing(begun, p)
-	if _, err := w.Conn.Write(p); err != nil {
+	if _, err := w.Conn.Write(sent); err != nil {
 		w.conn.log.Debug("zkstream: write failed", "server", w.server, "error", err)
 		w.Close()
-		return len(p), nil
-	}
-	if begun && opcode(p) == opSetWatches {
+	} else if !first && opcode(p) == opSetWatches {
 		w.openGate()
 	}
 	return len(p), nil
 }
 
+// opcode returns the opcode of a request. A connect request has its last zxid there.
 func opcode(p []byte) int32 {
 	if len(p) < 12 {
 		return 0
@@ -114,58 +124,36 @@ func opcode(p []byte) int32 {
 	return int32(binary.BigEndian.Uint32(p[8:]))
 }
 
-// outgoing notes what the answer to p will mean. It runs before p is sent.
-func (w *wire) outgoing(begun bool, p []byte) {
-	if !begun {
-		return
-	}
-	switch opcode(p) {
-	case opExists, opGetData, opGetChildren:
-		if p[len(p)-1] == 1 { // with a watch
-			w.conn.mu.Lock()
-			w.conn.watching = true
-			w.conn.mu.Unlock()
-		}
-	case opSetWatches:
-		w.mu.Lock()
-		if w.setWatches == nil {
-			w.setWatches = map[int32]bool{}
-		}
-		w.setWatches[int32(binary.BigEndian.Uint32(p[4:]))] = true
-		w.mu.Unlock()
-	case opClose:
-		w.mu.Lock()
-		w.farewell = int32(binary.BigEndian.Uint32(p[4:]))
-		w.mu.Unlock()
-	}
-}
-
-// connectRequest reads, and returns, the first packet: length, protocol version, last zxid seen,
-// timeout, session ID, password.
-//
-// If servers have been turning this session away for longer than its timeout, they do not have it or
-// lag behind what it saw; the reason may be that the ensemble lost its data. A server refuses a client
-// that has seen a newer zxid than itself, for ever, and go-zookeeper would try for ever. So the last
-// zxid is left out: then the server says whether it knows the session.
-func (w *wire) connectRequest(p []byte) []byte {
-	c := w.conn
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	w.deadline = time.Now().Add(c.attempt)
-	if len(p) < 32 {
+// outgoing notes what the answer to p, which is not the first packet, will mean. It returns p as it is
+// to be sent.
+func (w *wire) outgoing(p []byte) []byte {
+	op := opcode(p)
+	if op == 0 {
 		return p
 	}
-	w.seen = int64(binary.BigEndian.Uint64(p[8:]))
-	w.asked.session = int64(binary.BigEndian.Uint64(p[20:]))
-	if w.seen != 0 && c.turned > 0 && time.Since(c.lastGood) > c.current.Timeout {
-		c.log.Warn("zkstream: servers keep closing the handshake; asking without the last zxid",
-			"server", w.server, "session", hex(w.asked.session))
-		p = append([]byte(nil), p...)
-		binary.BigEndian.PutUint64(p[8:], 0)
-		w.rewound = true
+	if xid := int32(binary.BigEndian.Uint32(p[4:])); xid >= 0 {
+		w.mu.Lock()
+		w.outstanding = append(w.outstanding, request{xid, op, time.Now()})
+		w.mu.Unlock()
 	}
-	if w.seen != 0 && c.watching {
-		w.gate = make(chan struct{})
+	switch op {
+	case opExists, opGetData, opGetChildren2: // path, and whether to set a watch
+		w.conn.mu.Lock()
+		defer w.conn.mu.Unlock()
+		if p[len(p)-1] == 1 {
+			w.conn.watching = true
+		} else if w.conn.arming[string(p[16:len(p)-1])] > 0 {
+			w.scratch = append(w.scratch[:0], p...)
+			p = w.scratch
+			p[len(p)-1] = 1
+		}
+	case opSetWatches:
+		// From the last zxid that was seen before this connection, at most: the gate keeps
+		// go-zookeeper from naming a later one, unless a request that it had left over opened it.
+		if len(p) >= 20 && int64(binary.BigEndian.Uint64(p[12:])) > w.seen {
+			p = slices.Clone(p)
+			binary.BigEndian.PutUint64(p[12:], uint64(w.seen))
+		}
 	}
 	return p
 }
@@ -174,6 +162,12 @@ func (w *wire) connectRequest(p []byte) []byte {
 // but its receive loop already moves that zxid while the request is being built, and events between
 // the two are lost. So no reply after the connect reply passes until the first SetWatches has been
 // written. Where no watch is left, none is written: then the gate opens by itself.
+
+func (w *wire) shutGate() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.gate = make(chan struct{})
+}
 
 func (w *wire) openGate() {
 	w.mu.Lock()
@@ -202,229 +196,200 @@ func (w *wire) waitGate() error {
 	case <-w.closed:
 		return net.ErrClosed
 	default:
-		return nil
 	}
+	// Of the time that go-zookeeper allows a frame, the wait has taken its part.
+	return w.Conn.SetReadDeadline(time.Now().Add(w.timeout * 2 / 3))
 }
 
-// SetReadDeadline keeps the handshake within its limit; go-zookeeper allows it six times the session
-// timeout, and no limit once the first bytes have come.
+// SetReadDeadline keeps the handshake to its own limit. go-zookeeper allows it six times the session
+// timeout, which may be very long or very short, and no limit once the first bytes have come.
 func (w *wire) SetReadDeadline(t time.Time) error {
-	if !w.greeted && (t.IsZero() || t.After(w.deadline)) {
+	if !w.greeted {
 		t = w.deadline
 	}
-	return w.Conn.SetReadDeadline(t)
+	err := w.Conn.SetReadDeadline(t)
+	if errors.Is(err, net.ErrClosed) {
+		err = nil // the read that follows says so; go-zookeeper would log both, for each frame
+	}
+	return err
 }
 
 // Read hands over the frames that arrive.
-func (w *wire) Read(p []byte) (int, error) {
+func (w *wire) Read(p []byte) (n int, err error) {
 	if len(p) == 0 {
 		return 0, nil
 	}
 	if len(w.head) == 0 && w.body == 0 {
-		if err := w.nextFrame(); err != nil {
+		if w.greeted {
+			err = w.nextFrame()
+		} else {
+			err = w.connectReply()
+		}
+		if err != nil {
 			w.Close()
 			return 0, err
 		}
 	}
 	if len(w.head) > 0 {
-		n := copy(p, w.head)
+		n = copy(p, w.head)
 		w.head = w.head[n:]
 		return n, nil
 	}
-	n, err := w.r.Read(p[:min(len(p), w.body)])
+	n, err = w.r.Read(p[:min(len(p), w.body)])
 	w.body -= n
+	if err != nil {
+		w.Close() // which ends a write that may be under way
+	}
 	return n, err
 }
 
-// nextFrame reads the beginning of the next frame for go-zookeeper into head, and sets body.
+// nextFrame reads the beginning of the next frame for go-zookeeper into head, and sets body. What
+// nobody asked for is dropped: it could only do harm.
 func (w *wire) nextFrame() error {
-	if !w.greeted {
-		return w.connectReply()
+	for {
+		b, err := w.r.Peek(4)
+		if err != nil {
+			return err
+		}
+		size := int(int32(binary.BigEndian.Uint32(b)))
+		if size < replyHeader {
+			return fmt.Errorf("protocol error: a reply of %d bytes", size)
+		}
+		if _, err := io.ReadFull(w.r, w.headSpace[:]); err != nil {
+			return err
+		}
+		w.head, w.body = w.headSpace[:], size-replyHeader
+		var wanted bool
+		switch xid := int32(binary.BigEndian.Uint32(w.headSpace[4:])); xid {
+		case xidEvent:
+			wanted, err = w.event()
+		case xidPing:
+			if err := w.stalled(); err != nil {
+				return err
+			}
+			wanted, err = true, w.discardBody()
+		default:
+			wanted, err = w.reply(xid)
+		}
+		if err != nil || wanted {
+			return err
+		}
+		w.conn.log.Debug("zkstream: dropped what nobody asked for", "server", w.server, "bytes", size)
+		if err := w.discardBody(); err != nil {
+			return err
+		}
 	}
-	b, err := w.r.Peek(4)
-	if err != nil {
-		return err
-	}
-	size := int(binary.BigEndian.Uint32(b))
-	if size < replyHeader {
-		return fmt.Errorf("protocol error: a reply of %d bytes", size)
-	}
-	if _, err := io.ReadFull(w.r, w.headSpace[:]); err != nil {
-		return err
-	}
-	if err := w.waitGate(); err != nil {
-		return err
-	}
-	w.head, w.body = w.headSpace[:], size-replyHeader
-	xid := int32(binary.BigEndian.Uint32(w.head[4:]))
-	w.answered(xid, int32(binary.BigEndian.Uint32(w.head[16:])))
-	if size <= w.conn.maxReply {
-		return nil
-	}
-	if xid == -1 {
-		return fmt.Errorf("protocol error: a watch event of %d bytes", size)
-	}
-	// It becomes an error of this one request. go-zookeeper would drop the connection, and so would the
-	// next try, for ever.
-	w.conn.log.Warn("zkstream: a reply is too large", "server", w.server, "bytes", size, "limit", w.conn.maxReply)
-	if _, err := w.r.Discard(w.body); err != nil {
-		return err
-	}
-	w.body = 0
-	code := int32(codeTooLarge)
+}
+
+// discardBody leaves nothing of the current frame but its header.
+func (w *wire) discardBody() error {
+	_, err := w.r.Discard(w.body)
+	w.head, w.body = w.headSpace[:], 0
 	binary.BigEndian.PutUint32(w.headSpace[0:], replyHeader)
-	binary.BigEndian.PutUint32(w.headSpace[16:], uint32(code))
+	return err
+}
+
+// event looks at the current frame, which is a watch event. go-zookeeper would take one of a type that
+// it uses inside for its own.
+func (w *wire) event() (wanted bool, err error) {
+	if err := w.waitGate(); err != nil {
+		return false, err
+	}
+	if w.body < eventSize || w.body+replyHeader > w.conn.maxReply {
+		return false, fmt.Errorf("protocol error: a watch event of %d bytes", w.body)
+	}
+	b, err := w.r.Peek(eventSize)
+	if err != nil {
+		return false, err
+	}
+	if n := int(int32(binary.BigEndian.Uint32(b[8:]))); n < 0 || n > w.body-eventSize {
+		return false, fmt.Errorf("protocol error: a watch event with a path of %d bytes", n)
+	}
+	t := binary.BigEndian.Uint32(b)
+	return t >= eventCreated && t <= eventChildrenChanged, nil
+}
+
+// reply looks at the current frame, which answers the request xid. A reply that go-zookeeper cannot
+// take becomes an error of its request: with the connection dropped, as go-zookeeper does, the next
+// try would end the same way, for ever.
+func (w *wire) reply(xid int32) (wanted bool, err error) {
+	op, asked, err := w.take(xid)
+	if err != nil || !asked {
+		return false, err
+	}
+	if op != opAuth { // which comes before SetWatches, and moves no zxid
+		if err := w.waitGate(); err != nil {
+			return false, err
+		}
+	}
+	code := int32(binary.BigEndian.Uint32(w.headSpace[16:]))
+	wrong := int32(0)
+	if size := w.body + replyHeader; size > w.conn.maxReply {
+		w.conn.log.Warn("zkstream: a reply is too large", "server", w.server, "bytes", size, "limit", w.conn.maxReply)
+		wrong = codeTooLarge
+	} else if code == 0 {
+		good, err := w.wellFormed(op)
+		if err != nil {
+			return false, err
+		}
+		if !good {
+			w.conn.log.Warn("zkstream: a reply is malformed", "server", w.server, "opcode", op)
+			wrong = codeMalformed
+		}
+	}
+	if wrong != 0 {
+		if err := w.discardBody(); err != nil {
+			return false, err
+		}
+		binary.BigEndian.PutUint32(w.headSpace[16:], uint32(wrong))
+		code = wrong
+	}
+	w.answered(op, code)
+	return true, nil
+}
+
+// take finds the request that a reply answers, and forgets it. A server answers in order, but for
+// credentials; so a gap means that an answer was lost, and its caller would wait for ever. After the end
+// of the session nobody waits.
+func (w *wire) take(xid int32) (op int32, asked bool, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	i := slices.IndexFunc(w.outstanding, func(r request) bool { return r.xid == xid })
+	if i < 0 {
+		return 0, false, nil
+	}
+	op = w.outstanding[i].op
+	for _, r := range w.outstanding[:i] {
+		if r.op != opAuth && op != opAuth && op != opClose {
+			return op, true, fmt.Errorf("protocol error: an answer to request %d before that to %d", xid, r.xid)
+		}
+	}
+	w.outstanding = slices.Delete(w.outstanding, i, i+1)
+	return op, true, nil
+}
+
+// stalled tells of a request that has had no answer for the session timeout, while pings had.
+func (w *wire) stalled() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, r := range w.outstanding {
+		if age := time.Since(r.sent); r.op != opAuth && age > w.timeout {
+			return fmt.Errorf("no answer to request %d (opcode %d) for %v", r.xid, r.op, age.Round(time.Millisecond))
+		}
+	}
 	return nil
 }
 
-// answered looks whether a reply is the refusal of a SetWatches, which go-zookeeper only logs, or the
-// end of the session.
-func (w *wire) answered(xid, code int32) {
-	w.mu.Lock()
-	watches := w.setWatches[xid]
-	delete(w.setWatches, xid)
-	ended := xid == w.farewell && xid > 0
-	w.mu.Unlock()
-	if ended {
+// answered draws the conclusions that go-zookeeper does not: when the session has ended as asked, and
+// when a SetWatches was refused, which go-zookeeper only logs.
+func (w *wire) answered(op, code int32) {
+	switch {
+	case op == opClose && code == 0:
 		w.conn.mu.Lock()
 		w.conn.identity = identity{}
 		w.conn.mu.Unlock()
-	}
-	if watches && code != 0 {
+	case op == opSetWatches && code != 0:
 		w.conn.log.Warn("zkstream: the server refused to re-arm watches", "server", w.server, "code", code)
 		w.conn.emit(Event{Kind: WatchesLost})
 	}
 }
-
-// connectReply reads the whole answer to the connect request: protocol version, timeout, session ID,
-// password. It is passed on, except that a session other than the one asked for becomes what it is:
-// the loss of that one. (Some servers replace an unknown session silently; go-zookeeper would keep
-// watches that nobody serves.)
-func (w *wire) connectReply() error {
-	reply, err := w.readHandshake()
-	if err != nil {
-		var timeout net.Error
-		switch {
-		case errors.As(err, &timeout) && timeout.Timeout():
-			err = fmt.Errorf("no answer to the handshake within %v", w.conn.attempt)
-		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-			err = errors.New("the server closed the connection during the handshake")
-			w.turnedAway()
-		default:
-			w.turnedAway()
-		}
-		w.conn.hosts.failed(w.server, err)
-		return err
-	}
-	w.greeted = true
-	timeout := time.Duration(int32(binary.BigEndian.Uint32(reply[8:]))) * time.Millisecond
-	session := int64(binary.BigEndian.Uint64(reply[12:]))
-	password := append([]byte(nil), reply[24:24+binary.BigEndian.Uint32(reply[20:])]...)
-	if session != 0 && w.asked.session != 0 && session != w.asked.session {
-		w.conn.log.Warn("zkstream: the server replaced the session", "server", w.server,
-			"old", hex(w.asked.session), "new", hex(session))
-		w.Conn.Write(closeRequest)
-		clear(reply[8:]) // timeout 0, session 0: expired
-		session = 0
-	}
-	if session == 0 {
-		w.conn.hosts.expired()
-	} else {
-		if timeout <= 0 {
-			return fmt.Errorf("protocol error: a session timeout of %v", timeout)
-		}
-		w.established(identity{session, password}, timeout)
-		if err := w.authenticate(); err != nil {
-			w.conn.hosts.failed(w.server, err)
-			return err
-		}
-		// From here on the deadline is go-zookeeper's again.
-		w.Conn.SetReadDeadline(time.Time{})
-	}
-	w.head, w.body = reply, 0
-	return nil
-}
-
-// readHandshake reads one frame whose parts are in bounds.
-func (w *wire) readHandshake() ([]byte, error) {
-	b, err := w.r.Peek(4)
-	if err != nil {
-		return nil, err
-	}
-	size := int(binary.BigEndian.Uint32(b))
-	if size < 20 || size > maxHandshake {
-		return nil, fmt.Errorf("protocol error: a connect reply of %d bytes; is this a ZooKeeper server?", size)
-	}
-	reply := make([]byte, 4+size)
-	if _, err := io.ReadFull(w.r, reply); err != nil {
-		return nil, err
-	}
-	if n := int(int32(binary.BigEndian.Uint32(reply[20:]))); n < 0 || n > size-20 {
-		return nil, errors.New("protocol error: a connect reply with a wrong length inside")
-	}
-	return reply, nil
-}
-
-func (w *wire) turnedAway() {
-	w.conn.mu.Lock()
-	w.conn.turned++
-	w.conn.mu.Unlock()
-}
-
-func (w *wire) established(id identity, timeout time.Duration) {
-	c := w.conn
-	c.hosts.failed(w.server, nil)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if id.session != c.current.ID || w.rewound {
-		c.generation.Add(1)
-	}
-	c.identity = id
-	c.current = Session{id.session, timeout, w.server, c.generation.Load()}
-}
-
-// authenticate sends the credentials and waits for the answers, within the limit of the handshake, and
-// before go-zookeeper learns that there is a session. Done here, they are in force on each network
-// connection from the start, without a moment in which a request runs without them.
-func (w *wire) authenticate() error {
-	for _, a := range w.conn.cfg.Auth {
-		if _, err := w.Conn.Write(authRequest(a)); err != nil {
-			return err
-		}
-		var reply [4 + replyHeader]byte
-		if _, err := io.ReadFull(w.r, reply[:]); err != nil {
-			return fmt.Errorf("credential of scheme %q: %w", a.Scheme, err)
-		}
-		size := binary.BigEndian.Uint32(reply[0:])
-		xid := int32(binary.BigEndian.Uint32(reply[4:]))
-		code := int32(binary.BigEndian.Uint32(reply[16:]))
-		if size != replyHeader || xid != xidAuth {
-			return fmt.Errorf("protocol error: %d bytes with xid %d in answer to a credential", size, xid)
-		}
-		if code != 0 {
-			err := fmt.Errorf("the server refused the credential of scheme %q: %w", a.Scheme, zk.ErrAuthFailed)
-			w.conn.emit(Event{Kind: AuthFailed, Err: err})
-			return err
-		}
-	}
-	return nil
-}
-
-// authRequest encodes length, xid, opcode, type 0, scheme, credential.
-func authRequest(a Auth) []byte {
-	b := make([]byte, 4, 24+len(a.Scheme)+len(a.Credential))
-	b = binary.BigEndian.AppendUint32(b, 0xfffffffc) // xid -4
-	b = binary.BigEndian.AppendUint32(b, opAuth)
-	b = binary.BigEndian.AppendUint32(b, 0)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Scheme)))
-	b = append(b, a.Scheme...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Credential)))
-	b = append(b, a.Credential...)
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	return b
-}
-
-// closeRequest is a whole closeSession packet: length 8, xid 1, opcode -11.
-var closeRequest = []byte{0, 0, 0, 8, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf5}
-
-func hex(session int64) string { return fmt.Sprintf("0x%x", uint64(session)) }

@@ -19,6 +19,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"sync"
 	"sync/atomic"
@@ -109,23 +110,23 @@ type Conn struct {
 
 	generation atomic.Int64 // of the newest session; see Session.Generation
 	isUp       atomic.Bool  // there is a session, and it takes requests; written with mu held
-	pending    atomic.Int64 // calls of Do and Run handed to go-zookeeper and not yet returned
+	pending    atomic.Int64 // calls of Do and Run under way; grows with mu held, while there is a session
 
 	mu       sync.Mutex // guards what follows
 	up       chan struct{}
 	queue    []Event
 	current  Session // what the newest handshake brought
 	identity identity
-	wire     *wire     // the newest network connection, nil before the first
-	lastGood time.Time // when there last was a session: for rewinding
-	turned   int       // handshakes that a server closed without an answer since lastGood
-	watching bool      // a watch was asked for in this session
+	wire     *wire          // the newest network connection, nil before the first
+	lastGood time.Time      // when there last was a session: for rewinding
+	turned   int            // handshakes that a server closed without an answer since lastGood
+	watching bool           // go-zookeeper was asked for a watch in this session
+	arming   map[string]int // paths that Watch is reading, and how often
 	closing  bool
 
 	ready     chan struct{} // capacity 1: queue has something
 	closeOnce sync.Once
 	closed    chan struct{}
-	closeErr  error
 }
 
 // identity is what a server needs to know a session again.
@@ -136,6 +137,7 @@ type identity struct {
 
 // Open starts a connection. It returns at once; an Up event tells of the first session.
 func Open(cfg Config) (*Conn, error) {
+	cfg.Timeout = min(cfg.Timeout, math.MaxInt32*time.Millisecond) // what the protocol can say
 	c := &Conn{
 		cfg:      cfg,
 		log:      cfg.Logger,
@@ -145,6 +147,7 @@ func Open(cfg Config) (*Conn, error) {
 		up:       make(chan struct{}),
 		ready:    make(chan struct{}, 1),
 		closed:   make(chan struct{}),
+		arming:   map[string]int{},
 		lastGood: time.Now(),
 	}
 	if c.maxReply == 0 {
@@ -309,7 +312,8 @@ func Do[T any](ctx context.Context, c *Conn, fn func(*zk.Conn) (T, error)) (T, e
 }
 
 // Run waits for a session and calls fn in the caller's goroutine. ctx ends only the wait: once begun,
-// fn's outcome is always known to the caller, as far as the network lets anybody know.
+// fn's outcome is always known to the caller, as far as the network lets anybody know. As with Do, no
+// request of fn runs in a later session than the one in which fn was called: that waits until fn returns.
 func (c *Conn) Run(ctx context.Context, fn func(*zk.Conn) error) error {
 	if err := c.begin(ctx); err != nil {
 		return err
@@ -332,6 +336,24 @@ func (c *Conn) Direct(generation int64, fn func(*zk.Conn) error) error {
 	return c.explain(fn(c.zc))
 }
 
+// Watch is Direct, and each request of fn that reads path, by Exists, Get or Children, also sets a watch,
+// whose event is told as Changed. Those are not go-zookeeper's watches (GetW and the like): it has a
+// channel for each, keeps them for ever where nothing fires, and loses events when it asks for them again
+// on the next connection. A watch that is set here is gone with the network connection, without a word.
+func (c *Conn) Watch(generation int64, path string, fn func(*zk.Conn) error) error {
+	c.mu.Lock()
+	c.arming[path]++
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.arming[path]--; c.arming[path] == 0 {
+			delete(c.arming, path)
+		}
+	}()
+	return c.Direct(generation, fn)
+}
+
 // begin waits for a session and counts a call in.
 func (c *Conn) begin(ctx context.Context) error {
 	for {
@@ -340,9 +362,10 @@ func (c *Conn) begin(ctx context.Context) error {
 		}
 		c.mu.Lock()
 		if c.isUp.Load() && !c.closing {
-			c.running.Add(1) // under mu, so that it cannot race with Close's wait
-			c.mu.Unlock()
+			// Under mu, so that neither Close nor the next session can miss it.
+			c.running.Add(1)
 			c.pending.Add(1)
+			c.mu.Unlock()
 			return nil
 		}
 		c.mu.Unlock()
@@ -359,6 +382,7 @@ var (
 	// ErrTooLarge says that the server's reply was larger than Config.MaxReply.
 	ErrTooLarge = errors.New("reply is too large")
 
+	errMalformed      = errors.New("zk: malformed reply")
 	errConnectionLoss = errors.New("zk: connection loss")
 	errTimeout        = errors.New("zk: operation timed out on the server")
 	errThrottled      = errors.New("zk: throttled by the server")
@@ -366,10 +390,11 @@ var (
 
 // unnamed maps the texts that go-zookeeper makes of codes that it does not know.
 var unnamed = map[string]error{
-	fmt.Sprintf("unknown error: %d", codeTooLarge): ErrTooLarge,
-	"unknown error: -4":                            errConnectionLoss,
-	"unknown error: -7":                            errTimeout,
-	"unknown error: -127":                          errThrottled,
+	fmt.Sprintf("unknown error: %d", codeTooLarge):  ErrTooLarge,
+	fmt.Sprintf("unknown error: %d", codeMalformed): errMalformed,
+	"unknown error: -4":                             errConnectionLoss,
+	"unknown error: -7":                             errTimeout,
+	"unknown error: -127":                           errThrottled,
 }
 
 // explain gives err a name, and ErrClosed to what failed because of Close.

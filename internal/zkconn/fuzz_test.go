@@ -1,0 +1,123 @@
+package zkconn
+
+import (
+	"log/slog"
+	"math"
+	"runtime"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// fuzzReply is Config.MaxReply of the fuzz tests.
+const fuzzReply = 1 << 20
+
+// FuzzServer has a server say data. With greet it says so after a good handshake, while a call of each
+// kind waits for its answer, in the order of calls: xids 1, 2 and so on; else instead of the handshake.
+// Then it closes the connection, and serves the next one properly. Nothing may panic, hang, or
+// allocate much more than the largest reply.
+func FuzzServer(f *testing.F) {
+	f.Add(false, []byte{})
+	f.Add(false, welcome(session, time.Second))
+	f.Add(false, welcome(session, time.Millisecond))
+	f.Add(false, welcome(0, 0))
+	f.Add(false, append(welcome(session, time.Second), event(zk.EventNodeCreated, "/a")...))
+	f.Add(false, frame(i32(0), i32(1000), i64(1), i32(math.MaxInt32), make([]byte, 16)))
+	f.Add(false, i32(-1))
+	for i, call := range calls {
+		xid := int32(i + 1)
+		var bodies [][]byte
+		switch call.op {
+		case opGetData, opReconfig:
+			bodies = [][]byte{append(str("data"), stat(1)...), append(i32(math.MaxInt32), stat(1)...)}
+		case opGetChildren2:
+			bodies = [][]byte{children("one", "two"), append(i32(math.MaxInt32), stat(1)...), append(i32(-1), stat(1)...)}
+		case opGetACL:
+			bodies = [][]byte{append(append(append(append(i32(1), i32(31)...), str("world")...), str("anyone")...), stat(1)...), append(i32(math.MaxInt32), stat(1)...)}
+		case opMulti:
+			bodies = [][]byte{append(append(result(opCreate, 0, str("/a")), result(opSetData, 0, stat(1))...), endOfMulti...), i32(-1), result(opError, 0)}
+		case opExists, opSetData, opSetACL:
+			bodies = [][]byte{stat(1), nil}
+		default:
+			bodies = [][]byte{str("/a"), i32(-1), nil}
+		}
+		for _, body := range bodies {
+			f.Add(true, reply(xid, 1, 0, body))
+			f.Add(true, append(reply(xid, 1, -101), reply(xid, 1, 0, body)...))
+		}
+	}
+	f.Add(true, reply(xidPing, 0, 0))
+	f.Add(true, event(zk.EventNodeDeleted, "/a"))
+	f.Add(true, reply(xidEvent, -1, 0, i32(int32(zk.EventSession)), i32(int32(zk.StateHasSession)), str("")))
+	for _, xid := range []int32{1, 2, 77, xidEvent, xidPing, xidAuth} { // that announces 2 GB
+		f.Add(true, append(i32(math.MaxInt32), reply(xid, 1, 0)[4:]...))
+	}
+	f.Add(true, append(i32(fuzzReply), reply(2, 1, 0, i32(fuzzReply/4-100))[4:]...))
+	f.Add(true, i32(-1))
+	f.Fuzz(func(t *testing.T, greet bool, data []byte) {
+		synctest.Test(t, func(t *testing.T) { converse(t, greet, data) })
+	})
+}
+
+func converse(t *testing.T, greet bool, data []byte) {
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	f := newFake(t)
+	c := f.open(Config{Timeout: time.Second, MaxReply: fuzzReply, Logger: slog.New(slog.DiscardHandler)})
+	bad := f.peer()
+	packets := make(chan []byte, 100)
+	// Ends with the connection.
+	go func() {
+		defer close(packets)
+		for b, err := bad.read(); err == nil; b, err = bad.read() {
+			packets <- b
+		}
+	}()
+	<-packets
+	done := make(chan error, len(calls))
+	if greet {
+		bad.Write(welcome(session, time.Second))
+		synctest.Wait()
+		for _, call := range calls {
+			// Ends with the call, at the latest when the connection is lost.
+			go func() {
+				done <- c.Run(t.Context(), func(zc *zk.Conn) error {
+					_, err := call.fn(zc)
+					return err
+				})
+			}()
+			<-packets
+		}
+	}
+	bad.SetWriteDeadline(time.Now().Add(minute))
+	bad.Write(data)
+	synctest.Wait()
+	bad.Close()
+	if greet {
+		for range calls {
+			<-done
+		}
+	}
+	const next = 77
+	p := f.peer()
+	h := p.hello()
+	for ; h.session != 0; h = p.hello() { // which data has named
+		p.send(welcome(0, 0))
+		p = f.peer()
+	}
+	f.serve(func(p *peer) { p.Close() })
+	p.send(welcome(next, time.Second))
+	p.drain()
+	for ev := c.next(); ev.Kind != Up || ev.Session.ID != next; ev = c.next() {
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	runtime.ReadMemStats(&after)
+	// go-zookeeper takes 1.5 MB for itself and as much for each connection that has a session.
+	if n := after.TotalAlloc - before.TotalAlloc; n > fuzzReply+8<<20+uint64(20*len(data)) {
+		t.Errorf("%d bytes of the server's made the client allocate %d", len(data), n)
+	}
+}

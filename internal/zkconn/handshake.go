@@ -1,0 +1,201 @@
+package zkconn
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+const (
+	maxHandshake = 1 << 10 // bytes of a connect reply; a real one has 36 or 37
+	maxPassword  = 128     // bytes; a real one has 16, and go-zookeeper cannot send more than 224
+)
+
+// connectRequest reads the first packet, and returns it as it is to be sent: length, protocol version,
+// last zxid seen, timeout, session ID, password.
+//
+// The timeout is the configured one; go-zookeeper would ask for what a server gave it last.
+//
+// If servers have been turning this session away for longer than its timeout, they do not have it or
+// lag behind what it saw; the reason may be that the ensemble lost its data. A server refuses a client
+// that has seen a newer zxid than itself, for ever, and go-zookeeper would try for ever. So the last
+// zxid is left out: then the server says whether it knows the session.
+func (w *wire) connectRequest(p []byte) []byte {
+	c := w.conn
+	w.deadline = time.Now().Add(c.attempt)
+	w.Conn.SetWriteDeadline(w.deadline)
+	if len(p) < 32 {
+		return p
+	}
+	p = slices.Clone(p)
+	binary.BigEndian.PutUint32(p[16:], uint32(c.cfg.Timeout/time.Millisecond))
+	w.seen = int64(binary.BigEndian.Uint64(p[8:]))
+	w.asked = int64(binary.BigEndian.Uint64(p[20:]))
+
+	c.mu.Lock()
+	known, watching := c.identity, c.watching
+	rewind := w.seen != 0 && c.turned > 0 && time.Since(c.lastGood) > c.current.Timeout
+	c.mu.Unlock()
+	if w.asked == 0 && known.session != 0 {
+		// A session that go-zookeeper has not heard of, because the handshake failed after the
+		// server had made it: with the credentials, for example.
+		p = connectRequest(c.cfg.Timeout, known)
+		w.asked = known.session
+	}
+	if w.seen != 0 && watching {
+		w.shutGate()
+	}
+	if rewind {
+		c.log.Warn("zkstream: servers keep closing the handshake; asking without the last zxid",
+			"server", w.server, "session", hex(w.asked))
+		binary.BigEndian.PutUint64(p[8:], 0)
+		w.seen = 0
+		w.rewound = true
+	}
+	return p
+}
+
+// connectReply reads the whole answer to the connect request: protocol version, timeout, session ID,
+// password. It is passed on, except that a session other than the one asked for becomes what it is:
+// the loss of that one. (Some servers replace an unknown session silently; go-zookeeper would keep
+// watches that nobody serves.)
+func (w *wire) connectReply() error {
+	reply, password, err := w.readHandshake()
+	if err == nil {
+		err = w.greet(reply, password)
+	}
+	w.conn.hosts.failed(w.server, err)
+	if errors.Is(err, zk.ErrAuthFailed) {
+		w.conn.emit(Event{Kind: AuthFailed, Err: err})
+	}
+	if err != nil {
+		return err
+	}
+	w.head, w.body = reply, 0
+	w.greeted = true
+	w.Conn.SetDeadline(time.Time{}) // from here on it is go-zookeeper's again
+	return nil
+}
+
+func (w *wire) greet(reply, password []byte) error {
+	w.Conn.SetWriteDeadline(w.deadline)
+	timeout := time.Duration(int32(binary.BigEndian.Uint32(reply[8:]))) * time.Millisecond
+	session := int64(binary.BigEndian.Uint64(reply[12:]))
+	if session != 0 && w.asked != 0 && session != w.asked {
+		w.conn.log.Warn("zkstream: the server replaced the session", "server", w.server,
+			"old", hex(w.asked), "new", hex(session))
+		w.Conn.Write(closeRequest)
+		clear(reply[8:]) // timeout 0, session 0: expired
+		session = 0
+	}
+	switch {
+	case session == 0 && w.asked == 0:
+		return errors.New("the server gave no session")
+	case session == 0:
+		w.conn.hosts.expired()
+		return nil
+	case timeout <= 0:
+		return fmt.Errorf("protocol error: a session timeout of %v", timeout)
+	}
+	w.timeout = timeout
+	w.established(identity{session, password}, timeout)
+	return w.authenticate()
+}
+
+// readHandshake reads one frame whose parts are in bounds, and returns it and the password in it.
+func (w *wire) readHandshake() (reply, password []byte, err error) {
+	defer func() {
+		var timeout net.Error
+		switch {
+		case err == nil:
+			return
+		case errors.As(err, &timeout) && timeout.Timeout():
+			err = fmt.Errorf("no answer to the handshake within %v", w.conn.attempt)
+			return // it hangs: that says nothing about the session
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			err = errors.New("the server closed the connection during the handshake")
+		}
+		w.conn.mu.Lock()
+		w.conn.turned++
+		w.conn.mu.Unlock()
+	}()
+	b, err := w.r.Peek(4)
+	if err != nil {
+		return nil, nil, err
+	}
+	size := int(binary.BigEndian.Uint32(b))
+	if size < 20 || size > maxHandshake {
+		return nil, nil, fmt.Errorf("protocol error: a connect reply of %d bytes; is this a ZooKeeper server?", size)
+	}
+	reply = make([]byte, 4+size)
+	if _, err := io.ReadFull(w.r, reply); err != nil {
+		return nil, nil, err
+	}
+	n := int(int32(binary.BigEndian.Uint32(reply[20:])))
+	if n < -1 || n > min(size-20, maxPassword) { // -1 is null
+		return nil, nil, fmt.Errorf("protocol error: a connect reply with a password of %d bytes", n)
+	}
+	return reply, slices.Clone(reply[24 : 24+max(n, 0)]), nil
+}
+
+// established notes the session that the server has given.
+func (w *wire) established(id identity, timeout time.Duration) {
+	c := w.conn
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if id.session != c.current.ID || w.rewound {
+		c.generation.Add(1)
+	}
+	c.identity = id
+	c.current = Session{id.session, timeout, w.server, c.generation.Load()}
+}
+
+// authenticate sends the credentials and waits for the answers, within the limit of the handshake, and
+// before go-zookeeper learns that there is a session. Done here, they are in force on each network
+// connection from the start, without a moment in which a request runs without them.
+func (w *wire) authenticate() error {
+	for _, a := range w.conn.cfg.Auth {
+		if _, err := w.Conn.Write(authRequest(a)); err != nil {
+			return err
+		}
+		var reply [4 + replyHeader]byte
+		if _, err := io.ReadFull(w.r, reply[:]); err != nil {
+			return fmt.Errorf("credential of scheme %q: %w", a.Scheme, err)
+		}
+		size := binary.BigEndian.Uint32(reply[0:])
+		xid := int32(binary.BigEndian.Uint32(reply[4:]))
+		code := int32(binary.BigEndian.Uint32(reply[16:]))
+		if size != replyHeader || xid != xidAuth {
+			return fmt.Errorf("protocol error: %d bytes with xid %d in answer to a credential", size, xid)
+		}
+		if code != 0 {
+			return fmt.Errorf("the server refused the credential of scheme %q: %w", a.Scheme, zk.ErrAuthFailed)
+		}
+	}
+	return nil
+}
+
+// authRequest encodes length, xid, opcode, type 0, scheme, credential.
+func authRequest(a Auth) []byte {
+	b := make([]byte, 4, 24+len(a.Scheme)+len(a.Credential))
+	b = binary.BigEndian.AppendUint32(b, 0xfffffffc) // xid -4
+	b = binary.BigEndian.AppendUint32(b, opAuth)
+	b = binary.BigEndian.AppendUint32(b, 0)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Scheme)))
+	b = append(b, a.Scheme...)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Credential)))
+	b = append(b, a.Credential...)
+	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
+	return b
+}
+
+// closeRequest is a whole closeSession packet: length 8, xid 1, opcode -11.
+var closeRequest = []byte{0, 0, 0, 8, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf5}
+
+func hex(session int64) string { return fmt.Sprintf("0x%x", uint64(session)) }

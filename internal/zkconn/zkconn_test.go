@@ -1,0 +1,264 @@
+package zkconn
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+func TestEveryEventIsDeliveredInItsOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		c := f.open(Config{})
+		p := f.peer()
+		p.accept(session, 10*time.Second)
+		c.expect(Up)
+		const n = 10000 // go-zookeeper's own channel holds 6
+		var burst bytes.Buffer
+		for i := range n {
+			burst.Write(event(zk.EventType(i%4+1), fmt.Sprint("/", i)))
+		}
+		p.send(burst.Bytes())
+		p.Close()
+		for i := range n {
+			if ev := c.expect(Changed); ev.Path != fmt.Sprint("/", i) || ev.Type != zk.EventType(i%4+1) {
+				t.Fatalf("event %d is %+v", i, ev)
+			}
+		}
+		c.expect(Down)
+		if room := cap(c.queue); room > 4096 {
+			t.Errorf("room for %d events is kept", room)
+		}
+	})
+}
+
+func TestAnExpiryIsOneEventHoweverManyWatchesThereAre(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		c := f.open(Config{})
+		p := f.peer()
+		p.accept(1, 10*time.Second)
+		c.expect(Up)
+		for i := range 100 {
+			c.watch(p, fmt.Sprint("/", i), 7)
+		}
+		p.Close()
+		c.expect(Down)
+		f.peer().accept(0, 0)
+		c.expect(Expired)
+		p = f.peer()
+		p.accept(2, 10*time.Second)
+		c.expect(Up)
+		c.quiet()
+		c.works(p) // no SetWatches comes before
+	})
+}
+
+func TestDoReturnsWhenItsContextEnds(t *testing.T) {
+	for name, cutOff := range map[string]func(*fake, *peer){
+		"refused": func(f *fake, p *peer) { f.refuse(true, p.addr); p.Close() },
+		"hung":    func(f *fake, p *peer) {},
+		"silent":  func(f *fake, p *peer) { p.drain() },
+		"hung handshake": func(f *fake, p *peer) {
+			p.Close()
+			f.peer().drain()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t)
+				c := f.open(Config{MaxCalls: 30})
+				p := f.peer()
+				p.accept(session, 10*time.Second)
+				c.expect(Up)
+				cutOff(f, p)
+				synctest.Wait() // it has noticed, if there is anything to notice
+				cause := errors.New("the test's patience has ended")
+				const limit = 300 * time.Millisecond
+				results := make(chan error, 100)
+				for range cap(results) {
+					// Ends with its context.
+					go func() {
+						ctx, cancel := context.WithTimeoutCause(t.Context(), limit, cause)
+						defer cancel()
+						_, err := Do(ctx, c.Conn, func(zc *zk.Conn) (string, error) {
+							data, _, err := zc.Get("/x")
+							return string(data), err
+						})
+						results <- err
+					}()
+				}
+				start := time.Now()
+				for range cap(results) {
+					if err := <-results; !errors.Is(err, cause) {
+						t.Errorf("err = %v", err)
+					}
+				}
+				if d := time.Since(start); d != limit {
+					t.Errorf("the calls took %v", d)
+				}
+			})
+		})
+	}
+}
+
+func TestDoReturnsAtOnceWhenItsContextHasEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		c := f.open(Config{})
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := Do(ctx, c.Conn, func(*zk.Conn) (int, error) { return 1, nil }); !errors.Is(err, context.Canceled) {
+			t.Errorf("Do: %v", err)
+		}
+		if err := c.Run(ctx, func(*zk.Conn) error { return nil }); !errors.Is(err, context.Canceled) {
+			t.Errorf("Run: %v", err)
+		}
+	})
+}
+
+func TestNoMoreCallsOfDoAreUnderWayThanAllowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		c := f.open(Config{MaxCalls: 2})
+		p := f.peer()
+		p.accept(session, 10*time.Second)
+		c.expect(Up)
+		a, b, third := c.get(), c.get(), c.get()
+		first := p.expect(opGetData)
+		second := p.expect(opGetData)
+		synctest.Wait()
+		if n := c.pending.Load(); n != 2 {
+			t.Errorf("%d calls are under way", n)
+		}
+		for _, r := range []packet{first, second} {
+			p.reply(r.xid, 1, 0, str(""), stat(1))
+		}
+		p.reply(p.expect(opGetData).xid, 1, 0, str(""), stat(1))
+		for _, done := range []<-chan error{a, b, third} {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+func TestALostConnectionIsNotTakenForAClosedOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		c := f.open(Config{})
+		p := f.peer()
+		p.accept(session, 10*time.Second)
+		c.expect(Up)
+		done := c.get()
+		p.expect(opGetData)
+		p.Close()
+		if err := <-done; !errors.Is(err, zk.ErrConnectionClosed) || !Transient(err) {
+			t.Errorf("after a loss: %v", err)
+		}
+		p = f.peer()
+		p.accept(session, 10*time.Second)
+		done = c.get()
+		p.expect(opGetData)
+		p.drain()
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := <-done; err != ErrClosed || Transient(err) {
+			t.Errorf("after Close: %v", err)
+		}
+		if err := <-c.get(); err != ErrClosed {
+			t.Errorf("a call after Close: %v", err)
+		}
+		if err := c.Direct(c.Generation(), func(*zk.Conn) error { return nil }); err != ErrDown {
+			t.Errorf("Direct after Close: %v", err)
+		}
+	})
+}
+
+func TestDirectWantsItsGeneration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		c := f.open(Config{})
+		fn := func(*zk.Conn) error { return errors.New("called") }
+		if err := c.Direct(0, fn); err != ErrDown {
+			t.Errorf("before the first session: %v", err)
+		}
+		p := f.peer()
+		p.accept(session, 10*time.Second)
+		s := c.expect(Up).Session
+		if err := c.Direct(s.Generation, fn); err == nil || err.Error() != "called" {
+			t.Errorf("in its generation: %v", err)
+		}
+		if err := c.Direct(s.Generation-1, fn); err != ErrDown {
+			t.Errorf("in a later one: %v", err)
+		}
+		f.refuse(true, p.addr)
+		p.Close()
+		c.expect(Down)
+		if err := c.Direct(s.Generation, fn); err != ErrDown {
+			t.Errorf("while down: %v", err)
+		}
+	})
+}
+
+func TestCodesGetTheirNames(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		c := f.open(Config{})
+		p := f.peer()
+		p.accept(session, 10*time.Second)
+		c.expect(Up)
+		for _, test := range []struct {
+			code      int32
+			err       error
+			transient bool
+		}{
+			{-4, errConnectionLoss, true},
+			{-7, errTimeout, true},
+			{-127, errThrottled, true},
+			{-112, zk.ErrSessionExpired, true},
+			{-118, zk.ErrSessionMoved, true},
+			{-101, zk.ErrNoNode, false},
+			{-102, zk.ErrNoAuth, false},
+			{codeTooLarge, ErrTooLarge, false},
+			{codeMalformed, errMalformed, false},
+		} {
+			done := c.get()
+			p.reply(p.expect(opGetData).xid, 1, test.code)
+			if err := <-done; !errors.Is(err, test.err) || Transient(err) != test.transient {
+				t.Errorf("code %d: %v, transient %t", test.code, err, Transient(err))
+			}
+		}
+	})
+}
+
+func TestClosingTheHandleIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		f.serve(func(p *peer) { p.serve(session, 10*time.Second, nil) })
+		c := f.open(Config{})
+		c.expect(Up)
+		c.Handle().Close()
+		c.expect(Down, Ended)
+		if !f.ended(session) {
+			t.Error("the session lives on")
+		}
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) != 0 {
+			t.Errorf("Close: %v after %v", err, time.Since(start))
+		}
+	})
+}
+
+func TestOpenWithoutServersIsAnError(t *testing.T) {
+	if _, err := Open(Config{Timeout: time.Second}); err == nil {
+		t.Error("no error")
+	}
+}
