@@ -1,0 +1,231 @@
+package zktest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zkstream/zkstream/internal/ensemble"
+)
+
+// pair is a real ZooKeeper and a Server, side by side.
+type pair struct {
+	real, fake func() (net.Conn, error)
+	worlds     int
+}
+
+// compareTick makes sessions of up to a minute, so that none expires while a noisy machine is slow.
+const compareTick = 3 * time.Second
+
+// startPair needs a ZooKeeper 3.8 that hides events from those who may not read the node
+// (CVE-2024-23944): Debian's 3.8.0, or 3.8.4 and later.
+func startPair(t testing.TB) *pair {
+	e := ensemble.Start(t, 1, ensemble.Options{
+		TickTime: compareTick,
+		Java:     []string{"-Dznode.container.checkIntervalMs=3600000"},
+	})
+	s := Start(t, WithTickTime(compareTick), WithSweepInterval(time.Hour))
+	addr := e.Servers()[0].Addr()
+	if text, err := dialWord(t, addr, "srvr"); err != nil || !strings.HasPrefix(text, "Zookeeper version: 3.8.") {
+		t.Skipf("zktest is compared with ZooKeeper 3.8; other versions differ in details: %q, %v", text, err)
+	}
+	return &pair{
+		real: func() (net.Conn, error) { return net.Dial("tcp", addr) },
+		fake: func() (net.Conn, error) { return s.Dial(context.Background(), "tcp", "") },
+	}
+}
+
+// run gives the first difference between the two servers, or "".
+func (p *pair) run(steps []step) (difference string, err error) {
+	p.worlds++
+	name := fmt.Sprintf("world%d", p.worlds)
+	real, err := newWorld(p.real, name)
+	if err != nil {
+		return "", fmt.Errorf("real server: %w", err)
+	}
+	fake, err := newWorld(p.fake, name)
+	if err != nil {
+		return "", fmt.Errorf("zktest: %w", err)
+	}
+	for i, st := range steps {
+		want, err := real.do(st)
+		if err != nil {
+			return "", fmt.Errorf("real server, step %d, %v: %w", i, st, err)
+		}
+		got, err := fake.do(st)
+		if err != nil {
+			return "", fmt.Errorf("zktest, step %d, %v: %w (real server: %q)", i, st, err, want)
+		}
+		if st.req.op == OpCloseSession { // its ephemeral nodes go in the order of a hash set
+			slices.Sort(want)
+			slices.Sort(got)
+		}
+		if !slices.Equal(want, got) {
+			difference = fmt.Sprintf("step %d, %v\n\treal server\n\t  %s\n\tzktest\n\t  %s",
+				i, st, strings.Join(want, "\n\t  "), strings.Join(got, "\n\t  "))
+			break
+		}
+	}
+	if difference == "" {
+		if difference, err = audit(real, fake); err != nil {
+			return "", err
+		}
+	}
+	if err := real.close(); err != nil {
+		return difference, fmt.Errorf("real server: %w", err)
+	}
+	if err := fake.close(); err != nil {
+		return difference, fmt.Errorf("zktest: %w", err)
+	}
+	return difference, nil
+}
+
+// audit compares the servers' own accounts of nodes, sessions and watches.
+func audit(real, fake *world) (difference string, err error) {
+	want, err := real.accounts()
+	if err != nil {
+		return "", fmt.Errorf("real server: %w", err)
+	}
+	got, err := fake.accounts()
+	if err != nil {
+		return "", fmt.Errorf("zktest: %w", err)
+	}
+	if want != got {
+		return fmt.Sprintf("accounts at the end\n\treal server\n%s\tzktest\n%s", want, got), nil
+	}
+	return "", nil
+}
+
+// check fails the test with the shortest sequence it can find, if the servers differ.
+func (p *pair) check(t *testing.T, steps []step) {
+	t.Helper()
+	difference, err := p.run(steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if difference == "" {
+		return
+	}
+	steps, difference = p.shrink(steps, difference)
+	var b strings.Builder
+	for i, st := range steps {
+		fmt.Fprintf(&b, "\t%d: %v\n", i, st)
+	}
+	t.Fatalf("the servers differ after %d steps:\n%s%s", len(steps), b.String(), difference)
+}
+
+// shrink leaves steps out while the servers still differ.
+func (p *pair) shrink(steps []step, difference string) ([]step, string) {
+	for size := len(steps) / 2; size > 0; size /= 2 {
+		for at := 0; at+size <= len(steps); {
+			shorter := slices.Concat(steps[:at], steps[at+size:])
+			if d, err := p.run(shorter); err == nil && d != "" {
+				steps, difference = shorter, d
+			} else {
+				at += size
+			}
+		}
+	}
+	return steps, difference
+}
+
+func (st step) String() string {
+	if st.act != "" {
+		return fmt.Sprintf("client%d %s (%+d, %v) %.40x", st.who, st.act, st.req.version, st.req.watch, st.raw)
+	}
+	text := fmt.Sprintf("client%d %v", st.who, st.req)
+	if st.raw != nil {
+		text += fmt.Sprintf(" cut to %d bytes", len(st.raw))
+	}
+	if st.mutations != nil {
+		text += fmt.Sprintf(" with bytes changed %v", st.mutations)
+	}
+	return text
+}
+
+func (r request) String() string {
+	text := fmt.Sprintf("%v %q", r.op, r.path)
+	switch r.op {
+	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
+		text += fmt.Sprintf(" data %.20q acl %v flags %d ttl %d", r.data, r.acl, r.flags, r.ttl)
+	case OpDelete, OpCheck:
+		text += fmt.Sprintf(" version %d", r.version)
+	case OpSetData:
+		text += fmt.Sprintf(" data %.20q version %d", r.data, r.version)
+	case OpSetACL:
+		text += fmt.Sprintf(" acl %v version %d", r.acl, r.version)
+	case OpExists, OpGetData, OpGetChildren, OpGetChildren2:
+		text += fmt.Sprintf(" watch %v", r.watch)
+	case OpAddWatch, OpCheckWatches, OpRemoveWatches:
+		text += fmt.Sprintf(" mode %d", r.mode)
+	case OpAuth:
+		text += fmt.Sprintf(" scheme %q data %q", r.scheme, r.data)
+	case OpSetWatches, OpSetWatches2:
+		text += fmt.Sprintf(" %+v", *r.watches)
+	case OpMulti, OpMultiRead:
+		text += fmt.Sprintf(" %v", r.multi)
+	}
+	return text
+}
+
+// sequences is how many random sequences the test tries; ZKTEST_SEQUENCES sets another number, and
+// ZKTEST_SEED the first seed.
+const sequences = 300
+
+func setting(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
+		return n
+	}
+	return otherwise
+}
+
+func TestRandomSequencesAnswerAsZooKeeper(t *testing.T) {
+	p := startPair(t)
+	first := setting("ZKTEST_SEED", 1)
+	for seed := first; seed < first+setting("ZKTEST_SEQUENCES", sequences); seed++ {
+		rnd := rand.New(rand.NewPCG(uint64(seed), 0))
+		data := make([]byte, 200+rnd.IntN(1000))
+		for i := range data {
+			data[i] = byte(rnd.Uint32())
+		}
+		steps := stepsFrom(data)
+		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) { p.check(t, steps) })
+		if t.Failed() {
+			return
+		}
+	}
+}
+
+func TestFramesOfGarbageEndTheConnectionAsOnZooKeeper(t *testing.T) {
+	var steps []step
+	for _, raw := range [][]byte{
+		{}, {1}, {0, 0, 0, 1}, {0, 0, 0, 1, 0, 0, 0}, // no whole header
+		{0, 0, 0, 1, 0, 0, 0, byte(OpAuth)},
+		{0, 0, 0, 1, 0, 0, 0, byte(OpAuth), 0, 0, 0, 0, 0, 0, 0, 9, 'd', 'i', 'g'},
+		{0, 0, 0, 1, 0, 0, 0, byte(OpSASL)},
+		{0, 0, 0, 1, 0, 0, 0, byte(OpSASL), 0xff, 0xff, 0xff, 0xff},
+		{0, 0, 0, 1, 0, 0, 0, 99},
+		make([]byte, 0x100000), // a byte more than jute.maxbuffer
+	} {
+		steps = append(steps, step{act: "raw", raw: raw}, step{act: "attach"})
+	}
+	startPair(t).check(t, steps)
+}
+
+// FuzzAnswersAsZooKeeper has the fuzzer invent sequences:
+//
+//	go test -run '^$' -fuzz FuzzAnswersAsZooKeeper -fuzzminimizetime 1x -parallel 1 ./zktest
+//
+// (Shortening an input that is merely new is a waste of time: a failing sequence is shrunk here.)
+func FuzzAnswersAsZooKeeper(f *testing.F) {
+	p := startPair(f)
+	f.Add([]byte("a few bytes that make a few steps, which is what there is to begin with"))
+	f.Fuzz(func(t *testing.T, data []byte) { p.check(t, stepsFrom(data)) })
+}

@@ -1,0 +1,86 @@
+package zktest
+
+// These methods work on the tree without a client. Watches fire as for a client's write; ACLs are not
+// looked at.
+
+// Create makes a persistent node with an open ACL, and its parents where they are missing, with empty
+// data. The error is ErrNodeExists, ErrBadArguments for an invalid path, or
+// ErrNoChildrenEphemerals below an ephemeral node.
+func (s *Server) Create(path string, data []byte) error {
+	if data == nil {
+		data = []byte{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !validPath(path) {
+		return ErrBadArguments
+	}
+	for i, c := range path {
+		if c != '/' || i == 0 || s.tree.lookup(path[:i]) != nil {
+			continue
+		}
+		if code := s.createLocked(path[:i], []byte{}); code != 0 {
+			return code
+		}
+	}
+	return s.createLocked(path, append([]byte{}, data...)).err()
+}
+
+func (s *Server) createLocked(path string, data []byte) Code {
+	t := s.beginLocked(0, nil)
+	t.super = true
+	_, _, code := t.create(&request{op: OpCreate, path: path, data: data, acl: openACL, ttl: -1})
+	if code == 0 {
+		t.commit()
+	}
+	return code
+}
+
+// Set sets a node's data, whatever its version. The error is ErrNoNode or ErrBadArguments.
+func (s *Server) Set(path string, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.beginLocked(0, nil)
+	t.super = true
+	_, code := t.setData(path, append([]byte{}, data...), -1)
+	if code == 0 {
+		t.commit()
+	}
+	return code.err()
+}
+
+// Delete deletes a node, whatever its version. The error is ErrNoNode, ErrNotEmpty if it has
+// children, or ErrBadArguments for the nodes that ZooKeeper itself needs.
+func (s *Server) Delete(path string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.beginLocked(0, nil)
+	t.super = true
+	code := t.delete(path, -1)
+	if code == 0 {
+		t.commit()
+	}
+	return code.err()
+}
+
+// Get gives a copy of a node's data, and its metadata. The error is ErrNoNode.
+func (s *Server) Get(path string) ([]byte, Stat, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.tree.lookup(path)
+	if n == nil {
+		return nil, Stat{}, ErrNoNode
+	}
+	return append([]byte{}, n.data...), n.stat(), nil
+}
+
+// Children gives the names of a node's children, sorted. The error is ErrNoNode.
+func (s *Server) Children(path string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := s.tree.lookup(path)
+	if n == nil {
+		return nil, ErrNoNode
+	}
+	return n.names(), nil
+}

@@ -1,0 +1,179 @@
+package zktest
+
+import "time"
+
+// Request is what Intercept sees of a client's request.
+type Request struct {
+	Session int64 // 0 in the connect request of a new session
+	Op      Op
+	Path    string    // "" if the operation has none; a sequence node's without its number
+	Xid     int32     // the client's number of the request; 0 for a connect request
+	Multi   []Request // the operations of a multi or multiRead: Op and Path only
+}
+
+// Fault is what goes wrong with a request. The zero Fault is none. Delay goes with any of the others.
+type Fault struct {
+	// Delay waits before anything else happens. Later requests of the same connection wait too, those
+	// of others do not. A delay does not keep the session alive.
+	Delay time.Duration
+	// Code answers with an error and does not carry the request out. It has no effect on a connect
+	// request, which has no error codes. ErrAuthFailed and ErrSessionExpired end the connection too.
+	Code Code
+	// LoseReply carries the request out and closes the connection instead of answering.
+	LoseReply bool
+	// Drop closes the connection and does not carry the request out.
+	Drop bool
+	// NewSession, on a connect request, ignores the session that the client wants back and opens a new
+	// one without telling, as ClickHouse Keeper does. The old session goes on until it expires.
+	NewSession bool
+}
+
+// Intercept has fn called with every request, connect requests and pings included, before it is
+// carried out; what fn returns goes wrong with it. A nil fn ends that. Several connections may call fn at
+// once. It may call the Server's methods, except Close.
+func (s *Server) Intercept(fn func(Request) Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intercept = fn
+}
+
+// consult waits while the server is frozen, and then for what Intercept's function does to a request.
+// It is false if the connection has been closed.
+func (c *conn) consult(req *request) (Fault, bool) {
+	if !c.awaitThaw() {
+		return Fault{}, false
+	}
+	c.s.mu.Lock()
+	fn := c.s.intercept
+	c.s.mu.Unlock()
+	if fn == nil {
+		return Fault{}, true
+	}
+	fault := fn(c.describe(req))
+	if fault.Delay > 0 {
+		timer := time.NewTimer(fault.Delay)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+		case <-c.dead:
+			return Fault{}, false
+		}
+	}
+	if fault.Drop {
+		c.close(dropNow)
+		return Fault{}, false
+	}
+	return fault, true
+}
+
+func (c *conn) describe(req *request) Request {
+	r := Request{Session: req.session, Op: req.op, Path: req.path, Xid: req.xid}
+	if c.session != nil { // only this goroutine sets it
+		r.Session = c.session.id
+	}
+	for _, sub := range req.multi {
+		r.Multi = append(r.Multi, Request{Session: r.Session, Op: sub.op, Path: sub.path, Xid: req.xid})
+	}
+	return r
+}
+
+// lockThawed takes the Server's mutex while the server is not frozen. It is false, without the mutex,
+// if the connection was closed while it waited.
+func (c *conn) lockThawed() bool {
+	for {
+		c.s.mu.Lock()
+		if c.s.thawed == nil {
+			return true
+		}
+		c.s.mu.Unlock()
+		if !c.awaitThaw() {
+			return false
+		}
+	}
+}
+
+// Disconnect drops every connection. Sessions live on until their timeout; clients may come back at once.
+func (s *Server) Disconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropAllLocked()
+}
+
+// DisconnectSession drops the connection of one session, if it has one.
+func (s *Server) DisconnectSession(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if sess := s.sessions[id]; sess != nil && sess.conn != nil {
+		sess.conn.closeLocked(dropNow)
+	}
+}
+
+func (s *Server) dropAllLocked() {
+	for c := range s.conns {
+		c.closeLocked(dropNow)
+	}
+}
+
+// Partition cuts the network off while on: connections are dropped and new ones refused. (Over TCP
+// they are accepted and reset, so that the port stays this server's.) Sessions expire meanwhile, and
+// the Server's own methods work.
+func (s *Server) Partition(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.partitioned = on
+	if on {
+		s.dropAllLocked()
+	}
+}
+
+// Freeze makes the server hang while on, as a stopped process does: it takes connections and requests
+// on but answers nothing, sends no events and expires no session. When it ends, the sessions whose
+// timeout has passed expire first, and then everything that clients have sent is carried out, also on
+// connections that they have given up. The Server's own methods work meanwhile.
+func (s *Server) Freeze(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if on == (s.thawed != nil) {
+		return
+	}
+	if on {
+		s.thawed = make(chan struct{})
+		return
+	}
+	s.thawLocked()
+}
+
+func (s *Server) thawLocked() {
+	if s.thawed == nil {
+		return
+	}
+	s.expireDueLocked(time.Now())
+	close(s.thawed)
+	s.thawed = nil
+	s.nextWake = time.Time{}
+	s.wakeLocked(time.Now())
+}
+
+// Restart stops the server and starts it again on the same address with its data, as a process that is
+// restarted: every connection is dropped, watches and counters are forgotten, and sessions have their
+// whole timeout again. It ends a freeze.
+func (s *Server) Restart() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropAllLocked()
+	for _, sess := range s.sessions {
+		s.touchLocked(sess)
+	}
+	s.thawLocked()
+	s.restartLocked()
+}
+
+// Wipe makes the server one that has lost its data: every connection is dropped, the tree is empty,
+// there are no sessions and the zxid begins at zero. It ends a freeze.
+func (s *Server) Wipe() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropAllLocked()
+	s.resetLocked()
+	s.thawLocked()
+}

@@ -1,0 +1,234 @@
+package zktest
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// version is what the server says it is: clients read the number before the hyphen.
+const version = "3.8.0-zktest, built on 2022-02-25 08:49 UTC"
+
+// words are the four-letter words, the plain-text commands that may stand in place of a handshake. The
+// answer is built with the Server's mutex held.
+var words = map[string]func(*Server, *strings.Builder){
+	"ruok": func(_ *Server, b *strings.Builder) { b.WriteString("imok") },
+	"isro": func(_ *Server, b *strings.Builder) { b.WriteString("rw") },
+	"srvr": (*Server).wordSrvrLocked,
+	"stat": (*Server).wordStatLocked,
+	"cons": (*Server).wordConsLocked,
+	"envi": (*Server).wordEnviLocked,
+	"conf": (*Server).wordConfLocked,
+	"mntr": (*Server).wordMntrLocked,
+	"dirs": func(_ *Server, b *strings.Builder) { b.WriteString("datadir_size: 0\nlogdir_size: 0\n") },
+	"dump": (*Server).wordDumpLocked,
+	"wchs": (*Server).wordWchsLocked,
+	"wchp": (*Server).wordWchpLocked,
+	"wchc": (*Server).wordWchcLocked,
+	"crst": (*Server).wordCrstLocked,
+	"srst": (*Server).wordSrstLocked,
+	"gtmk": nil, // these three are known to the real server, and answered as if they were not allowed
+	"stmk": nil,
+	"hash": nil,
+}
+
+func fourLetterWord(w string) bool {
+	_, ok := words[w]
+	return ok
+}
+
+// answerWord queues the answer to a four-letter word.
+func (c *conn) answerWord(w string) {
+	if !c.awaitThaw() || !c.lockThawed() {
+		return
+	}
+	defer c.s.mu.Unlock()
+	c.stats.received++
+	c.s.traffic.received++
+	var b strings.Builder
+	if answer := words[w]; answer != nil {
+		answer(c.s, &b)
+	} else {
+		b.WriteString(w + " is not executed because it is not in the whitelist.\n")
+	}
+	c.send([]byte(b.String()))
+}
+
+func (s *Server) wordSrvrLocked(b *strings.Builder) {
+	fmt.Fprintf(b, "Zookeeper version: %s\n", version)
+	s.summaryLocked(b)
+}
+
+func (s *Server) wordStatLocked(b *strings.Builder) {
+	fmt.Fprintf(b, "Zookeeper version: %s\nClients:\n", version)
+	for _, c := range s.sortedConnsLocked() {
+		fmt.Fprintf(b, " %s\n", c.brief())
+	}
+	b.WriteByte('\n')
+	s.summaryLocked(b)
+}
+
+func (s *Server) summaryLocked(b *strings.Builder) {
+	l := s.traffic.latency
+	fmt.Fprintf(b, "Latency min/avg/max: %d/%.1f/%d\n", l.min, l.average(), l.max)
+	fmt.Fprintf(b, "Received: %d\nSent: %d\nConnections: %d\n", s.traffic.received, s.traffic.sent, len(s.conns))
+	fmt.Fprintf(b, "Outstanding: 0\nZxid: 0x%x\nMode: standalone\nNode count: %d\n", s.zxid, s.nodeCountLocked())
+}
+
+// nodeCountLocked counts the root twice, since the real server has it under two names.
+func (s *Server) nodeCountLocked() int { return s.tree.count + 2 }
+
+func (s *Server) sortedConnsLocked() []*conn {
+	return slices.SortedFunc(maps.Keys(s.conns), func(a, b *conn) int {
+		return cmp.Or(a.stats.opened.Compare(b.stats.opened), cmp.Compare(a.address(), b.address()))
+	})
+}
+
+func (c *conn) address() string { return c.raw.RemoteAddr().String() }
+
+// brief is a connection's line in "stat"; the 1 or 0 says whether it has a session.
+func (c *conn) brief() string {
+	established := 0
+	if c.session != nil {
+		established = 1
+	}
+	return fmt.Sprintf("/%s[%d](queued=0,recved=%d,sent=%d)", c.address(), established, c.stats.received, c.stats.sent)
+}
+
+func (s *Server) wordConsLocked(b *strings.Builder) {
+	for _, c := range s.sortedConnsLocked() {
+		st := &c.stats
+		line := c.brief()
+		if c.session != nil {
+			line = fmt.Sprintf("%s,sid=0x%x,lop=%s,est=%d,to=%d,lcxid=0x%x,lzxid=0x%x,lresp=%d,llat=%d,minlat=%d,avglat=%d,maxlat=%d)",
+				strings.TrimSuffix(line, ")"), c.session.id, st.lastOp.short(), st.opened.UnixMilli(),
+				st.timeout.Milliseconds(), uint32(st.lastXid), st.lastZxid, st.lastAnswer.UnixMilli(),
+				st.lastLatency.Milliseconds(), st.latency.min, int64(st.latency.average()), st.latency.max)
+		}
+		fmt.Fprintf(b, " %s\n", line)
+	}
+	b.WriteByte('\n')
+}
+
+func (s *Server) wordEnviLocked(b *strings.Builder) {
+	host, _ := os.Hostname()
+	dir, _ := os.Getwd()
+	fmt.Fprintf(b, "Environment:\nzookeeper.version=%s\nhost.name=%s\n", version, host)
+	fmt.Fprintf(b, "go.version=%s\nos.name=%s\nos.arch=%s\nuser.dir=%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, dir)
+}
+
+func (s *Server) wordConfLocked(b *strings.Builder) {
+	port := -1
+	if s.listener != nil {
+		port = s.listener.Addr().(*net.TCPAddr).Port
+	}
+	tick := s.cfg.tick.Milliseconds()
+	fmt.Fprintf(b, "clientPort=%d\nsecureClientPort=-1\ntickTime=%d\nmaxClientCnxns=0\n", port, tick)
+	fmt.Fprintf(b, "minSessionTimeout=%d\nmaxSessionTimeout=%d\nserverId=0\n", 2*tick, 20*tick)
+}
+
+func (s *Server) wordMntrLocked(b *strings.Builder) {
+	l := s.traffic.latency
+	for _, m := range []struct {
+		name  string
+		value any
+	}{
+		{"version", version},
+		{"server_state", "standalone"},
+		{"ephemerals_count", s.ephemeralsLocked()},
+		{"num_alive_connections", len(s.conns)},
+		{"avg_latency", fmt.Sprintf("%.1f", l.average())},
+		{"min_latency", l.min},
+		{"max_latency", l.max},
+		{"outstanding_requests", 0},
+		{"znode_count", s.nodeCountLocked()},
+		{"global_sessions", len(s.sessions)},
+		{"local_sessions", 0},
+		{"packets_sent", s.traffic.sent},
+		{"packets_received", s.traffic.received},
+		{"watch_count", s.dataWatches.count + s.childWatches.count},
+		{"approximate_data_size", s.tree.bytes + len("/")},
+		{"uptime", time.Since(s.started).Milliseconds()},
+	} {
+		fmt.Fprintf(b, "zk_%s\t%v\n", m.name, m.value)
+	}
+}
+
+func (s *Server) wordDumpLocked(b *strings.Builder) {
+	fmt.Fprintf(b, "SessionTracker dump:\nSession Sets (%d)/(%d):\n", len(s.sessions), len(s.sessions))
+	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
+		fmt.Fprintf(b, "1 expire at %s:\n\t0x%x\n", s.sessions[id].deadline.Format(time.UnixDate), id)
+	}
+	owners := slices.DeleteFunc(slices.Sorted(maps.Keys(s.sessions)), func(id int64) bool {
+		return len(s.sessions[id].ephemerals) == 0
+	})
+	fmt.Fprintf(b, "ephemeral nodes dump:\nSessions with Ephemerals (%d):\n", len(owners))
+	for _, id := range owners {
+		fmt.Fprintf(b, "0x%x:\n", id)
+		for _, path := range slices.Sorted(maps.Keys(s.sessions[id].ephemerals)) {
+			fmt.Fprintf(b, "\t%s\n", path)
+		}
+	}
+	b.WriteString("Connections dump:\n")
+	for _, c := range s.sortedConnsLocked() {
+		var id int64
+		if c.session != nil {
+			id = c.session.id
+		}
+		fmt.Fprintf(b, "\tip: /%s sessionId: 0x%x\n", c.address(), id)
+	}
+}
+
+// The three words on watches tell of data watches only, as in the real server.
+
+func (s *Server) wordWchsLocked(b *strings.Builder) {
+	w := s.dataWatches
+	fmt.Fprintf(b, "%d connections watching %d paths\nTotal watches:%d\n", len(w.conns), len(w.paths), w.count)
+}
+
+func (s *Server) wordWchpLocked(b *strings.Builder) {
+	for _, path := range slices.Sorted(maps.Keys(s.dataWatches.paths)) {
+		fmt.Fprintf(b, "%s\n", path)
+		var ids []int64
+		s.dataWatches.paths[path].each(func(c *conn) { ids = append(ids, c.session.id) })
+		slices.Sort(ids)
+		for _, id := range ids {
+			fmt.Fprintf(b, "\t0x%x\n", id)
+		}
+	}
+	b.WriteByte('\n')
+}
+
+func (s *Server) wordWchcLocked(b *strings.Builder) {
+	for _, c := range s.sortedConnsLocked() {
+		mine := s.dataWatches.conns[c]
+		if mine == nil {
+			continue
+		}
+		fmt.Fprintf(b, "0x%x\n", c.session.id)
+		for _, path := range slices.Sorted(maps.Keys(mine)) {
+			fmt.Fprintf(b, "\t%s\n", path)
+		}
+	}
+	b.WriteByte('\n')
+}
+
+func (s *Server) wordCrstLocked(b *strings.Builder) {
+	for c := range s.conns {
+		c.stats = connStats{opened: c.stats.opened, timeout: c.stats.timeout}
+	}
+	b.WriteString("Connection stats reset.\n")
+}
+
+func (s *Server) wordSrstLocked(b *strings.Builder) {
+	requests := s.traffic.requests // Stats goes on counting
+	s.traffic = newTraffic()
+	s.traffic.requests = requests
+	b.WriteString("Server stats reset.\n")
+}
