@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -207,6 +208,32 @@ func TestAReadThatFailsForGoodEndsItsStream(t *testing.T) {
 		}
 		server.Create("/a/b", nil)
 		next(t, other)
+	})
+}
+
+// Two entries of one path, whose checks fail while the connection is up, do not egg each other on.
+func TestAFailedCheckIsNotRepeatedWithoutAPause(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		data, children := c.Data(t.Context(), "/missing"), c.Children(t.Context(), "/missing")
+		next(t, data)
+		next(t, children)
+		var failed atomic.Int64
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			if r.Op == zktest.OpExists {
+				failed.Add(1)
+				return zktest.Fault{Code: zktest.ErrOperationTimeout}
+			}
+			return zktest.Fault{}
+		})
+		server.Disconnect()
+		time.Sleep(10 * time.Second)
+		if n := failed.Load(); n < 10 || n > 250 { // 2 entries, each after a rest of 100 ms
+			t.Errorf("%d checks in ten seconds", n)
+		}
+		server.Intercept(nil)
+		server.Create("/missing", nil)
+		next(t, data)
+		next(t, children)
 	})
 }
 

@@ -47,6 +47,7 @@ type entry struct {
 	need   work // what is to be done
 	doing  work // what a worker is doing
 	queued bool // in supervisor.queue
+	rests  bool // in supervisor.late
 	armed  bool // its watch is set, on this connection
 }
 
@@ -290,10 +291,11 @@ func (s *supervisor) firedLocked(k key) {
 	s.needLocked(e, read)
 }
 
-// needLocked notes that e needs at least w. A busy entry is queued when its worker is done.
+// needLocked notes that e needs at least w. An entry at which a worker is, or that rests, is queued
+// afterwards.
 func (s *supervisor) needLocked(e *entry, w work) {
 	e.need = max(e.need, w)
-	if e.doing == nothing && !e.queued && e.need != nothing {
+	if e.doing == nothing && !e.queued && !e.rests && e.need != nothing {
 		e.queued = true
 		s.queue = append(s.queue, e)
 	}
@@ -436,6 +438,7 @@ func (s *supervisor) failLocked(e *entry, err error) {
 // laterLocked has e read again in a while: its request failed for a passing reason, but the connection
 // is up, so no event will tell when to try.
 func (s *supervisor) laterLocked(e *entry) {
+	e.rests = true
 	s.late = append(s.late, e)
 	if s.timer == nil {
 		s.timer = time.AfterFunc(lateDelay, func() {
@@ -447,6 +450,7 @@ func (s *supervisor) laterLocked(e *entry) {
 				return
 			}
 			for _, e := range late {
+				e.rests = false
 				s.needLocked(e, nothing)
 			}
 			s.dispatchLocked()
