@@ -1,0 +1,148 @@
+package zkstream
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// watcher is a stream, its consumer, and what it has delivered.
+type watcher struct {
+	s      *simulation
+	id     int
+	client *simClient
+	kind   kind
+	path   string // absolute
+	pace   time.Duration
+	absent bool // nobody receives until the end of the schedule
+	start  func()
+	poll   func() (got bool)
+
+	ctx     *simContext
+	reasons []error // why it may have ended, and then it has
+	close   func()
+	err     func() error
+	newest  func() (seen, bool)
+
+	// Guarded by s.mu.
+	last, lastThere *seen // nil: none yet
+	count           int
+	ended           bool
+}
+
+func (w *watcher) String() string {
+	return fmt.Sprintf("stream %d of %v on the %v of %s", w.id, w.client, w.kind, w.path)
+}
+
+// seen is any kind of snapshot.
+type seen struct {
+	exists bool
+	stat   zk.Stat
+	text   string // content, or names
+}
+
+func (n seen) String() string {
+	if !n.exists {
+		return "missing"
+	}
+	return fmt.Sprintf("%.60q (czxid %d, mzxid %d, pzxid %d, version %d, of %d)",
+		n.text, n.stat.Czxid, n.stat.Mzxid, n.stat.Pzxid, n.stat.Version, n.stat.Ctime)
+}
+
+// open opens a stream on a path.
+func (s *simulation) open(c *simClient, abs string) {
+	ctx := s.context()
+	path := c.path(abs)
+	switch s.rng.IntN(9) {
+	case 0, 1, 2:
+		consume(s, c, ctx, kindChildren, abs, "", c.client.Children(ctx.ctx, path), func(n Children) seen {
+			return seen{n.Exists(), n.Stat(), strings.Join(n.Names(), " ")}
+		})
+	case 3, 4:
+		consume(s, c, ctx, kindData, abs, "", c.client.Data(ctx.ctx, path), func(n Data) seen {
+			return seen{n.Exists(), n.Stat(), n.String()}
+		})
+	case 5, 6:
+		consume(s, c, ctx, kindData, abs, "as properties", c.client.Properties(ctx.ctx, path).Stream, func(n Properties) seen {
+			n.Len()
+			return seen{n.Exists(), n.Stat(), n.String()}
+		})
+	case 7:
+		mapped := Map(c.client.Data(ctx.ctx, path), func(n Data) seen { return seen{n.Exists(), n.Stat(), n.String()} })
+		consume(s, c, ctx, kindData, abs, "through Map", mapped, func(n seen) seen { return n })
+	case 8:
+		merged := Merge(c.client.Properties(ctx.ctx, path).Stream)
+		consume(s, c, ctx, kindData, abs, "through Merge", merged, func(n Properties) seen {
+			return seen{n.Exists(), n.Stat(), n.String()}
+		})
+	}
+}
+
+// consume reads a stream: at once, slowly, when the schedule says so, or only at the end.
+func consume[T any](s *simulation, c *simClient, ctx *simContext, k kind, abs, how string, st *Stream[T], look func(T) seen) {
+	w := &watcher{s: s, id: s.id(), client: c, kind: k, path: abs, ctx: ctx, close: st.Close, err: st.Err}
+	w.newest = func() (seen, bool) {
+		v, ok := st.Latest()
+		if !ok {
+			return seen{}, false
+		}
+		return look(v), true
+	}
+	w.start = func() {
+		// Ends with the stream, which the simulation closes at its end.
+		go func() {
+			take := func(v T) error {
+				w.deliver(look(v))
+				time.Sleep(w.pace)
+				return nil
+			}
+			if w.id%2 == 0 {
+				for v := range st.All() {
+					take(v)
+				}
+			} else if err := st.ForEach(take); err != st.Err() {
+				s.breach("every end has a reason", "%v: ForEach returns %v", w, err)
+			}
+			s.mu.Lock()
+			w.ended = true
+			s.mu.Unlock()
+		}()
+	}
+	w.poll = func() bool {
+		select {
+		case v, ok := <-st.C():
+			if ok {
+				w.deliver(look(v))
+			}
+			return ok
+		default:
+			return false
+		}
+	}
+	consumer := "consumed at once"
+	switch s.rng.IntN(6) {
+	case 0:
+		w.absent = true
+		consumer = "not consumed"
+	case 1:
+		w.pace = s.upTo(2 * time.Second)
+		consumer = fmt.Sprintf("consumed each %v", w.pace)
+	}
+	if !w.absent {
+		w.start()
+	}
+	if c.closing {
+		w.reasons = append(w.reasons, ErrClosed)
+	}
+	if abs == simDenied {
+		w.reasons = append(w.reasons, zk.ErrNoAuth)
+	}
+	if !ctx.ends.IsZero() {
+		w.reasons = append(w.reasons, context.DeadlineExceeded)
+	}
+	s.streams = append(s.streams, w)
+	s.note("%v: open %s, %s, %v", w, how, consumer, ctx)
+}
