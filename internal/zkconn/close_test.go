@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
-	"github.com/zkstream/zkstream/internal/ensemble"
 )
 
 // A place where a connection can be when it is closed. Server a:1 is the connection's own; b:2 is
@@ -22,7 +21,8 @@ type state struct {
 	otherServes bool
 	// session is what must have ended after Close, 0 if there is none or nobody can end it.
 	session int64
-	// limit is how long Close may take.
+	// limit is how long Close may take: not at all where the server answers, else a second, which is
+	// go-zookeeper's, and the farewell.
 	limit time.Duration
 }
 
@@ -38,7 +38,7 @@ func up(t *testing.T, f *fake, c *client) *peer {
 }
 
 var states = []state{
-	{name: "refused", limit: 0, enter: func(t *testing.T, f *fake, c *client) {
+	{name: "refused", limit: time.Second, enter: func(t *testing.T, f *fake, c *client) {
 		f.peer().Close()
 		f.refuse(true, "a:1")
 		time.Sleep(minute)
@@ -207,7 +207,7 @@ func TestCloseDuringADial(t *testing.T) {
 		}})
 		<-dialing
 		start := time.Now()
-		if err := c.Close(); err != nil || time.Since(start) > 0 {
+		if err := c.Close(); err != nil || time.Since(start) > time.Second {
 			t.Errorf("Close: %v after %v", err, time.Since(start))
 		}
 	})
@@ -310,27 +310,6 @@ func (h *heldConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func TestExpireIsAnExpiry(t *testing.T) {
-	server := realServer(t)
-	c := open(t, Config{Servers: []string{server.Addr()}, Timeout: time.Second})
-	s := c.expect(Up).Session
-	for range 5 {
-		before := s
-		c.Expire()
-		for s.ID == before.ID { // it may have taken the session over for a moment
-			c.expect(Down)
-			ev := c.next()
-			if ev.Kind == Expired {
-				ev = c.expect(Up)
-				if ev.Session.Generation != before.Generation+1 {
-					t.Errorf("%+v after %+v", ev.Session, before)
-				}
-			}
-			s = ev.Session
-		}
-	}
-}
-
 func TestAFarewellThatIsCutOffIsRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t)
@@ -399,59 +378,3 @@ func TestAFarewellMakesNoEndlessTries(t *testing.T) {
 		})
 	}
 }
-
-func TestCloseEndsTheSessionOnARealServer(t *testing.T) {
-	server := realServer(t)
-	admin, events, err := zk.Connect([]string{server.Addr()}, 10*time.Second, zk.WithLogger(discard{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		admin.Close()
-		for range events {
-		}
-	}()
-	for name, fault := range map[string]func(*ensemble.Proxy){
-		"connected":         func(p *ensemble.Proxy) {},
-		"cut":               func(p *ensemble.Proxy) { p.Cut() },
-		"hung":              func(p *ensemble.Proxy) { p.Hang() },
-		"held":              func(p *ensemble.Proxy) { p.Hold() },
-		"handshakes closed": func(p *ensemble.Proxy) { p.CloseHandshakes(true); p.Drop() },
-	} {
-		t.Run(name, func(t *testing.T) {
-			proxies := map[string]*ensemble.Proxy{}
-			var servers []string
-			for range 2 {
-				p := ensemble.StartProxy(t, server.Addr())
-				proxies[p.Addr()] = p
-				servers = append(servers, p.Addr())
-			}
-			c := open(t, Config{Servers: servers})
-			s := c.expect(Up).Session
-			if err := c.Run(t.Context(), func(zc *zk.Conn) error {
-				_, err := zc.Create("/ephemeral", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
-				return err
-			}); err != nil {
-				t.Fatal(err)
-			}
-			fault(proxies[s.Server])
-			start := time.Now()
-			if err := c.Close(); err != nil {
-				t.Error(err)
-			}
-			if d := time.Since(start); d > 3*time.Second {
-				t.Errorf("Close took %v", d)
-			}
-			if exists, _, err := admin.Exists("/ephemeral"); exists || err != nil {
-				t.Errorf("the session's node: exists %t, %v", exists, err)
-			}
-			for _, p := range proxies {
-				p.Heal()
-			}
-		})
-	}
-}
-
-type discard struct{}
-
-func (discard) Printf(string, ...any) {}

@@ -17,175 +17,6 @@ import (
 
 const session = 0x1234
 
-// watch sets a data watch on path; the reply has zxid.
-func (c *client) watch(p *peer, path string, zxid int64) {
-	c.t.Helper()
-	done := make(chan error)
-	// Ends with the call, which is answered below.
-	go func() {
-		done <- c.Run(c.t.Context(), func(zc *zk.Conn) error {
-			_, _, _, err := zc.GetW(path)
-			return err
-		})
-	}()
-	p.reply(p.expect(opGetData).xid, zxid, 0, str(""), stat(1))
-	if err := <-done; err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// reconnect drops the connection and takes the next, in the same session.
-func (c *client) reconnect(f *fake, p *peer) *peer {
-	c.t.Helper()
-	p.Close()
-	c.expect(Down)
-	p = f.peer()
-	if h := p.accept(session, 10*time.Second); h.session != session {
-		c.t.Fatalf("the client asks for session %#x", h.session)
-	}
-	c.expect(Up)
-	return p
-}
-
-func TestNoReplyPassesBeforeSetWatchesOnAReconnect(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
-		c.watch(p, "/a", 7)
-		p = c.reconnect(f, p)
-
-		p.send(event(zk.EventNodeDataChanged, "/b"))
-		c.quiet()
-		if r := p.expect(opSetWatches); int64(binary.BigEndian.Uint64(r.body)) != 7 || !bytes.Contains(r.body, []byte("/a")) {
-			t.Errorf("SetWatches is %x", r.body)
-		}
-		if ev := c.expect(Changed); ev.Path != "/b" || ev.Type != zk.EventNodeDataChanged {
-			t.Errorf("event %+v", ev)
-		}
-	})
-}
-
-func TestTheGateOpensByItselfWhereNoWatchIsLeft(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
-		c.watch(p, "/a", 7)
-		p.send(event(zk.EventNodeDataChanged, "/a")) // the watch is used up
-		c.expect(Changed)
-		p = c.reconnect(f, p)
-
-		p.send(event(zk.EventNodeDataChanged, "/b"))
-		c.quiet()
-		start := time.Now()
-		c.expect(Changed)
-		if d := time.Since(start); d != gateLimit {
-			t.Errorf("the event passed after %v, want %v", d, gateLimit)
-		}
-		c.works(p)
-	})
-}
-
-func TestThereIsNoGateWhereThereWasNoWatch(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
-		c.works(p)
-		p = c.reconnect(f, p)
-		start := time.Now()
-		c.works(p)
-		if d := time.Since(start); d != 0 {
-			t.Errorf("a request took %v", d)
-		}
-
-		// Nor where all watches went with an earlier session.
-		c.watch(p, "/a", 7)
-		p.Close()
-		c.expect(Down)
-		f.peer().accept(0, 0)
-		c.expect(Expired)
-		p = f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
-		c.works(p)
-		p = c.reconnect(f, p)
-		start = time.Now()
-		c.works(p)
-		if d := time.Since(start); d != 0 {
-			t.Errorf("a request in the next session took %v", d)
-		}
-	})
-}
-
-func TestTheGateLeavesTimeForTheFrameThatItHeldUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const timeout = 600 * time.Millisecond // go-zookeeper allows a frame 400 ms, less than the gate
-		f := newFake(t)
-		c := f.open(Config{Timeout: timeout})
-		p := f.peer()
-		p.accept(session, timeout)
-		c.expect(Up)
-		c.watch(p, "/a", 7)
-		p.send(event(zk.EventNodeDataChanged, "/a"))
-		c.expect(Changed)
-		p.Close()
-		c.expect(Down)
-		p = f.peer()
-		p.accept(session, timeout)
-		c.expect(Up)
-
-		done := c.get()
-		b := reply(p.expect(opGetData).xid, 8, 0, str("data"), stat(1))
-		p.drain() // pings; their answers would have to wait too
-		p.send(b[:30])
-		time.Sleep(gateLimit + 50*time.Millisecond)
-		p.send(b[30:])
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		c.quiet()
-	})
-}
-
-func TestTheAnswerToACredentialOfTheHandlePassesTheGate(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
-		c.addAuth(p)
-		c.watch(p, "/a", 7)
-		p = c.reconnect(f, p)
-		start := time.Now()
-		p.reply(p.expect(opAuth).xid, 0, 0) // go-zookeeper sends nothing else before it has this
-		p.expect(opSetWatches)
-		if d := time.Since(start); d != 0 {
-			t.Errorf("SetWatches came after %v", d)
-		}
-	})
-}
-
-// addAuth adds a credential to the low-level handle.
-func (c *client) addAuth(p *peer) {
-	c.t.Helper()
-	done := make(chan error)
-	// Ends with the answer, which comes at once.
-	go func() { done <- c.Handle().AddAuth("digest", []byte("user:password")) }()
-	p.reply(p.expect(opAuth).xid, 0, 0)
-	if err := <-done; err != nil {
-		c.t.Fatal(err)
-	}
-}
-
 // recorder is a network connection that keeps what is written.
 type recorder struct {
 	net.Conn
@@ -324,15 +155,39 @@ func TestWhatNobodyAskedForIsDropped(t *testing.T) {
 			t.Error(err)
 		}
 		c.quiet()
-		c.works(p)
 		p.send(event(zk.EventNodeCreated, "/a"))
 		c.expect(Changed)
-
 		p.Close()
-		if h := f.peer().hello(); h.zxid != 1 { // of the last request of works
+		c.expect(Down)
+		p = f.peer()
+		if h := p.accept(session, 10*time.Second); h.zxid != 7 {
 			t.Errorf("the last zxid is %#x", h.zxid)
 		}
+		c.expect(Up)
+		c.works(p)
 	})
+}
+
+func TestAFloodOfEventsEndsItsConnection(t *testing.T) {
+	c := bareConn()
+	w := newWire(c, &replay{frame: event(zk.EventNodeCreated, "/a")}, "server:2181")
+	w.greeted = true
+	c.queue = make([]Event, maxQueued-1)
+	buf := make([]byte, 100)
+	if _, err := w.Read(buf); err != nil {
+		t.Errorf("the last event that has room: %v", err)
+	}
+	w.head, w.body = nil, 0
+	w.r.Reset(w.Conn)
+	c.queue = make([]Event, maxQueued)
+	if _, err := w.Read(buf); err == nil {
+		t.Error("an event too many is taken")
+	}
+	select {
+	case <-w.closed:
+	default:
+		t.Error("the connection is open")
+	}
 }
 
 func TestABrokenFrameEndsItsConnectionOnly(t *testing.T) {

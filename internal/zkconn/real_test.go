@@ -1,0 +1,188 @@
+package zkconn
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/ensemble"
+)
+
+// What a real server makes of it.
+
+func TestAWatchOnARealServer(t *testing.T) {
+	server := realServer(t)
+	c := open(t, Config{Servers: []string{server.Addr()}})
+	s := c.expect(Up).Session
+	if err := c.Watch(s.Generation, "/watched", func(zc *zk.Conn) error {
+		_, _, err := zc.Exists("/watched")
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Run(t.Context(), func(zc *zk.Conn) error {
+		_, err := zc.Create("/watched", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if ev := c.expect(Changed); ev.Path != "/watched" || ev.Type != zk.EventNodeCreated {
+		t.Errorf("event %+v", ev)
+	}
+}
+
+func TestExpireIsAnExpiry(t *testing.T) {
+	server := realServer(t)
+	c := open(t, Config{Servers: []string{server.Addr()}, Timeout: time.Second})
+	s := c.expect(Up).Session
+	for range 5 {
+		before := s
+		c.Expire()
+		for s.ID == before.ID { // it may have taken the session over for a moment
+			c.expect(Down)
+			ev := c.next()
+			if ev.Kind == Expired {
+				ev = c.expect(Up)
+				if ev.Session.Generation != before.Generation+1 {
+					t.Errorf("%+v after %+v", ev.Session, before)
+				}
+			}
+			s = ev.Session
+		}
+	}
+}
+
+func TestARealServerRefusesACredential(t *testing.T) {
+	server := realServer(t)
+	c := open(t, Config{Servers: []string{server.Addr()}, Auth: []Auth{{"digest", []byte("user:password")}, {"no-such-scheme", nil}}})
+	for range 2 {
+		if ev := c.expect(AuthFailed); !errors.Is(ev.Err, zk.ErrAuthFailed) || !strings.Contains(ev.Err.Error(), "no-such-scheme") {
+			t.Errorf("error %v", ev.Err)
+		}
+	}
+	if c.IsUp() {
+		t.Error("there is a session without all credentials")
+	}
+	c.Close()
+	dump, err := server.FourLetter(t.Context(), "dump")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What follows is about connections; the server may keep one that failed to authenticate for a while.
+	sessions, _, ok := strings.Cut(dump, "ephemeral nodes dump")
+	if !ok || strings.Contains(sessions, hex(c.SessionID())) {
+		t.Errorf("session %#x is alive:\n%s", c.SessionID(), dump)
+	}
+}
+
+func TestARealServerTakesCredentialsOfConfigAndHandle(t *testing.T) {
+	server := realServer(t)
+	proxy := ensemble.StartProxy(t, server.Addr())
+	c := open(t, Config{Servers: []string{proxy.Addr()}, Auth: []Auth{{"digest", []byte("user:password")}}})
+	c.expect(Up)
+	if err := c.Handle().AddAuth("digest", []byte("other:password")); err != nil {
+		t.Fatal(err)
+	}
+	acl := append(zk.DigestACL(zk.PermAll, "user", "password"), zk.DigestACL(zk.PermAll, "other", "password")...)
+	for _, a := range acl {
+		path := "/auth-" + a.ID[:4]
+		if err := c.Run(t.Context(), func(zc *zk.Conn) error {
+			_, err := zc.Create(path, nil, zk.FlagEphemeral, []zk.ACL{a})
+			return err
+		}); err != nil {
+			t.Fatal(err)
+		}
+		proxy.Drop()
+		c.expect(Down, Up)
+		if err := c.Run(t.Context(), func(zc *zk.Conn) error {
+			_, _, err := zc.Get(path)
+			return err
+		}); err != nil {
+			t.Errorf("after a reconnect, %s: %v", path, err)
+		}
+	}
+}
+
+func TestARealServerThatLostItsDataGetsANewSession(t *testing.T) {
+	e := ensemble.Start(t, 1)
+	server := e.Servers()[0]
+	c := open(t, Config{Servers: []string{server.Addr()}, Timeout: time.Second})
+	before := c.expect(Up).Session
+	create := func() error {
+		return c.Run(t.Context(), func(zc *zk.Conn) error {
+			_, err := zc.Create("/node", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+			return err
+		})
+	}
+	if err := create(); err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(server.Kill(), server.Wipe(), server.StartProcess()); err != nil {
+		t.Fatal(err)
+	}
+	c.expect(Down, Expired)
+	if s := c.expect(Up).Session; s.ID == before.ID || s.Generation <= before.Generation {
+		t.Errorf("%+v after %+v", s, before)
+	}
+	if err := create(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCloseEndsTheSessionOnARealServer(t *testing.T) {
+	server := realServer(t)
+	admin, events, err := zk.Connect([]string{server.Addr()}, 10*time.Second, zk.WithLogger(discard{}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		admin.Close()
+		for range events {
+		}
+	}()
+	for name, fault := range map[string]func(*ensemble.Proxy){
+		"connected":         func(p *ensemble.Proxy) {},
+		"cut":               func(p *ensemble.Proxy) { p.Cut() },
+		"hung":              func(p *ensemble.Proxy) { p.Hang() },
+		"held":              func(p *ensemble.Proxy) { p.Hold() },
+		"handshakes closed": func(p *ensemble.Proxy) { p.CloseHandshakes(true); p.Drop() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			proxies := map[string]*ensemble.Proxy{}
+			var servers []string
+			for range 2 {
+				p := ensemble.StartProxy(t, server.Addr())
+				proxies[p.Addr()] = p
+				servers = append(servers, p.Addr())
+			}
+			c := open(t, Config{Servers: servers})
+			s := c.expect(Up).Session
+			if err := c.Run(t.Context(), func(zc *zk.Conn) error {
+				_, err := zc.Create("/ephemeral", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			fault(proxies[s.Server])
+			start := time.Now()
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			if d := time.Since(start); d > 3*time.Second {
+				t.Errorf("Close took %v", d)
+			}
+			if exists, _, err := admin.Exists("/ephemeral"); exists || err != nil {
+				t.Errorf("the session's node: exists %t, %v", exists, err)
+			}
+			for _, p := range proxies {
+				p.Heal()
+			}
+		})
+	}
+}
+
+type discard struct{}
+
+func (discard) Printf(string, ...any) {}
