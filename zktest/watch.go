@@ -133,8 +133,11 @@ func (t *watchTable) removeConn(c *conn) {
 }
 
 // contains answers checkWatches as 3.8's WatchManager.containsWatcher does: a watch of any connection
-// on the path counts.
+// on the path counts, and none on "".
 func (t *watchTable) contains(path string, c *conn) bool {
+	if path == "" {
+		return false
+	}
 	if _, ok := t.paths[path]; ok {
 		return true
 	}

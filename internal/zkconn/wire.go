@@ -385,7 +385,7 @@ func (w *wire) stalled() error {
 }
 
 // answered draws the conclusions that go-zookeeper does not: when the session has ended as asked, and
-// when a SetWatches was refused, which go-zookeeper only logs.
+// when a SetWatches was refused. That concerns only watches of go-zookeeper's, set through the handle.
 func (w *wire) answered(op, code int32) {
 	switch {
 	case op == opClose && code == 0:
@@ -394,6 +394,5 @@ func (w *wire) answered(op, code int32) {
 		w.conn.mu.Unlock()
 	case op == opSetWatches && code != 0:
 		w.conn.log.Warn("zkstream: the server refused to re-arm watches", "server", w.server, "code", code)
-		w.conn.emit(Event{Kind: WatchesLost})
 	}
 }

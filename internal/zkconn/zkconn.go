@@ -64,13 +64,12 @@ type EventKind uint8
 
 // The kinds of Event.
 const (
-	Up          EventKind = iota // there is a session, and it takes requests
-	Down                         // the network connection was lost; the session may live on
-	Expired                      // the server said that the session is gone
-	Changed                      // a watch fired
-	WatchesLost                  // the server refused to re-arm watches; take none for armed
-	AuthFailed                   // the server refused a credential
-	Ended                        // the last event: somebody closed the low-level handle
+	Up         EventKind = iota // there is a session, and it takes requests
+	Down                        // the network connection was lost; the session may live on
+	Expired                     // the server said that the session is gone
+	Changed                     // a watch fired
+	AuthFailed                  // the server refused a credential
+	Ended                       // the last event: somebody closed the low-level handle
 )
 
 // Event is something that happened to the connection.
