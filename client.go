@@ -50,9 +50,10 @@ type Client struct {
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 
-	mu      sync.Mutex     // guards what follows
-	closing bool           // after that, nothing is added to work
-	work    sync.WaitGroup // operators and registrations
+	mu         sync.Mutex               // guards what follows
+	closing    bool                     // after that, nothing is added to work
+	work       sync.WaitGroup           // operators and registrations
+	registered map[string]*Registration // by path of the node
 
 	closeOnce sync.Once
 	closed    chan struct{}
@@ -139,7 +140,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	if err != nil {
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)
 	}
-	c := &Client{conn: conn, log: o.log, chroot: chroot, acl: o.acl, closed: make(chan struct{})}
+	c := &Client{conn: conn, log: o.log, chroot: chroot, acl: o.acl, closed: make(chan struct{}), registered: map[string]*Registration{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.supervisor = newSupervisor(c, o.max)
 	c.supervisor.start()

@@ -25,7 +25,8 @@ const (
 	Pending RegistrationStatus = iota
 	// Registered: the node exists, belongs to this client's session and has the newest properties.
 	Registered
-	// Conflict: another session holds a node of that name. The registration waits for it to go.
+	// Conflict: a node of that name is there, of another session or another registration. The
+	// registration waits for it to go.
 	Conflict
 	// Withdrawn: the registration has ended.
 	Withdrawn
@@ -85,8 +86,8 @@ func WithACL(acl []zk.ACL) RegisterOption {
 // ctx governs the registration also from then on: when it ends the node is deleted, and does not come
 // back. Until then, or until Close, the node is created again whenever it is gone: after the session
 // has expired, or when somebody deletes it. A lost connection leaves it as it is. A node of the same
-// name that belongs to another session is never touched: a restarted server finds its predecessor's
-// node, and takes over when that session expires.
+// name that belongs to another session, or to another registration of this client, is left to it: a
+// restarted server finds its predecessor's node, and takes over when that session expires.
 //
 // If ctx ends before the node exists, or the node cannot be created for a reason that retrying does not
 // mend, the error is a *PathError and nothing is left behind.
@@ -243,15 +244,46 @@ func (r *Registration) await(ctx context.Context, revision int) error {
 
 // run keeps the node in place until the registration ends, then removes it.
 func (r *Registration) run() {
-	reason := r.keep()
-	r.cancel(reason)
-	r.withdraw()
+	reason := r.claim()
+	if reason == nil {
+		reason = r.keep()
+		r.cancel(reason)
+		r.withdraw()
+		r.client.mu.Lock()
+		delete(r.client.registered, r.path)
+		r.client.mu.Unlock()
+	}
 	r.mu.Lock()
 	r.err = reason
 	r.mu.Unlock()
 	r.status.set(Withdrawn)
 	r.status.close(reason)
 	close(r.done)
+}
+
+// claim waits until no other registration of the client has the node: they are of one session, so each
+// would take the other's node for its own. It returns why the registration ends, if it ends meanwhile.
+func (r *Registration) claim() error {
+	c := r.client
+	for {
+		c.mu.Lock()
+		other := c.registered[r.path]
+		if other == nil {
+			c.registered[r.path] = r
+		}
+		c.mu.Unlock()
+		if other == nil {
+			return nil
+		}
+		r.show(Conflict, "another registration of this client")
+		select {
+		case <-other.done:
+		case <-r.ctx.Done():
+			return context.Cause(r.ctx)
+		case <-c.ctx.Done():
+			return ErrClosed
+		}
+	}
 }
 
 // keep compares what is there with what should be, whenever either may have changed, and acts on the

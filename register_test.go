@@ -222,6 +222,31 @@ func testANodeOfAnotherSessionIsWaitedFor(t *testing.T, f *fixture) {
 	}
 }
 
+func TestTwoRegistrationsOfOneNodeTakeTurns(t *testing.T) {
+	onEach(t, testTwoRegistrationsOfOneNodeTakeTurns)
+}
+
+func testTwoRegistrationsOfOneNodeTakeTurns(t *testing.T, f *fixture) {
+	c := f.connect()
+	first, _ := register(t, c, map[string]any{"n": 1})
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if _, err := c.Register(ctx, "/svc", addr, nil); !errors.Is(err, context.DeadlineExceeded) || !strings.Contains(err.Error(), "another registration") {
+		t.Errorf("err = %v", err)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { first.Close() })
+	second, err := c.Register(t.Context(), "/svc", addr, map[string]any{"n": 2})
+	if err != nil || first.Err() != ErrClosed {
+		t.Fatal(err, first.Err())
+	}
+	if got := f.get(addrPath); !strings.Contains(got, `"n": 2`) {
+		t.Errorf("content %s", got)
+	}
+	if err := second.Close(); err != nil || f.owner(addrPath) != 0 {
+		t.Errorf("left behind: %v", err)
+	}
+}
+
 func TestAPersistentNodeIsAConflict(t *testing.T) { onEach(t, testAPersistentNodeIsAConflict) }
 
 func testAPersistentNodeIsAConflict(t *testing.T, f *fixture) {
