@@ -157,6 +157,34 @@ func TestAWithdrawalWaitsForItsOwnCreation(t *testing.T) {
 	}
 }
 
+// A node that is deleted so soon after its creation that the stream shows neither.
+func TestARegistrationThatIsDeletedAtOnceComesBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		var wait atomic.Bool
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			if r.Op == zktest.OpExists && r.Path == addrPath && wait.Load() {
+				return zktest.Fault{Delay: 50 * time.Millisecond}
+			}
+			return zktest.Fault{}
+		})
+		wait.Store(true)
+		r, err := c.Register(t.Context(), "/svc", addr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 20 {
+			server.Delete(addrPath)
+			time.Sleep(10 * time.Millisecond)
+		}
+		wait.Store(false)
+		time.Sleep(time.Minute)
+		if names, err := server.Children("/svc"); len(names) != 1 {
+			t.Errorf("children %q, %v", names, err)
+		}
+		until(t, r.Status(t.Context()), func(s RegistrationStatus) bool { return s == Registered })
+	})
+}
+
 func TestAReadThatFailsForAPassingReasonIsSentAgain(t *testing.T) {
 	for _, op := range []zktest.Op{zktest.OpGetData, zktest.OpExists, zktest.OpGetChildren2, zktest.OpSync} {
 		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {

@@ -3,6 +3,7 @@ package zkstream
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -118,6 +119,9 @@ func validatePath(path string) error {
 	}
 	if !strings.HasPrefix(path, "/") || !utf8.ValidString(path) {
 		return zk.ErrInvalidPath
+	}
+	if len(path) > maxContent {
+		return fmt.Errorf("%d bytes: %w", len(path), zk.ErrInvalidPath)
 	}
 	for name := range strings.SplitSeq(path[1:], "/") {
 		if name == "" || name == "." || name == ".." {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -463,9 +464,16 @@ func testAnInvalidPathEndsTheStreamAtOnce(t *testing.T, f *fixture) {
 		} {
 			var pe *PathError
 			if !errors.Is(err, zk.ErrInvalidPath) || !errors.As(err, &pe) || pe.Path != path {
-				t.Errorf("%q: %v", path, err)
+				t.Errorf("%.50q: %.200v", path, err)
 			}
 		}
+	}
+}
+
+func TestAPathThatNoServerTakesIsInvalid(t *testing.T) {
+	f := onZktest(t)
+	if err := ended(t, f.connect().Data(t.Context(), "/"+strings.Repeat("x", 1<<20))); !errors.Is(err, zk.ErrInvalidPath) {
+		t.Errorf("%.200v", err)
 	}
 }
 

@@ -174,8 +174,8 @@ func (r *Registration) Status(ctx context.Context) *Stream[RegistrationStatus] {
 	return r.status.stream(ctx)
 }
 
-// Close withdraws the registration. The node is deleted when Close returns nil, or, if the client is being
-// closed at the same time, goes with its session. With no server to be reached, it returns an error after
+// Close withdraws the registration. The node is deleted when Close returns nil; or it goes with its
+// session, if that is one that the client has lost, or if the client is being closed. With no server to be reached, it returns an error after
 // twice the session timeout, and the node is deleted on the next connection, or goes with the session.
 func (r *Registration) Close() error {
 	r.cancel(ErrClosed)
@@ -314,6 +314,10 @@ func (r *Registration) keep() error {
 		}
 		err := r.reconcile()
 		switch {
+		case err == nil && r.node != nil && !r.node.exists:
+			// It has been created, and the stream will say so; unless it is gone again already, when
+			// the stream has nothing new to say.
+			again.Reset(lateDelay)
 		case err == nil:
 		case r.ctx.Err() != nil:
 			return context.Cause(r.ctx)
@@ -363,10 +367,13 @@ func (r *Registration) reconcile() error {
 	case placed == revision:
 		r.show(Registered, "")
 	default:
-		if err := r.replace(generation, content, revision); err != nil {
+		ours, err := r.replace(generation, session, content, revision)
+		if err != nil {
 			return err
 		}
-		r.show(Registered, "")
+		if ours {
+			r.show(Registered, "")
+		}
 	}
 	return nil
 }
@@ -398,27 +405,35 @@ func (r *Registration) create(generation int64, content []byte, revision int) er
 	return err
 }
 
-// replace puts the newest content into the node, which is ours.
-func (r *Registration) replace(generation int64, content []byte, revision int) error {
+// replace puts the newest content into the node, if it is still ours; else the stream will tell.
+func (r *Registration) replace(generation, session int64, content []byte, revision int) (ours bool, err error) {
 	abs := r.client.absolute(r.path)
-	err := r.write(generation, func(zc *zk.Conn) error {
-		// The answer to its creation may have been lost; then it needs nothing. Without the
-		// permission to look, or if it differs, it is replaced.
-		if got, _, err := zc.Get(abs); err == nil && bytes.Equal(got, content) {
+	err = r.write(generation, func(zc *zk.Conn) error {
+		got, stat, err := zc.Get(abs)
+		if errors.Is(err, zk.ErrNoAuth) {
+			_, stat, err = zc.Exists(abs)
+		}
+		switch {
+		case errors.Is(err, zk.ErrNoNode):
 			return nil
-		} else if err != nil && !errors.Is(err, zk.ErrNoAuth) {
+		case err != nil:
 			return err
 		}
-		_, err := zc.Multi(
+		ours = stat.EphemeralOwner == session
+		// If the answer to its creation was lost, it may need nothing.
+		if !ours || bytes.Equal(got, content) {
+			return nil
+		}
+		_, err = zc.Multi(
 			&zk.DeleteRequest{Path: abs, Version: -1},
 			&zk.CreateRequest{Path: abs, Data: content, Acl: r.acl, Flags: zk.FlagEphemeral},
 		)
 		return err
 	})
-	if err == nil {
+	if err == nil && ours {
 		r.place(revision)
 	}
-	return err
+	return ours, err
 }
 
 // withdraw deletes the node if it is ours. It waits for a connection, unless the client closes.
