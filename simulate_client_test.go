@@ -30,7 +30,6 @@ type simClient struct {
 	// Used by the goroutine that follows sessions, and read when that has nothing to do.
 	session Session
 	lastID  int64 // newest session
-	overID  int64 // the session that was told to be over
 	closed  bool  // sessions has ended
 	gone    map[int64]bool
 }
