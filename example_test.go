@@ -99,8 +99,11 @@ func ExampleClient_Children() {
 	for c := range client.Children(ctx, "/services").All() {
 		added, removed := c.Diff(previous)
 		fmt.Println(c.Exists(), added, removed)
-		switch previous = c; c.Len() {
-		case 0:
+		previous = c
+		switch {
+		case !c.Exists():
+			client.Create(ctx, "/services", nil)
+		case c.Len() == 0:
 			client.Create(ctx, "/services/search", nil)
 		default:
 			return
@@ -108,6 +111,7 @@ func ExampleClient_Children() {
 	}
 	// Output:
 	// false [] []
+	// true [] []
 	// true [search] []
 }
 
