@@ -87,8 +87,13 @@ var plants = []plant{
 	{
 		"a registration is not made again",
 		"register.go",
-		"	case !r.node.exists:\n		r.place(0)",
-		"	case !r.node.exists && placed == 0:\n		r.place(0)",
+		"		return r.create(generation, content, revision)\n",
+		`		if r.owners[0] {
+			return nil
+		}
+		r.owners[0] = true
+		return r.create(generation, content, revision)
+`,
 	},
 	{
 		"a withdrawn registration deletes another session's node",
