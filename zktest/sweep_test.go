@@ -132,7 +132,7 @@ func TestExpiryAndSweepsLookAsOnZooKeeper(t *testing.T) {
 	}
 }
 
-// expiryLog has a session die, a container get empty and TTL nodes get old, and writes down what a
+// expiryLog has a session die, a container get empty and a TTL node get old, and writes down what a
 // watching client sees of it.
 func expiryLog(t *testing.T, dial func() (net.Conn, error)) string {
 	w := &world{root: "/w", sessions: map[int64]int{}, dial: dial}
@@ -146,23 +146,21 @@ func expiryLog(t *testing.T, dial func() (net.Conn, error)) string {
 		if _, err := p.handshake(timeout, false); err != nil {
 			t.Fatal(err)
 		}
-		w.number(p.session)
 		return p
 	}
-	watcher, mortal := open(4*time.Second), open(400*time.Millisecond)
+	watcher, actor, mortal := open(4*time.Second), open(4*time.Second), open(2*time.Second)
 	watcher.ok(t, createRequest("/w", 0))
-	watcher.ok(t, request{op: OpCreateContainer, path: "/w/container", acl: openACL, flags: 4})
-	watcher.ok(t, request{op: OpCreateTTL, path: "/w/ttl", acl: openACL, flags: 5, ttl: 300})
-	watcher.ok(t, createRequest("/w/container/child", 0))
+	watcher.ok(t, request{op: OpAddWatch, path: "/w", mode: 1})
 	for i := range 3 {
 		mortal.ok(t, createRequest(fmt.Sprintf("/w/e%d", i), 1))
 	}
-	watcher.ok(t, request{op: OpAddWatch, path: "/w", mode: 1})
-	watcher.ok(t, request{op: OpDelete, path: "/w/container/child", version: -1}) // whose event it drops
+	actor.ok(t, request{op: OpCreateTTL, path: "/w/ttl", acl: openACL, flags: 5, ttl: 500})
+	actor.ok(t, request{op: OpCreateContainer, path: "/w/container", acl: openACL, flags: 4})
+	actor.ok(t, createRequest("/w/container/child", 0))
+	actor.ok(t, request{op: OpDelete, path: "/w/container/child", version: -1})
 
-	// Now three ephemeral nodes, the container and the TTL node go.
 	var lines []string
-	for deadline := time.Now().Add(patience); len(lines) < 3+1+1; {
+	for deadline := time.Now().Add(patience); len(lines) < 2*6; { // six nodes come and go
 		frames, err := watcher.call(OpPing, nil) // keeps the session alive
 		if err != nil || time.Now().After(deadline) {
 			t.Fatalf("%v; events so far: %q", err, lines)
@@ -170,6 +168,7 @@ func expiryLog(t *testing.T, dial func() (net.Conn, error)) string {
 		for _, frame := range frames[:len(frames)-1] {
 			lines = append(lines, w.describe(watcher, request{op: OpPing}, frame))
 		}
+		actor.ok(t, request{op: OpPing})
 		time.Sleep(5 * time.Millisecond)
 	}
 	slices.Sort(lines) // which of them came first is a matter of clocks
