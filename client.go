@@ -134,23 +134,24 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	case o.log == nil:
 		return nil, errors.New("zkstream: logger is nil")
 	}
-	conn, err := zkconn.Open(zkconn.Config{
+	c := &Client{log: o.log, chroot: chroot, acl: o.acl, closed: make(chan struct{}), registered: map[string]*Registration{}}
+	c.supervisor = newSupervisor(c, o.max)
+	c.conn, err = zkconn.Open(zkconn.Config{
 		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Logger: o.log, MaxCalls: o.max,
+		Changed: c.supervisor.changed,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)
 	}
-	c := &Client{conn: conn, log: o.log, chroot: chroot, acl: o.acl, closed: make(chan struct{}), registered: map[string]*Registration{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.supervisor = newSupervisor(c, o.max)
-	c.supervisor.start()
+	c.supervisor.start(c.conn)
 	select {
 	case err = <-c.supervisor.first:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		why := conn.Failures()
+		why := c.conn.Failures()
 		c.Close()
 		if why != "" && why != err.Error() {
 			return nil, fmt.Errorf("zkstream: connect to %q: %w (%s)", servers, err, why)

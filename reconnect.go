@@ -53,7 +53,7 @@ type entry struct {
 
 // supervisor keeps every watch of a client alive. It owns the table of entries; events from the
 // connection mark entries as stale, and a bounded number of workers read the stale ones and hand the
-// result to their subscribers.
+// result to their subscribers. One worker stays, the others come and go.
 //
 // An entry is read by one worker at a time, and results are published under mu, so snapshots of a node
 // arrive in the order in which its server showed them. A result counts only if the session in which
@@ -70,15 +70,17 @@ type supervisor struct {
 
 	mu      sync.Mutex // guards what follows, and all entries
 	entries map[key]*entry
-	queue   []*entry // that need work, first come first served
-	workers int
-	up      int64 // generation of the session that is connected; 0: none
-	synced  int64 // generation that has synced with the leader last
+	queue   []*entry  // that need work, first come first served
+	workers int       // at work
+	idle    bool      // the resident worker waits, for wake
+	wake    sync.Cond // with mu
+	up      int64     // generation of the session that is connected; 0: none
+	synced  int64     // generation that has synced with the leader last
 	late    []*entry
 	timer   *time.Timer // for late; nil while it is empty
 	ended   error       // why no more streams are served
 
-	running sync.WaitGroup // run, workers, syncs
+	running sync.WaitGroup // run, reside, workers, syncs
 	quit    chan struct{}  // closed by stop
 }
 
@@ -87,8 +89,7 @@ type supervisor struct {
 const lateDelay = 100 * time.Millisecond
 
 func newSupervisor(c *Client, max int) *supervisor {
-	return &supervisor{
-		conn:     c.conn,
+	s := &supervisor{
 		client:   c,
 		log:      c.log,
 		max:      max,
@@ -97,10 +98,16 @@ func newSupervisor(c *Client, max int) *supervisor {
 		entries:  map[key]*entry{},
 		quit:     make(chan struct{}),
 	}
+	s.wake.L = &s.mu
+	return s
 }
 
-// start starts the supervisor's goroutine, which stop ends.
-func (s *supervisor) start() { s.running.Go(s.run) }
+// start starts the supervisor's goroutines, which stop ends.
+func (s *supervisor) start(conn *zkconn.Conn) {
+	s.conn = conn
+	s.running.Go(s.run)
+	s.running.Go(s.reside)
+}
 
 // run handles the connection's events, one by one, until stop.
 func (s *supervisor) run() {
@@ -145,6 +152,7 @@ func (s *supervisor) stop(reason error) {
 	if s.timer != nil {
 		s.timer.Stop()
 	}
+	s.wake.Signal()
 	s.mu.Unlock()
 	s.setState(Closed)
 	s.sessions.close(reason)
@@ -155,8 +163,6 @@ func (s *supervisor) wait() { s.running.Wait() }
 
 func (s *supervisor) handle(ev zkconn.Event, expiry *time.Timer) {
 	switch ev.Kind {
-	case zkconn.Changed:
-		s.changed(ev.Path, ev.Type)
 	case zkconn.Up:
 		expiry.Stop()
 		s.log.Info("zkstream: connected", "server", ev.Session.Server, "session", hex(ev.Session.ID), "timeout", ev.Session.Timeout)
@@ -264,7 +270,9 @@ func (s *supervisor) sync(generation int64) {
 	}
 }
 
-// changed handles the event of a watch, which is thereby used up.
+// changed handles the event of a watch, which is thereby used up. The connection's receiving goroutine
+// calls it, so it may come before an earlier event of the session has been handled. Then the node is looked
+// at on the new connection anyway.
 func (s *supervisor) changed(path string, t zk.EventType) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -307,11 +315,16 @@ func (s *supervisor) readyLocked() bool {
 	return s.ended == nil && s.up != 0 && s.up == s.synced && s.conn.IsUp() && s.conn.Generation() == s.up
 }
 
-// dispatchLocked starts workers for what is queued.
+// dispatchLocked wakes and starts workers for what is queued.
 func (s *supervisor) dispatchLocked() {
 	for n := len(s.queue); n > 0 && s.workers < s.max && s.readyLocked(); n-- {
 		s.workers++
-		s.running.Go(s.work)
+		if s.idle {
+			s.idle = false
+			s.wake.Signal()
+		} else {
+			s.running.Go(s.work)
+		}
 	}
 }
 
@@ -337,10 +350,32 @@ func (s *supervisor) nextLocked() *entry {
 	return nil
 }
 
-// work reads entries until there is none to read.
+// reside is a worker that stays, until stop: a new goroutine would need longer to send its first request,
+// and most changes come alone.
+func (s *supervisor) reside() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for {
+		s.idle = true
+		for s.idle && s.ended == nil {
+			s.wake.Wait()
+		}
+		if s.ended != nil {
+			return
+		}
+		s.workLocked()
+	}
+}
+
+// work is a worker that ends when there is nothing to read.
 func (s *supervisor) work() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.workLocked()
+}
+
+// workLocked reads entries until there is none to read. It lets go of mu meanwhile.
+func (s *supervisor) workLocked() {
 	for e := s.nextLocked(); e != nil; e = s.nextLocked() {
 		todo, generation := e.need, s.up
 		e.need, e.doing = nothing, todo

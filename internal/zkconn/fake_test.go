@@ -117,8 +117,14 @@ func (f *fake) checkHungUp() {
 // client is a Conn whose events a test expects one by one.
 type client struct {
 	*Conn
-	t      *testing.T
-	events []Event
+	t       *testing.T
+	events  []Event
+	changes chan change // watches that have fired
+}
+
+type change struct {
+	path string
+	kind zk.EventType
 }
 
 // open opens a Conn to the fake; what cfg leaves out is filled in. It is closed with the test.
@@ -147,6 +153,8 @@ func open(t *testing.T, cfg Config) *client {
 			cfg.Logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 		}
 	}
+	changes := make(chan change, 20_000) // more than a test lets fire
+	cfg.Changed = func(path string, kind zk.EventType) { changes <- change{path, kind} }
 	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -156,7 +164,7 @@ func open(t *testing.T, cfg Config) *client {
 			t.Error(err)
 		}
 	})
-	return &client{Conn: c, t: t}
+	return &client{Conn: c, t: t, changes: changes}
 }
 
 // next waits for the next event.
@@ -186,12 +194,27 @@ func (c *client) expect(kinds ...EventKind) (ev Event) {
 	return ev
 }
 
+// changed waits until a watch has fired.
+func (c *client) changed() change {
+	c.t.Helper()
+	select {
+	case ch := <-c.changes:
+		return ch
+	case <-time.After(minute):
+		c.t.Fatal("no watch has fired")
+		return change{}
+	}
+}
+
 // quiet checks that there is no event when all goroutines of the bubble wait.
 func (c *client) quiet() {
 	c.t.Helper()
 	synctest.Wait()
 	if c.events = append(c.events, c.Take(nil)...); len(c.events) > 0 {
 		c.t.Fatalf("unexpected: %+v", c.events)
+	}
+	if n := len(c.changes); n > 0 {
+		c.t.Fatalf("%d watches have fired, the first is %+v", n, <-c.changes)
 	}
 }
 

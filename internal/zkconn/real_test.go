@@ -28,7 +28,7 @@ func TestAWatchOnARealServer(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	if ev := c.expect(Changed); ev.Path != "/watched" || ev.Type != zk.EventNodeCreated {
+	if ev := c.changed(); ev.path != "/watched" || ev.kind != zk.EventNodeCreated {
 		t.Errorf("event %+v", ev)
 	}
 }

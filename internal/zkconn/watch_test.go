@@ -60,7 +60,7 @@ func TestWatchSetsAWatchWithEachReadOfItsPath(t *testing.T) {
 			t.Error(err)
 		}
 		p.send(event(zk.EventNodeDataChanged, "/a"))
-		if ev := c.expect(Changed); ev.Path != "/a" {
+		if ev := c.changed(); ev.path != "/a" {
 			t.Errorf("event %+v", ev)
 		}
 

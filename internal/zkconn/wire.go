@@ -25,7 +25,6 @@ const (
 	gateLimit     = time.Second / 2 // how long the gate may stay shut
 	codeTooLarge  = -32768          // error codes of our own, which no server sends
 	codeMalformed = -32767
-	maxQueued     = 1 << 20 // events that wait for Take; more than anybody has watches
 )
 
 // wire is the network connection that go-zookeeper gets. It knows the frames of the protocol, and
@@ -298,9 +297,6 @@ func (w *wire) event() (wanted bool, err error) {
 	}
 	if w.body < eventSize || w.body+replyHeader > w.conn.maxReply {
 		return false, fmt.Errorf("protocol error: a watch event of %d bytes", w.body)
-	}
-	if n := w.conn.queued(); n >= maxQueued {
-		return false, fmt.Errorf("protocol error: %d events wait: more than anybody has watches", n)
 	}
 	b, err := w.r.Peek(eventSize)
 	if err != nil {

@@ -154,7 +154,7 @@ func TestWhatNobodyAskedForIsDropped(t *testing.T) {
 		}
 		c.quiet()
 		p.send(event(zk.EventNodeCreated, "/a"))
-		c.expect(Changed)
+		c.changed()
 		p.Close()
 		c.expect(Down)
 		p = f.peer()
@@ -164,28 +164,6 @@ func TestWhatNobodyAskedForIsDropped(t *testing.T) {
 		c.expect(Up)
 		c.works(p)
 	})
-}
-
-func TestAFloodOfEventsEndsItsConnection(t *testing.T) {
-	c := bareConn()
-	w := newWire(c, &replay{frame: event(zk.EventNodeCreated, "/a")}, "server:2181")
-	w.greeted = true
-	c.queue = make([]Event, maxQueued-1)
-	buf := make([]byte, 100)
-	if _, err := w.Read(buf); err != nil {
-		t.Errorf("the last event that has room: %v", err)
-	}
-	w.head, w.body = nil, 0
-	w.r.Reset(w.Conn)
-	c.queue = make([]Event, maxQueued)
-	if _, err := w.Read(buf); err == nil {
-		t.Error("an event too many is taken")
-	}
-	select {
-	case <-w.closed:
-	default:
-		t.Error("the connection is open")
-	}
 }
 
 func TestABrokenFrameEndsItsConnectionOnly(t *testing.T) {

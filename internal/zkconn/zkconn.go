@@ -3,7 +3,8 @@
 //
 // What the rest of zkstream may rely on:
 //
-//   - Events arrive in order and none is dropped; session events carry the session's ID and timeout.
+//   - Events arrive in order and none is dropped; those of a session carry its ID and timeout. A watch
+//     that fires is told before any reply that the server sent after it.
 //   - A session that was lost is always told by an Expired event before the next Up.
 //   - A request is handed to go-zookeeper only while there is a session, so it does not wait in
 //     go-zookeeper's queue for a session that its caller never meant.
@@ -47,6 +48,10 @@ type Config struct {
 	Logger   *slog.Logger // required
 	MaxCalls int          // calls of Do under way at once
 	MaxReply int          // bytes of a reply; 0 means DefaultMaxReply
+
+	// Changed is told of each watch that fires, with the path as the server has it; nil: nobody is. It is
+	// called by the goroutine that receives, so it must not block, nor call the Conn for what waits.
+	Changed func(path string, t zk.EventType)
 }
 
 // DefaultMaxReply is the largest reply that is read, in bytes. A server's own limit for what a node
@@ -67,18 +72,15 @@ const (
 	Up         EventKind = iota // there is a session, and it takes requests
 	Down                        // the network connection was lost; the session may live on
 	Expired                     // the server said that the session is gone
-	Changed                     // a watch fired
 	AuthFailed                  // the server refused a credential
 	Ended                       // the last event: somebody closed the low-level handle
 )
 
-// Event is something that happened to the connection.
+// Event is something that happened to the connection or its session.
 type Event struct {
 	Kind    EventKind
-	Type    zk.EventType // of Changed
-	Path    string       // of Changed, as the server has it
-	Session Session      // of Up
-	Err     error        // of AuthFailed
+	Session Session // of Up
+	Err     error   // of AuthFailed
 }
 
 // Session describes the session of an Up event.
@@ -197,20 +199,9 @@ func (c *Conn) Take(buf []Event) []Event {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	buf = append(buf[:0], c.queue...)
-	if cap(c.queue) > 4096 { // a burst is over: don't keep its room
-		c.queue = nil
-	} else {
-		clear(c.queue)
-		c.queue = c.queue[:0]
-	}
+	clear(c.queue)
+	c.queue = c.queue[:0]
 	return buf
-}
-
-// queued returns how many events wait for Take.
-func (c *Conn) queued() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.queue)
 }
 
 func (c *Conn) emit(ev Event) {
@@ -232,8 +223,8 @@ func (c *Conn) emitLocked(ev Event) {
 // expiry are dropped: Expired says it all.
 func (c *Conn) callback(ev zk.Event) {
 	if ev.Type != zk.EventSession {
-		if ev.Type != zk.EventNotWatching {
-			c.emit(Event{Kind: Changed, Type: ev.Type, Path: ev.Path})
+		if ev.Type != zk.EventNotWatching && c.cfg.Changed != nil {
+			c.cfg.Changed(ev.Path, ev.Type)
 		}
 		return
 	}
@@ -342,7 +333,7 @@ func (c *Conn) Direct(generation int64, fn func(*zk.Conn) error) error {
 }
 
 // Watch is Direct, and each request of fn that reads path, by Exists, Get or Children, also sets a watch,
-// whose event is told as Changed. Those are not go-zookeeper's watches (GetW and the like): it has a
+// whose event Config.Changed is told. Those are not go-zookeeper's watches (GetW and the like): it has a
 // channel for each, keeps them for ever where nothing fires, and loses events when it asks for them again
 // on the next connection. A watch that is set here is gone with the network connection, without a word.
 func (c *Conn) Watch(generation int64, path string, fn func(*zk.Conn) error) error {

@@ -27,13 +27,31 @@ func TestEveryEventIsDeliveredInItsOrder(t *testing.T) {
 		p.send(burst.Bytes())
 		p.Close()
 		for i := range n {
-			if ev := c.expect(Changed); ev.Path != fmt.Sprint("/", i) || ev.Type != zk.EventType(i%4+1) {
+			if ev := c.changed(); ev.path != fmt.Sprint("/", i) || ev.kind != zk.EventType(i%4+1) {
 				t.Fatalf("event %d is %+v", i, ev)
 			}
 		}
 		c.expect(Down)
-		if room := cap(c.queue); room > 4096 {
-			t.Errorf("room for %d events is kept", room)
+	})
+}
+
+func TestAWatchIsToldBeforeTheRepliesThatFollow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		c := f.open(Config{})
+		p := f.peer()
+		p.accept(session, 10*time.Second)
+		c.expect(Up)
+		done := c.get()
+		r := p.expect(opGetData)
+		p.send(append(event(zk.EventNodeDataChanged, "/x"), reply(r.xid, 7, 0, str("data"), stat(1))...))
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		select {
+		case <-c.changes:
+		default:
+			t.Error("the reply came first")
 		}
 	})
 }
