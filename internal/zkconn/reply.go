@@ -29,8 +29,9 @@ const (
 )
 
 const (
-	statSize  = 68 // bytes of a node's metadata
-	eventSize = 12 // type, state, length of the path
+	statSize    = 68 // bytes of a node's metadata
+	eventSize   = 12 // type, state, length of the path
+	multiHeader = 9  // before each operation of a transaction, and each result
 
 	eventCreated         = 1 // first and last of the types of watch events
 	eventChildrenChanged = 4
@@ -38,8 +39,9 @@ const (
 
 // wellFormed reports whether the body of the current frame, a reply of success to op, is one that
 // go-zookeeper can decode. Its decoder believes every count and length: a wrong one makes it allocate
-// without bound, panic, or return what an earlier reply has left in its buffer.
-func (w *wire) wellFormed(op int32) (bool, error) {
+// without bound, panic, or return what an earlier reply has left in its buffer. asked is the size of the
+// request.
+func (w *wire) wellFormed(op int32, asked int) (bool, error) {
 	switch op {
 	case opExists, opSetData, opSetACL:
 		return w.body >= statSize, nil
@@ -59,7 +61,7 @@ func (w *wire) wellFormed(op int32) (bool, error) {
 			return false, err
 		}
 		f := fields{rest: b}
-		f.reply(op)
+		f.reply(op, asked)
 		return !f.bad, nil
 	default:
 		return true, nil // nothing in it is looked at
@@ -116,7 +118,7 @@ func (f *fields) count() int {
 
 func (f *fields) string() { f.skip(f.number()) }
 
-func (f *fields) reply(op int32) {
+func (f *fields) reply(op int32, asked int) {
 	switch op {
 	case opCreate, opCreateContainer, opCreateTTL, opSync: // the path
 		f.string()
@@ -133,14 +135,14 @@ func (f *fields) reply(op int32) {
 		}
 		f.skip(statSize)
 	case opMulti:
-		f.multi()
+		f.multi(asked / multiHeader)
 	}
 }
 
 // multi walks over the results of a transaction: before each stand an opcode, whether this is the end,
-// and an error code.
-func (f *fields) multi() {
-	for !f.bad {
+// and an error code. There are no more than most; each takes go-zookeeper far more memory than bytes.
+func (f *fields) multi(most int) {
+	for n := 0; !f.bad; n++ {
 		op := int32(f.number())
 		if len(f.rest) < 5 {
 			f.bad = true
@@ -149,6 +151,10 @@ func (f *fields) multi() {
 		done := f.rest[0] != 0
 		f.skip(5)
 		if done {
+			return
+		}
+		if n == most {
+			f.bad = true
 			return
 		}
 		switch op {

@@ -67,6 +67,7 @@ type wire struct {
 // request is what wire remembers of one that was sent.
 type request struct {
 	xid, op int32
+	size    int // bytes
 	sent    time.Time
 }
 
@@ -133,7 +134,7 @@ func (w *wire) outgoing(p []byte) []byte {
 	}
 	if xid := int32(binary.BigEndian.Uint32(p[4:])); xid >= 0 {
 		w.mu.Lock()
-		w.outstanding = append(w.outstanding, request{xid, op, time.Now()})
+		w.outstanding = append(w.outstanding, request{xid, op, len(p), time.Now()})
 		w.mu.Unlock()
 	}
 	switch op {
@@ -313,10 +314,11 @@ func (w *wire) event() (wanted bool, err error) {
 // take becomes an error of its request: with the connection dropped, as go-zookeeper does, the next
 // try would end the same way, for ever.
 func (w *wire) reply(xid int32) (wanted bool, err error) {
-	op, asked, err := w.take(xid)
+	r, asked, err := w.take(xid)
 	if err != nil || !asked {
 		return false, err
 	}
+	op := r.op
 	if op != opAuth { // which comes before SetWatches, and moves no zxid
 		if err := w.waitGate(); err != nil {
 			return false, err
@@ -328,7 +330,7 @@ func (w *wire) reply(xid int32) (wanted bool, err error) {
 		w.conn.log.Warn("zkstream: a reply is too large", "server", w.server, "bytes", size, "limit", w.conn.maxReply)
 		wrong = codeTooLarge
 	} else if code == 0 {
-		good, err := w.wellFormed(op)
+		good, err := w.wellFormed(op, r.size)
 		if err != nil {
 			return false, err
 		}
@@ -351,21 +353,21 @@ func (w *wire) reply(xid int32) (wanted bool, err error) {
 // take finds the request that a reply answers, and forgets it. A server answers in order, but for
 // credentials; so a gap means that an answer was lost, and its caller would wait for ever. After the end
 // of the session nobody waits.
-func (w *wire) take(xid int32) (op int32, asked bool, err error) {
+func (w *wire) take(xid int32) (found request, asked bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	i := slices.IndexFunc(w.outstanding, func(r request) bool { return r.xid == xid })
 	if i < 0 {
-		return 0, false, nil
+		return request{}, false, nil
 	}
-	op = w.outstanding[i].op
+	found = w.outstanding[i]
 	for _, r := range w.outstanding[:i] {
-		if r.op != opAuth && op != opAuth && op != opClose {
-			return op, true, fmt.Errorf("protocol error: an answer to request %d before that to %d", xid, r.xid)
+		if r.op != opAuth && found.op != opAuth && found.op != opClose {
+			return found, true, fmt.Errorf("protocol error: an answer to request %d before that to %d", xid, r.xid)
 		}
 	}
 	w.outstanding = slices.Delete(w.outstanding, i, i+1)
-	return op, true, nil
+	return found, true, nil
 }
 
 // stalled tells of a request that has had no answer for the session timeout, while pings had.
