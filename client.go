@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/zkconn"
@@ -197,6 +198,9 @@ func parseHost(s string) (string, error) {
 	}
 	if host == "" {
 		return "", fmt.Errorf("server %q: no host", s)
+	}
+	if strings.ContainsFunc(host, func(r rune) bool { return unicode.IsSpace(r) || unicode.IsControl(r) || r == '[' || r == ']' }) {
+		return "", fmt.Errorf("server %q: bad host %q", s, host)
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
 		return "", fmt.Errorf("server %q: bad port %q", s, port)

@@ -129,7 +129,8 @@ func validatePath(path string) error {
 		}
 	}
 	for _, r := range path {
-		if r <= 0x1f || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 && r <= 0xffff {
+		// A server counts what is beyond 0xffff as two surrogates, which are not allowed.
+		if r <= 0x1f || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 {
 			return zk.ErrInvalidPath
 		}
 	}
