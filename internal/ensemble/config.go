@@ -38,11 +38,15 @@ func (s *Server) configure(opts Options, java, classpath string, all []*Server) 
 	if err := os.MkdirAll(s.dataDir(), 0o700); err != nil {
 		return err
 	}
-	for path, text := range map[string]string{
+	files := map[string]string{
 		filepath.Join(s.dir, "zoo.cfg"):      cfg.String(),
 		filepath.Join(s.dir, "logback.xml"):  logback,
 		filepath.Join(s.dataDir(), myidFile): strconv.Itoa(s.id) + "\n",
-	} {
+	}
+	if opts.TLS != nil {
+		maps.Copy(files, opts.TLS.files(s.dir))
+	}
+	for path, text := range files {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			return err
 		}
@@ -99,6 +103,9 @@ func (s *Server) zooCfg(opts Options, all []*Server) map[string]string {
 		for _, peer := range all {
 			config["server."+strconv.Itoa(peer.id)] = fmt.Sprintf("%s:%d:%d", loopback, peer.ports.quorum, peer.ports.election)
 		}
+	}
+	if opts.TLS != nil {
+		maps.Copy(config, opts.TLS.zooCfg(s.dir, s.ports.secure))
 	}
 	maps.Copy(config, opts.Config)
 	return config

@@ -61,6 +61,10 @@ type Options struct {
 	// They come after the default flags, so they win.
 	Java []string
 
+	// TLS has each server serve TLS, too, on a port of its own: see Server.TLSAddr.
+	// nil means plain TCP only.
+	TLS *TLS
+
 	// Log receives what all servers write to their standard output and error, one
 	// Write at a time. nil means that it goes only to a file beside the data of
 	// each server. The last lines of that file are put into errors either way.
@@ -157,7 +161,7 @@ func startAll(ctx context.Context, n int, opts Options, java, classpath string, 
 		}
 	}()
 	for id := 1; id <= n; id++ {
-		s, err := newServer(id, filepath.Join(dir, fmt.Sprintf("server%d", id)), reserve)
+		s, err := newServer(id, filepath.Join(dir, fmt.Sprintf("server%d", id)), opts.TLS != nil, reserve)
 		if err != nil {
 			return nil, err
 		}

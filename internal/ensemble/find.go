@@ -57,7 +57,8 @@ func isServerJar(path string) bool {
 }
 
 // debianClasspath returns the class path of Debian's package, whose main jar
-// names the jars that it needs, but neither snappy nor a logger.
+// names the jars that it needs, but neither snappy nor a logger, nor all of
+// Netty, which serves TLS.
 func debianClasspath(dir string) (string, error) {
 	main := filepath.Join(dir, "zookeeper.jar")
 	if _, err := os.Stat(main); err != nil {
@@ -67,7 +68,7 @@ func debianClasspath(dir string) (string, error) {
 	jars := []string{main}
 	// slf4j-simple writes warnings to the standard error; without it ZooKeeper
 	// logs nothing, and a server that cannot start does not say why.
-	for _, name := range []string{"snappy-java.jar", "slf4j-simple.jar"} {
+	for _, name := range []string{"snappy-java.jar", "slf4j-simple.jar", "netty-codec.jar", "netty-resolver.jar"} {
 		if path := filepath.Join(dir, name); fileExists(path) {
 			jars = append(jars, path)
 		}

@@ -40,13 +40,19 @@ type Server struct {
 // ports are those that a server listens on. They are its own until close.
 type ports struct {
 	client, quorum, election int
+	secure                   int // for TLS; 0 without it
 	release                  []func()
 }
 
-// newServer chooses the ports of a server; configure must follow.
-func newServer(id int, dir string, reserve reserver) (*Server, error) {
+// newServer chooses the ports of a server, with secure one for TLS, too; configure
+// must follow.
+func newServer(id int, dir string, secure bool, reserve reserver) (*Server, error) {
 	s := &Server{id: id, dir: dir}
-	for _, port := range []*int{&s.ports.client, &s.ports.quorum, &s.ports.election} {
+	numbers := []*int{&s.ports.client, &s.ports.quorum, &s.ports.election}
+	if secure {
+		numbers = append(numbers, &s.ports.secure)
+	}
+	for _, port := range numbers {
 		number, release, err := reserve()
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("choose a port: %w", err), s.close())
