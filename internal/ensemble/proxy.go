@@ -155,6 +155,20 @@ func (p *Proxy) Connections() int {
 	return len(p.links)
 }
 
+// ServerSides returns the addresses from which the proxy is connected to its
+// target now, one for each connection: those that [Server.Connections] tells.
+func (p *Proxy) ServerSides() []string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var addrs []string
+	for l := range p.links {
+		if l.server != nil {
+			addrs = append(addrs, l.server.LocalAddr().String())
+		}
+	}
+	return addrs
+}
+
 // Accepted returns the number of connections accepted since the start.
 func (p *Proxy) Accepted() int64 { return p.accepted.Load() }
 

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+)
+
+// calm waits until all clients are at rest, or the limit is over, and judges. It returns how long each
+// contender took.
+func (r *run) calm(ctx context.Context, limit time.Duration, props map[*contender]string) (map[*contender]time.Duration, error) {
+	for client, h := range r.hands {
+		r.bury(client)
+		h.again()
+		h.fill()
+	}
+	begin := time.Now()
+	within, cancel := context.WithTimeout(ctx, healLimit)
+	defer cancel()
+	p, err := dial(within, r.servers())
+	if err != nil {
+		return nil, fmt.Errorf("no plain client can connect: %w", err)
+	}
+	defer p.close()
+	truth := &reader{conn: p}
+	for _, c := range r.field.clients {
+		truth.services = append(truth.services, c.service())
+	}
+	for _, path := range props {
+		truth.props = append(truth.props, path)
+	}
+
+	rest := map[*contender]time.Duration{}
+	var t *truthAndSessions
+	for again := begin; ; {
+		now, err := r.look(ctx, truth)
+		switch {
+		case err == nil:
+			t = now
+			busy := false
+			for _, c := range r.contenders {
+				if r.busy(c, t) {
+					delete(rest, c)
+					busy = true
+				} else if _, known := rest[c]; !known {
+					rest[c] = time.Since(begin)
+					busy = true // one more look: it may not last
+				}
+			}
+			if !busy {
+				return rest, r.judge(p, t)
+			}
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		default:
+			r.field.log.add("driver", fmt.Sprintf("the truth cannot be read: %v", err))
+		}
+		if time.Since(begin) > limit && err == nil {
+			return rest, r.judge(p, t)
+		}
+		if time.Since(begin) > limit+healLimit {
+			return nil, fmt.Errorf("the truth cannot be read: %w", err)
+		}
+		if time.Since(again) > time.Second {
+			again = time.Now()
+			for _, h := range r.hands {
+				h.again()
+			}
+		}
+		_ = pause(ctx, calmPoll)
+	}
+}
+
+// truthAndSessions is what the servers have, of nodes and of clients.
+type truthAndSessions struct {
+	*truth
+	sessions map[*client][]int64
+}
+
+func (r *run) look(ctx context.Context, truth *reader) (*truthAndSessions, error) {
+	t, err := truth.read()
+	if err != nil {
+		return nil, err
+	}
+	sessions, err := r.field.sessions(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &truthAndSessions{t, sessions}, nil
+}
+
+// busy reports whether a client of the contender is not at rest.
+func (r *run) busy(c *contender, t *truthAndSessions) bool {
+	return slices.ContainsFunc(c.clients, func(client *client) bool {
+		return client.alive() && len(client.oracle.pending(t.truth, t.sessions[client])) > 0
+	})
+}
+
+// judge judges all clients, measures what they use, and repairs what would count again.
+func (r *run) judge(p *plain, t *truthAndSessions) error {
+	for client, h := range r.hands {
+		if !client.alive() {
+			continue
+		}
+		reopen := client.oracle.judge(t.truth, t.sessions[client])
+		for _, s := range reopen {
+			h.open(s.verb, s.path)
+		}
+		h.mend()
+		for _, name := range client.oracle.leftovers(t.truth) {
+			_ = p.Delete(client.service()+"/"+name, -1)
+		}
+	}
+	for path := range t.props {
+		_ = p.Delete(path, -1)
+	}
+	r.measure()
+	return nil
+}
+
+// measure asks all clients what they use.
+func (r *run) measure() {
+	var wg sync.WaitGroup // waited for here
+	var mu sync.Mutex     // guards the samples
+	for client := range r.hands {
+		if !client.alive() {
+			continue
+		}
+		wg.Go(func() {
+			client.process.send("stats")
+			for end := time.Now().Add(statsLimit); client.process.alive(); time.Sleep(5 * time.Millisecond) {
+				if use, ok := client.oracle.takeUse(); ok {
+					mu.Lock()
+					client.owner.samples.add(client.number, use)
+					mu.Unlock()
+					return
+				}
+				if time.Now().After(end) {
+					client.process.log.add("driver", fmt.Sprintf("no answer to stats in %v", statsLimit))
+					client.process.end()
+				}
+			}
+		})
+	}
+	wg.Wait()
+	for client := range r.hands {
+		r.bury(client)
+	}
+}
+
+// bury counts a client whose process has ended, once.
+func (r *run) bury(c *client) {
+	if c.gone || c.process.alive() {
+		return
+	}
+	c.gone = true
+	c.owner.tally.add(time.Now(), c.name, finding{processDead, "process", c.process.log.tail(15)})
+}

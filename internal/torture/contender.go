@@ -1,0 +1,129 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	contenderEnv = "ZKSTREAM_TORTURE_CONTENDER" // which contender this process is, if it is one
+	subject      = "zkstream"                   // the contender that must not break a promise
+
+	// What a contender may take for one update.
+	updateLimit = 10 * time.Second
+)
+
+// library is what a contender that is written in Go has to do. Each method returns at once, and says later
+// what there is to say.
+type library interface {
+	data(id, path string)
+	children(id, path string)
+	register(id, path, addr string)
+	withdraw(id string)
+	update(ctx context.Context, id, path, key, value string) // ctx ends after updateLimit
+	close()
+}
+
+var libraries = map[string]func(servers string, timeout time.Duration) (library, error){
+	subject: openZkstream,
+	"raw":   openRaw,
+}
+
+// contend is the main function of a contender's process, which ends when its standard input does.
+func contend(name string, args []string) error {
+	timeout, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	lib, err := libraries[name](args[0], time.Duration(timeout)*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	say("ready")
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		if err := obey(lib, strings.Split(in.Text(), " ")); err != nil {
+			return fmt.Errorf("%s: %w", in.Text(), err)
+		}
+	}
+	lib.close()
+	return in.Err()
+}
+
+func obey(lib library, words []string) error {
+	lengths := map[string]int{"data": 3, "children": 3, "register": 4, "withdraw": 2, "update": 5, "stats": 1}
+	if n := lengths[words[0]]; n == 0 || n != len(words) {
+		return fmt.Errorf("no such command")
+	}
+	switch words[0] {
+	case "data":
+		lib.data(words[1], words[2])
+	case "children":
+		lib.children(words[1], words[2])
+	case "register":
+		lib.register(words[1], words[2], words[3])
+	case "withdraw":
+		lib.withdraw(words[1])
+	case "update":
+		// Ends with its context.
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), updateLimit)
+			defer cancel()
+			lib.update(ctx, words[1], words[2], words[3], words[4])
+		}()
+	case "stats":
+		say("stats %d %d %d", runtime.NumGoroutine(), heap(), files())
+	}
+	return nil
+}
+
+// heap returns the bytes that are in use.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC() // finalizers and pools take a second one
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+// files returns how many file descriptors are open, 0 where the system does not tell.
+func files() int {
+	names, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	return len(names) - 1 // without the one that reads them
+}
+
+var stdout sync.Mutex
+
+// say writes a line, from whatever goroutine.
+func say(format string, args ...any) {
+	stdout.Lock()
+	defer stdout.Unlock()
+	fmt.Printf(format+"\n", args...)
+}
+
+// sayData and sayChildren write snapshots of nodes that exist.
+func sayData(id string, czxid, mzxid int64, value string) {
+	say("data %s %d %d %s", id, czxid, mzxid, value)
+}
+
+func sayChildren(id string, czxid, pzxid int64, names []string) {
+	say("children %s %d %d %s", id, czxid, pzxid, listing(names))
+}
+
+// sayMissing writes the snapshot of a node that does not exist.
+func sayMissing(verb, id string) { say("%s %s 0 0 -", verb, id) }
+
+// sayFailed says that a call has failed, in one line.
+func sayFailed(id string, err error) {
+	say("failed %s %s", id, strings.ReplaceAll(err.Error(), "\n", " "))
+}

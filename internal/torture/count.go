@@ -1,0 +1,162 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// failure is a way in which a contender breaks a promise.
+type failure string
+
+const (
+	missed      failure = "updates missed"
+	dead        failure = "streams dead"
+	back        failure = "went back"
+	repeated    failure = "snapshots repeated"
+	lost        failure = "registrations lost"
+	doubled     failure = "registrations doubled"
+	undead      failure = "withdrawn, still there"
+	unwritten   failure = "property updates lost"
+	wrongState  failure = "session told wrong"
+	stranded    failure = "not connected again"
+	grown       failure = "resources grown"
+	processDead failure = "processes dead"
+)
+
+// failures has all of them, in the order of the report.
+var failures = []failure{
+	missed, dead, back, repeated, lost, doubled, undead, unwritten, wrongState, stranded, grown, processDead,
+}
+
+// finding is one case of a failure.
+type finding struct {
+	failure failure
+	what    string // which stream or node
+	text    string
+}
+
+func (f finding) String() string { return fmt.Sprintf("%s: %s: %s", f.failure, f.what, f.text) }
+
+// tally counts what a contender did and what it did wrong. All its clients share it.
+type tally struct {
+	mu         sync.Mutex // guards what follows
+	failures   map[failure]int
+	snapshots  int
+	registered int // registrations that were begun
+	updated    int // updates that were told to be made
+	refused    int // calls that failed, and said so
+	unable     map[string]bool
+	round      []string // what went wrong in this round, with the time
+}
+
+func newTally() *tally { return &tally{failures: map[failure]int{}, unable: map[string]bool{}} }
+
+// add counts findings.
+func (t *tally) add(now time.Time, client string, found ...finding) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range found {
+		t.failures[f.failure]++
+		t.round = append(t.round, fmt.Sprintf("%s %s: %v", now.Format(clock), client, f))
+	}
+}
+
+// count changes the numbers that are no failures.
+func (t *tally) count(change func(t *tally)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	change(t)
+}
+
+// can reports whether the contender has not said that it is unable to do that.
+func (t *tally) can(command string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.unable[command]
+}
+
+// takeRound returns what went wrong in this round, and begins the next.
+func (t *tally) takeRound() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all := t.round
+	t.round = nil
+	return all
+}
+
+// summary lists what went wrong so far, "" if nothing did.
+func (t *tally) summary() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var all []string
+	for _, f := range failures {
+		if n := t.failures[f]; n > 0 {
+			all = append(all, fmt.Sprintf("%d %s", n, f))
+		}
+	}
+	return strings.Join(all, ", ")
+}
+
+// samples are what a contender's clients used, at each calm.
+type samples struct{ all [][]usage }
+
+// add notes what a client used; its number is from 0.
+func (s *samples) add(client int, u usage) {
+	for len(s.all) <= client {
+		s.all = append(s.all, nil)
+	}
+	s.all[client] = append(s.all[client], u)
+}
+
+const (
+	warmUp = 3 // calms before the first sample that counts
+	window = 5 // samples whose median is one measurement
+)
+
+// thirds returns a client's use at the start, in the middle and at the end; false if there are too few
+// samples.
+func (s *samples) thirds(client int) (start, middle, end usage, ok bool) {
+	if client >= len(s.all) || len(s.all[client]) < warmUp+3*window {
+		return start, middle, end, false
+	}
+	all := s.all[client][warmUp:]
+	mid := (len(all) - window) / 2
+	return median(all[:window]), median(all[mid : mid+window]), median(all[len(all)-window:]), true
+}
+
+func median(all []usage) usage {
+	of := func(field func(usage) int64) int64 {
+		values := make([]int64, len(all))
+		for i, u := range all {
+			values[i] = field(u)
+		}
+		slices.Sort(values)
+		return values[len(values)/2]
+	}
+	return usage{
+		of(func(u usage) int64 { return u.goroutines }),
+		of(func(u usage) int64 { return u.heap }),
+		of(func(u usage) int64 { return u.files }),
+	}
+}
+
+// growth says what of a client has grown all through the run, beyond what chance makes of it.
+func (s *samples) growth(client int) (found []finding) {
+	start, middle, end, ok := s.thirds(client)
+	if !ok {
+		return nil
+	}
+	check := func(what string, slack int64, field func(usage) int64) {
+		a, b, c := field(start), field(middle), field(end)
+		if c-a > slack && b > a && c > b {
+			found = append(found, finding{grown, what, fmt.Sprintf("%d, %d, %d at start, middle and end", a, b, c)})
+		}
+	}
+	check("goroutines", 10, func(u usage) int64 { return u.goroutines })
+	check("file descriptors", 10, func(u usage) int64 { return u.files })
+	check("heap", max(4<<20, start.heap/2), func(u usage) int64 { return u.heap })
+	return found
+}

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/zkstream/zkstream/internal/ensemble"
+	"golang.org/x/sync/errgroup"
+)
+
+// healLimit is how long the servers may take to serve, when all is healed.
+const healLimit = time.Minute
+
+// inject makes a round's faults happen, each at its time, and returns when all are over. Errors of the
+// servers are logged: what matters is that heal brings them back.
+func (f *field) inject(ctx context.Context, r round) {
+	var g errgroup.Group // waited for here
+	begin := time.Now()
+	for i, fault := range r.faults {
+		g.Go(func() error {
+			if pause(ctx, time.Until(begin.Add(fault.at))) != nil {
+				return nil
+			}
+			f.log.add("fault", fault.String())
+			rng := rand.New(rand.NewPCG(r.seed, uint64(i)))
+			if err := f.one(ctx, fault, rng); err != nil {
+				f.log.add("fault", fmt.Sprintf("%v: %v", fault, err))
+			}
+			f.log.add("fault", fault.String()+" is over")
+			return nil
+		})
+	}
+	_ = g.Wait()
+}
+
+// one makes one fault happen and undoes it.
+func (f *field) one(ctx context.Context, fault fault, rng *rand.Rand) error {
+	switch fault.kind {
+	case killFollower, killLeader:
+		return f.down(ctx, fault.last, f.choose(ctx, fault))
+	case stopFollower, stopLeader:
+		s := f.choose(ctx, fault)
+		f.log.add("fault", "SIGSTOP to "+s.String())
+		err := s.Stop()
+		_ = pause(ctx, fault.last)
+		return errors.Join(err, s.Continue())
+	case noQuorum:
+		all := f.ensemble.Servers()
+		return f.down(ctx, fault.last, all[fault.pick], all[(fault.pick+1)%len(all)])
+	case rolling:
+		for _, s := range f.ensemble.Servers() {
+			if err := f.restart(ctx, s); err != nil {
+				return err
+			}
+		}
+		return nil
+	case silent:
+		return nil // begun with the round, and it lasts longer than this
+	}
+
+	proxies, reset := f.hit(fault), false
+	switch fault.kind {
+	case cut, cutServer, expiry:
+		each(proxies, (*ensemble.Proxy).Cut)
+		reset = true
+	case halfOpen:
+		each(proxies, (*ensemble.Proxy).Hold)
+	case hang:
+		each(proxies, (*ensemble.Proxy).Hang)
+	case slow:
+		late := spread(rng, 20*time.Millisecond, 250*time.Millisecond)
+		each(proxies, func(p *ensemble.Proxy) { p.Delay(late) })
+	case handshake:
+		each(proxies, func(p *ensemble.Proxy) { p.CloseHandshakes(true); p.Drop() })
+		reset = true
+	case flap:
+		for end := time.Now().Add(fault.last); time.Now().Before(end); {
+			each(proxies, (*ensemble.Proxy).Drop)
+			if pause(ctx, spread(rng, 20*time.Millisecond, 500*time.Millisecond)) != nil {
+				return nil
+			}
+		}
+		return nil
+	}
+	begin := time.Now()
+	_ = pause(ctx, fault.last)
+	if fault.kind == cut || fault.kind == expiry || fault.kind == halfOpen || fault.kind == hang {
+		now := time.Now()
+		for _, c := range f.targets(fault) {
+			if c.alive() {
+				c.oracle.cutOff(now, now.Sub(begin), reset)
+			}
+		}
+	}
+	each(proxies, func(p *ensemble.Proxy) { p.Delay(0); p.Heal() })
+	return nil
+}
+
+// down kills servers, and starts them again.
+func (f *field) down(ctx context.Context, last time.Duration, servers ...*ensemble.Server) error {
+	for _, s := range servers {
+		f.log.add("fault", "SIGKILL to "+s.String())
+		if err := s.Kill(); err != nil {
+			return err
+		}
+	}
+	_ = pause(ctx, last)
+	for _, s := range servers {
+		if err := s.StartProcess(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *field) restart(ctx context.Context, s *ensemble.Server) error {
+	f.log.add("fault", "restart of "+s.String())
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	return s.Restart(ctx)
+}
+
+// choose returns the server that a fault is for. While nobody leads, any will do.
+func (f *field) choose(ctx context.Context, fault fault) *ensemble.Server {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	all := f.ensemble.Servers()
+	leader, err := f.ensemble.Leader(ctx)
+	switch {
+	case err != nil:
+		return all[fault.pick%len(all)]
+	case fault.kind == killLeader || fault.kind == stopLeader:
+		return leader
+	}
+	if s := all[fault.pick%len(all)]; s != leader {
+		return s
+	}
+	return all[(fault.pick+1)%len(all)]
+}
+
+// targets returns the clients that a fault of the network is for.
+func (f *field) targets(fault fault) (clients []*client) {
+	for _, c := range f.clients {
+		if !fault.odd || c.number%2 == 0 {
+			clients = append(clients, c)
+		}
+	}
+	return clients
+}
+
+// hit returns the proxies that a fault of the network is for.
+func (f *field) hit(fault fault) (proxies []*ensemble.Proxy) {
+	for _, c := range f.targets(fault) {
+		if fault.kind == cutServer {
+			proxies = append(proxies, c.proxies[fault.pick%len(c.proxies)])
+			continue
+		}
+		proxies = append(proxies, c.proxies...)
+		if !f.quiet { // else it hangs already
+			proxies = append(proxies, c.silent)
+		}
+	}
+	return proxies
+}
+
+// quieten sets whether the one more server answers.
+func (f *field) quieten(on bool) {
+	f.quiet = on
+	for _, c := range f.clients {
+		if on {
+			c.silent.Hang()
+		} else {
+			c.silent.Heal()
+		}
+	}
+}
+
+// heal undoes all that may be left, and waits for the servers.
+func (f *field) heal(ctx context.Context, silent bool) error {
+	for _, c := range f.clients {
+		each(c.proxies, func(p *ensemble.Proxy) { p.Delay(0); p.Heal() })
+		c.silent.Delay(0)
+	}
+	f.quieten(silent)
+	for attempt := 1; ; attempt++ {
+		for _, s := range f.ensemble.Servers() {
+			if !s.Running() {
+				if err := s.StartProcess(); err != nil {
+					return err
+				}
+			} else if err := s.Continue(); err != nil {
+				f.log.add("driver", err.Error())
+			}
+		}
+		within, cancel := context.WithTimeout(ctx, healLimit)
+		err := f.ensemble.WaitServing(within)
+		cancel()
+		if err == nil || attempt == 3 || ctx.Err() != nil {
+			return err
+		}
+		f.log.add("driver", fmt.Sprintf("the servers do not come back, and are restarted: %v", err))
+		for _, s := range f.ensemble.Servers() {
+			if err := s.Kill(); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func each(proxies []*ensemble.Proxy, do func(*ensemble.Proxy)) {
+	for _, p := range proxies {
+		do(p)
+	}
+}
+
+// pause waits, and returns an error if ctx ends before.
+func pause(ctx context.Context, d time.Duration) error {
+	if d <= 0 {
+		return ctx.Err()
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

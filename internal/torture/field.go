@@ -1,0 +1,161 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/zkstream/zkstream/internal/ensemble"
+	"golang.org/x/sync/errgroup"
+)
+
+// field is where it happens: the ensemble, and the proxies through which the clients of all contenders reach
+// it.
+type field struct {
+	ensemble *ensemble.Ensemble
+	clients  []*client
+	timeout  time.Duration // of sessions
+	log      *record       // what was done to whom, and when
+	quiet    bool          // one more server of the list does not answer in this round
+}
+
+// client is one client of one contender.
+type client struct {
+	name    string // of the contender, and a number
+	number  int    // of those of its contender, from 0
+	proxies []*ensemble.Proxy
+	silent  *ensemble.Proxy // one more server of the list, which stops answering in some rounds
+	process *process
+	oracle  *oracle
+	owner   *contender
+	gone    bool // that its process has ended is known
+}
+
+// contender is a library that takes part.
+type contender struct {
+	prepared
+	clients []*client
+	tally   *tally
+	samples samples
+	rest    []time.Duration // after each calm in which it came to rest
+}
+
+// paths of a contender's own nodes.
+func (c *contender) properties() string { return root + "/p-" + c.name }
+func (c *client) service() string       { return root + "/s-" + c.name }
+
+// alive reports whether the client takes part still.
+func (c *client) alive() bool { return !c.gone && c.process != nil && c.process.alive() }
+
+// newClient puts proxies between a client and the servers.
+func (f *field) newClient(owner *contender, number int, changes *changes) (*client, error) {
+	c := &client{name: fmt.Sprintf("%s%d", owner.name, number), number: number, owner: owner}
+	f.clients = append(f.clients, c) // so that close reaches it
+	owner.clients = append(owner.clients, c)
+	for _, s := range f.ensemble.Servers() {
+		p, err := ensemble.NewProxy(s.Addr())
+		if err != nil {
+			return nil, err
+		}
+		c.proxies = append(c.proxies, p)
+	}
+	var err error
+	if c.silent, err = ensemble.NewProxy(f.ensemble.Servers()[0].Addr()); err != nil {
+		return nil, err
+	}
+	c.oracle = newOracle(c.name, c.service(), f.timeout, owner.tally, changes)
+	return c, nil
+}
+
+// start starts the client's process and waits until it is ready.
+func (c *client) start(ctx context.Context, timeout time.Duration) error {
+	addrs := []string{c.silent.Addr()}
+	for _, p := range c.proxies {
+		addrs = append(addrs, p.Addr())
+	}
+	args := []string{strings.Join(addrs, ","), fmt.Sprint(timeout.Milliseconds())}
+	cmd := exec.Command(c.owner.cmd.Path, slices.Concat(c.owner.cmd.Args[1:], args)...)
+	cmd.Env = c.owner.cmd.Env
+	var err error
+	if c.process, err = startProcess(cmd, &record{name: c.name}, c.oracle.hear); err != nil {
+		return err
+	}
+	select {
+	case <-c.process.ready:
+		return nil
+	case <-c.process.ended:
+		err = errors.New("it has ended")
+	case <-time.After(readyLimit):
+		err = fmt.Errorf("not ready in %v", readyLimit)
+	case <-ctx.Done():
+		err = context.Cause(ctx)
+	}
+	c.process.end()
+	return fmt.Errorf("%s: %w\n%s", c.name, err, c.process.log.tail(10))
+}
+
+// close ends all processes, and the servers.
+func (f *field) close() error {
+	var g errgroup.Group
+	for _, c := range f.clients {
+		g.Go(func() error {
+			if c.process != nil {
+				c.process.end()
+			}
+			for _, p := range append(c.proxies, c.silent) {
+				if p != nil {
+					_ = p.Close()
+				}
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
+	return f.ensemble.Close()
+}
+
+// sessions returns which sessions each client has, as the servers tell.
+func (f *field) sessions(ctx context.Context) (map[*client][]int64, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
+	at := map[string]int64{} // by the address that the server sees
+	for _, s := range f.ensemble.Servers() {
+		conns, err := s.Connections(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for _, conn := range conns {
+			at[s.Addr()+" "+conn.Addr] = conn.Session
+		}
+	}
+	all := map[*client][]int64{}
+	servers := f.ensemble.Servers()
+	for _, c := range f.clients {
+		add := func(p *ensemble.Proxy, server *ensemble.Server) {
+			for _, addr := range p.ServerSides() {
+				if id := at[server.Addr()+" "+addr]; id != 0 && !slices.Contains(all[c], id) {
+					all[c] = append(all[c], id)
+				}
+			}
+		}
+		for i, p := range c.proxies {
+			add(p, servers[i])
+		}
+		add(c.silent, servers[0])
+	}
+	return all, nil
+}
+
+// turnLogs begins a round in all logs.
+func (f *field) turnLogs() {
+	f.log.turn()
+	for _, c := range f.clients {
+		if c.process != nil {
+			c.process.log.turn()
+		}
+	}
+}

@@ -1,0 +1,336 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// unsettled is for how long a node must not have changed for a stream to be judged by it. Only nodes of
+// registrations change when the writers have stopped.
+const unsettled = 2 * time.Second
+
+// truth is what the servers have, read by a plain client.
+type truth struct {
+	nodes  map[string]state          // of data streams, by path
+	names  map[string]state          // of children streams, by path
+	owners map[string][]serviceNode  // of services, by path
+	props  map[string]map[string]any // of property nodes, by path
+	since  map[string]time.Time      // since when a path is as it is, by kind and path
+	at     time.Time
+}
+
+// serviceNode is a node of a service.
+type serviceNode struct {
+	name, addr string
+	owner      int64 // the session
+}
+
+// of returns the truth for a stream, and whether it has been so for a while.
+func (t *truth) of(verb, path string) (s state, settled bool) {
+	if verb == "data" {
+		s = t.nodes[path]
+	} else {
+		s = t.names[path]
+	}
+	return s, t.at.Sub(t.since[verb+path]) >= unsettled
+}
+
+// oracle watches what one client says, and judges it.
+type oracle struct {
+	client  string // its name
+	service string // path of the service where it registers
+	timeout time.Duration
+	tally   *tally
+	changes *changes
+
+	mu       sync.Mutex // guards what follows
+	streams  map[string]*stream
+	services map[string]*registration
+	updates  map[string]*update
+	session  session
+	lastUse  *usage // the answer to stats
+	over     bool   // nothing counts any more
+}
+
+func newOracle(client, service string, timeout time.Duration, t *tally, c *changes) *oracle {
+	return &oracle{
+		client: client, service: service, timeout: timeout, tally: t, changes: c,
+		streams: map[string]*stream{}, services: map[string]*registration{}, updates: map[string]*update{},
+	}
+}
+
+// stream is one that the client keeps open.
+type stream struct {
+	verb, path string
+	last       state
+	has        bool      // there is a last one
+	at         time.Time // when it came
+	snapshots  int
+	czxid      int64 // the highest so far
+	zxid       int64
+	counter    int64 // the highest value so far, where zxids are not told
+
+	// As of the last judgement.
+	missing bool // the stream was behind
+	truth   state
+	judged  int // snapshots then
+
+	dead bool
+}
+
+// update is one of a property.
+type update struct {
+	path, key, value string
+	made, failed     bool
+}
+
+// watch notes a stream that the client has been told to open.
+func (o *oracle) watch(id, verb, path string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.streams[id] = &stream{verb: verb, path: path}
+}
+
+// hear takes a line of the client.
+func (o *oracle) hear(now time.Time, l line) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.over {
+		return
+	}
+	switch l.verb {
+	case "data", "children":
+		if s := o.streams[l.id]; s != nil && !s.dead && s.verb == l.verb {
+			o.tally.count(func(t *tally) { t.snapshots++ })
+			o.tally.add(now, o.client, s.take(now, l.id, l.node, o.changes)...)
+		}
+	case "end":
+		if s := o.streams[l.id]; s != nil && !s.dead {
+			s.dead = true
+			o.tally.add(now, o.client, finding{dead, l.id + " " + s.path, "ended: " + l.text})
+		}
+	case "session":
+		if wrong := o.session.tell(now, l.text, o.timeout); wrong != "" {
+			o.tally.add(now, o.client, finding{wrongState, "session", wrong})
+		}
+	case "registered", "withdrawn":
+		if r := o.services[l.id]; r != nil {
+			r.hear(l.verb)
+		}
+	case "updated":
+		if u := o.updates[l.id]; u != nil {
+			u.made = true
+			o.tally.count(func(t *tally) { t.updated++ })
+		}
+	case "failed":
+		o.tally.count(func(t *tally) { t.refused++ })
+		if u := o.updates[l.id]; u != nil {
+			u.failed = true
+		}
+		if r := o.services[l.id]; r != nil {
+			r.refused = true
+		}
+	case "unable":
+		o.unable(l.text)
+	case "stats":
+		o.lastUse = &l.use
+	}
+}
+
+// unable takes it that the library cannot do that, and expects nothing of it.
+func (o *oracle) unable(command string) {
+	o.tally.count(func(t *tally) { t.unable[command] = true })
+	switch command {
+	case "register":
+		clear(o.services)
+	case "update":
+		clear(o.updates)
+	default:
+		maps.DeleteFunc(o.streams, func(_ string, s *stream) bool { return s.verb == command })
+	}
+}
+
+// take takes a snapshot, and says what is wrong with it.
+func (s *stream) take(now time.Time, id string, n state, c *changes) (found []finding) {
+	wrong := func(f failure, format string, args ...any) {
+		found = append(found, finding{f, id + " " + s.path, fmt.Sprintf(format, args...)})
+	}
+	told := n.exists && n.czxid != 0
+	switch {
+	case !s.has:
+	case told && s.last.exists && n.czxid == s.last.czxid && n.zxid == s.last.zxid:
+		wrong(repeated, "%v twice in a row", n)
+	case !told && n.exists == s.last.exists && n.content == s.last.content && !c.sinceBefore(s.path, s.at):
+		// A node may have come and gone between two equal snapshots, but here nothing was written.
+		wrong(repeated, "%v twice in a row, and nothing was written", n)
+	}
+	if told && (n.czxid < s.czxid || n.zxid < s.zxid) {
+		wrong(back, "%v after czxid %#x, zxid %#x", n, s.czxid, s.zxid)
+	}
+	if n.exists && !told && s.verb == "data" {
+		if counter, err := strconv.ParseInt(n.content[strings.LastIndex(n.content, "=")+1:], 10, 64); err == nil {
+			if counter < s.counter {
+				wrong(back, "%d after %d", counter, s.counter)
+			}
+			s.counter = max(s.counter, counter)
+		}
+	}
+	if told {
+		s.czxid, s.zxid = max(s.czxid, n.czxid), max(s.zxid, n.zxid)
+	}
+	s.last, s.has, s.at = n, true, now
+	s.snapshots++
+	return found
+}
+
+// pending returns what is not as it should be yet. sessions are those of the client, as the servers have
+// them.
+func (o *oracle) pending(t *truth, sessions []int64) (found []finding) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, id := range slices.Sorted(maps.Keys(o.streams)) {
+		if s := o.streams[id]; !s.dead && s.behind(t) {
+			found = append(found, s.missed(id, t))
+		}
+	}
+	found = append(found, o.pendingServices(t, sessions)...)
+	found = append(found, o.pendingUpdates(t)...)
+	if state := o.session.state; state != "" && state != "connected" {
+		found = append(found, finding{stranded, "session", state})
+	}
+	return found
+}
+
+// behind reports whether the stream's last snapshot is not the truth.
+func (s *stream) behind(t *truth) bool {
+	truth, _ := t.of(s.verb, s.path)
+	return !s.has || !s.last.matches(truth)
+}
+
+func (s *stream) missed(id string, t *truth) finding {
+	truth, _ := t.of(s.verb, s.path)
+	has := "no snapshot"
+	if s.has {
+		has = s.last.String() + ", since " + s.at.Format(clock)
+	}
+	return finding{missed, id + " " + s.path, fmt.Sprintf("the server has %v, the stream %s", truth, has)}
+}
+
+func (o *oracle) pendingUpdates(t *truth) (found []finding) {
+	for _, id := range slices.Sorted(maps.Keys(o.updates)) {
+		u := o.updates[id]
+		switch got, ok := t.props[u.path][u.key]; {
+		case u.failed:
+		case !u.made:
+			found = append(found, finding{unwritten, id, "the update has not returned"})
+		case !ok:
+			found = append(found, finding{unwritten, id, fmt.Sprintf("%s of %s is not there", u.key, u.path)})
+		case fmt.Sprint(got) != u.value:
+			found = append(found, finding{unwritten, id, fmt.Sprintf("%s of %s is %v, want %s", u.key, u.path, got, u.value)})
+		}
+	}
+	return found
+}
+
+// judge counts what is wrong at the end of a calm. It returns the streams that are to be opened anew.
+func (o *oracle) judge(t *truth, sessions []int64) (reopen []*stream) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	var found []finding
+	for _, id := range slices.Sorted(maps.Keys(o.streams)) {
+		s := o.streams[id]
+		if !s.dead {
+			found = append(found, s.judge(id, t)...)
+		}
+		// Not before there is a node: some libraries cannot watch for one.
+		if truth, _ := t.of(s.verb, s.path); s.dead && truth.exists {
+			reopen = append(reopen, s)
+			delete(o.streams, id)
+		}
+	}
+	found = append(found, o.judgeServices(t, sessions)...)
+	found = append(found, o.pendingUpdates(t)...)
+	clear(o.updates)
+	if wrong := o.session.overdue(t.at, o.timeout); wrong != "" {
+		found = append(found, finding{wrongState, "session", wrong})
+	}
+	if state := o.session.state; state != "" && state != "connected" {
+		found = append(found, finding{stranded, "session", state})
+	}
+	if len(sessions) == 1 {
+		if wrong := o.session.calm(sessions[0]); wrong != "" {
+			found = append(found, finding{wrongState, "session", wrong})
+		}
+	}
+	o.tally.add(t.at, o.client, found...)
+	return reopen
+}
+
+// judge counts an update that was missed once, however long it stays so. A stream is dead when it said
+// nothing from one judgement to the next, although it was behind and its node changed once more.
+func (s *stream) judge(id string, t *truth) (found []finding) {
+	truth, settled := t.of(s.verb, s.path)
+	behind := s.behind(t)
+	if behind && !settled {
+		return nil
+	}
+	again := behind && s.missing && s.snapshots == s.judged
+	switch {
+	case !behind:
+	case again && truth == s.truth: // counted before
+	case again:
+		s.dead = true
+		found = append(found, finding{dead, id + " " + s.path, "silent while its node changed, in two rounds: " + s.missed(id, t).text})
+	default:
+		found = append(found, s.missed(id, t))
+	}
+	s.missing, s.truth, s.judged = behind, truth, s.snapshots
+	return found
+}
+
+// cutOff takes it that the client had no server in reach for so long.
+func (o *oracle) cutOff(now time.Time, lasted time.Duration, reset bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if wrong := o.session.cutOff(lasted, o.timeout, reset); wrong != "" {
+		o.tally.add(now, o.client, finding{wrongState, "session", wrong})
+	}
+}
+
+// update notes an update that the client has been told to make.
+func (o *oracle) update(id, path, key, value string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.updates[id] = &update{path: path, key: key, value: value}
+}
+
+// end makes the oracle deaf: what a client says when it is closed does not count.
+func (o *oracle) end() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.over = true
+}
+
+// skip forgets the updates of a round that cannot be judged.
+func (o *oracle) skip() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	clear(o.updates)
+}
+
+// takeUse returns the answer to the latest stats, if it has come.
+func (o *oracle) takeUse() (usage, bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.lastUse == nil {
+		return usage{}, false
+	}
+	u := *o.lastUse
+	o.lastUse = nil
+	return u, true
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/ensemble"
+	"golang.org/x/sync/errgroup"
+)
+
+const (
+	sessionTimeout = 2 * time.Second
+
+	// calmLimit is how long clients have to come to rest when all is healed and nothing is written any
+	// more: two session timeouts and some seconds. silentLimit is added where one server of the list does
+	// not answer: go-zookeeper waits 13 s for it at such a session timeout.
+	calmLimit   = 2*sessionTimeout + 4*time.Second
+	silentLimit = 10 * time.Second
+
+	calmPoll   = 100 * time.Millisecond // between two looks at the truth
+	leastRound = 1500 * time.Millisecond
+	afterHeal  = 300 * time.Millisecond // for which writers go on when all is healed
+)
+
+// options says what to do.
+type options struct {
+	length     time.Duration
+	seed       uint64
+	clients    int // of each contender
+	contenders []string
+	logs       string    // folder; made when needed
+	keepAll    bool      // logs of all rounds, of all contenders
+	out        io.Writer // for progress
+}
+
+// run is a run of it all.
+type run struct {
+	options
+	field      *field
+	contenders []*contender
+	hands      map[*client]*hands
+	changes    *changes
+	writers    *writers
+	result     *result
+	begin      time.Time
+}
+
+// torture runs rounds until the time is over, or ctx ends, and returns what came of it; nil if it did not
+// get to the first round.
+func torture(ctx context.Context, o options) (_ *result, err error) {
+	dir, err := os.MkdirTemp("", "zkstream-torture")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	ready, skipped, err := prepare(o.contenders, dir)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(o.out, "seed %d, %v, %d clients of each contender\n", o.seed, o.length, o.clients)
+	for _, why := range skipped {
+		fmt.Fprintf(o.out, "skipped: %s\n", why)
+	}
+	e, err := ensemble.New(ctx, 3, ensemble.Options{})
+	if err != nil {
+		return nil, err
+	}
+	r := &run{
+		options: o,
+		field:   &field{ensemble: e, timeout: sessionTimeout, log: &record{name: "field"}},
+		hands:   map[*client]*hands{},
+		changes: newChanges(),
+		begin:   time.Now(),
+	}
+	defer func() { err = errors.Join(err, r.field.close()) }()
+	r.writers = &writers{servers: r.servers(), changes: r.changes, log: r.field.log}
+	if err := r.start(ctx, ready); err != nil {
+		return nil, err
+	}
+	r.result = &result{options: o, contenders: r.contenders, skipped: skipped, faults: map[kind]int{}}
+	defer r.finish()
+	failed := 0 // rounds in a row that could not be judged
+	for n := 1; time.Since(r.begin) < o.length; n++ {
+		switch err := r.round(ctx, makeRound(o.seed, n, sessionTimeout)); {
+		case ctx.Err() != nil:
+			return r.result, nil // interrupted: what was judged counts
+		case err == nil:
+			failed = 0
+		case failed == 2:
+			return r.result, err
+		default:
+			failed++
+			fmt.Fprintf(o.out, "round %d cannot be judged: %v\n", n, err)
+			for _, c := range r.field.clients {
+				c.oracle.skip()
+			}
+		}
+	}
+	return r.result, nil
+}
+
+// servers returns the addresses of the servers themselves.
+func (r *run) servers() []string { return strings.Split(r.field.ensemble.ConnectString(), ",") }
+
+// start starts all contenders, and opens their streams.
+func (r *run) start(ctx context.Context, ready []prepared) error {
+	for _, p := range ready {
+		c := &contender{prepared: p, tally: newTally()}
+		r.contenders = append(r.contenders, c)
+		for n := range r.clients {
+			client, err := r.field.newClient(c, n, r.changes)
+			if err != nil {
+				return err
+			}
+			r.hands[client] = &hands{client: client}
+		}
+	}
+	within, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	p, err := dial(within, r.servers())
+	if err != nil {
+		return err
+	}
+	defer p.close()
+	if err := prepareNodes(p, r.field); err != nil {
+		return err
+	}
+	var g errgroup.Group // waited for here
+	for _, c := range r.field.clients {
+		g.Go(func() error {
+			err := c.start(ctx, sessionTimeout)
+			if err != nil && c.process != nil && c.owner.name != subject {
+				return nil // it counts as dead, and the others go on
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, c := range r.field.clients {
+		h := r.hands[c]
+		for _, path := range values {
+			h.open("data", path)
+		}
+		for _, path := range parents {
+			h.open("children", path)
+		}
+		for _, other := range c.owner.clients {
+			h.open("children", other.service())
+		}
+		h.fill()
+	}
+	return nil
+}
+
+// round is one round: faults while all work, then a calm and a verdict. An error means that it could not be
+// judged.
+func (r *run) round(ctx context.Context, round round) error {
+	f := r.field
+	f.turnLogs()
+	f.log.add("driver", fmt.Sprintf("round %d: %v", round.number, round))
+	begin := time.Now()
+	props, err := r.newProperties(ctx, round.number)
+	if err != nil {
+		return err
+	}
+	f.quieten(round.silent())
+
+	work, stop := context.WithCancel(ctx)
+	var g errgroup.Group // waited for below
+	g.Go(func() error { return r.writers.run(work, round.seed) })
+	for client, h := range r.hands {
+		h.props = props[client.owner]
+		g.Go(func() error { h.work(work, round.seed); return nil })
+	}
+	f.inject(ctx, round)
+	_ = pause(ctx, leastRound-time.Since(begin))
+	err = f.heal(ctx, round.silent())
+	_ = pause(ctx, afterHeal)
+	stop()
+	_ = g.Wait()
+	if err != nil || ctx.Err() != nil {
+		return errors.Join(err, ctx.Err())
+	}
+	for _, fault := range round.faults {
+		r.result.faults[fault.kind]++
+	}
+
+	f.log.add("driver", "calm")
+	limit := calmLimit
+	if round.silent() {
+		limit += silentLimit
+	}
+	rest, err := r.calm(ctx, limit, props)
+	if err != nil {
+		return err
+	}
+	r.result.rounds++
+	return r.progress(round, rest)
+}
+
+// newProperties makes a node of properties for each contender.
+func (r *run) newProperties(ctx context.Context, round int) (map[*contender]string, error) {
+	within, cancel := context.WithTimeout(ctx, healLimit)
+	defer cancel()
+	p, err := dial(within, r.servers())
+	if err != nil {
+		return nil, err
+	}
+	defer p.close()
+	paths := map[*contender]string{}
+	for _, c := range r.contenders {
+		paths[c] = fmt.Sprintf("%s-%d", c.properties(), round)
+		if _, err := p.Create(paths[c], []byte("{}"), 0, zk.WorldACL(zk.PermAll)); err != nil {
+			return nil, fmt.Errorf("create %s: %w", paths[c], err)
+		}
+	}
+	for _, c := range r.field.clients { // go-kit may have deleted it
+		if _, err := p.Create(c.service(), []byte("0"), 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
+			return nil, fmt.Errorf("create %s: %w", c.service(), err)
+		}
+	}
+	return paths, nil
+}
+
+// finish judges what only the whole run shows.
+func (r *run) finish() {
+	r.result.length = time.Since(r.begin)
+	r.result.made, r.result.maybe = r.changes.counts()
+	for _, c := range r.contenders {
+		for _, client := range c.clients {
+			client.oracle.end()
+			c.tally.add(time.Now(), client.name, c.samples.growth(client.number)...)
+		}
+		for _, w := range c.tally.takeRound() {
+			fmt.Fprintf(r.out, "%s: %s\n", c.name, w)
+		}
+	}
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"flag"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/zkstream/zkstream/internal/ensemble"
+)
+
+var (
+	seedFlag   = flag.Uint64("seed", 0, "of the schedule of TestTorture; 0 means a new one")
+	lengthFlag = flag.Duration("for", 40*time.Second, "how long TestTorture goes on")
+)
+
+// A short torture, of zkstream alone; the command of this package does it for hours, and with others.
+func TestTorture(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a torture takes 40 seconds, and -short was given")
+	}
+	needZooKeeper(t)
+	seed := *seedFlag
+	if seed == 0 {
+		seed = rand.Uint64N(1_000_000_000) + 1
+	}
+	logs := filepath.Join(os.TempDir(), "zkstream-torture-logs")
+	result, err := torture(t.Context(), options{
+		length: *lengthFlag, seed: seed, clients: 3, contenders: []string{subject}, logs: logs, out: t.Output(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%d rounds, %d faults, %d changes, %d snapshots", result.rounds, result.injected(), result.made, result.contenders[0].tally.snapshots)
+	if result.rounds == 0 || result.injected() == 0 || result.made == 0 || result.contenders[0].tally.snapshots == 0 {
+		t.Error("nothing happened")
+	}
+	if broken := result.broken(subject); broken != "" {
+		t.Errorf("zkstream broke promises: %s; run again with -args -seed %d; logs are in %s", broken, seed, logs)
+	}
+}
+
+// needZooKeeper skips a test where there is none, unless one is required.
+func needZooKeeper(t *testing.T) {
+	t.Helper()
+	if _, err := ensemble.Find(); err != nil {
+		if os.Getenv("ZKSTREAM_REQUIRE_ZOOKEEPER") != "" {
+			t.Fatal(err)
+		}
+		t.Skip(err)
+	}
+}
+
+// A contender that dies is counted, and the others go on.
+func TestAContenderThatDiesIsCounted(t *testing.T) {
+	c := &client{name: "raw0", owner: &contender{tally: newTally()}}
+	c.oracle = newOracle(c.name, "/s", sessionTimeout, c.owner.tally, newChanges())
+	// The contender is this program, told to be one that does not exist.
+	cmd, err := self("nobody")("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd.Args = append(cmd.Args, "127.0.0.1:1", "bad")
+	if c.process, err = startProcess(cmd, &record{name: c.name}, c.oracle.hear); err != nil {
+		t.Fatal(err)
+	}
+	<-c.process.ended
+	r := &run{}
+	r.bury(c)
+	r.bury(c)
+	c.process.end()
+	if got := c.owner.tally.failures[processDead]; got != 1 {
+		t.Errorf("counted %d times, want once", got)
+	}
+	if !strings.Contains(c.owner.tally.round[0], "invalid syntax") {
+		t.Errorf("its last words are not kept: %s", c.owner.tally.round[0])
+	}
+}
+
+// A contender that hangs, and whatever it has started, is killed.
+func TestAContenderThatHangsIsKilled(t *testing.T) {
+	cmd, err := self(sleeper)("", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := startProcess(cmd, &record{}, func(time.Time, line) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-p.ready
+	p.end() // which it ignores, until it is killed
+	if p.alive() {
+		t.Error("it is alive")
+	}
+}

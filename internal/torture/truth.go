@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// reader reads the truth.
+type reader struct {
+	conn     *plain
+	services []string // paths
+	props    []string // paths
+	last     *truth
+}
+
+// read reads all that is judged, after the server has caught up with the leader.
+func (r *reader) read() (*truth, error) {
+	t := &truth{
+		nodes: map[string]state{}, names: map[string]state{},
+		owners: map[string][]serviceNode{}, props: map[string]map[string]any{},
+		since: map[string]time.Time{}, at: time.Now(),
+	}
+	if _, err := r.conn.Sync(root); err != nil {
+		return nil, err
+	}
+	for _, path := range values {
+		value, stat, err := r.conn.Get(path)
+		if err := t.note("data", path, state{exists: true, content: string(value)}, stat, err, r.last); err != nil {
+			return nil, err
+		}
+	}
+	for _, path := range slices.Concat(parents, r.services) {
+		names, stat, err := r.conn.Children(path)
+		slices.Sort(names)
+		s := state{exists: true, content: listing(names)}
+		if err == nil && slices.Contains(r.services, path) {
+			if t.owners[path], err = r.service(path, names); err != nil {
+				return nil, err
+			}
+			s.addrs = addrsOf(t.owners[path])
+		}
+		if err := t.note("children", path, s, stat, err, r.last); err != nil {
+			return nil, err
+		}
+	}
+	for _, path := range r.props {
+		data, _, err := r.conn.Get(path)
+		if errors.Is(err, zk.ErrNoNode) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		props := map[string]any{}
+		if err := json.Unmarshal(data, &props); err != nil {
+			props["error"] = fmt.Sprintf("%v: %s", err, data) // so all of its updates are lost
+		}
+		t.props[path] = props
+	}
+	r.last = t
+	return t, nil
+}
+
+// service reads the nodes of a service. Where a node's name is not an address, its value is.
+func (r *reader) service(path string, names []string) (nodes []serviceNode, err error) {
+	for _, name := range names {
+		value, stat, err := r.conn.Get(path + "/" + name)
+		if errors.Is(err, zk.ErrNoNode) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		addr := name
+		if _, _, err := net.SplitHostPort(name); err != nil {
+			addr = string(value)
+		}
+		nodes = append(nodes, serviceNode{name, addr, stat.EphemeralOwner})
+	}
+	return nodes, nil
+}
+
+func addrsOf(nodes []serviceNode) string {
+	addrs := make([]string, len(nodes))
+	for i, n := range nodes {
+		addrs[i] = n.addr
+	}
+	slices.Sort(addrs)
+	return listing(addrs)
+}
+
+// note puts down what a path is like, and since when.
+func (t *truth) note(verb, path string, s state, stat *zk.Stat, err error, before *truth) error {
+	switch {
+	case errors.Is(err, zk.ErrNoNode):
+		s = state{}
+	case err != nil:
+		return err
+	case verb == "data":
+		s.czxid, s.zxid = stat.Czxid, stat.Mzxid
+	default:
+		s.czxid, s.zxid = stat.Czxid, stat.Pzxid
+	}
+	all := t.nodes
+	if verb == "children" {
+		all = t.names
+	}
+	all[path] = s
+	key := verb + path
+	t.since[key] = t.at
+	if before != nil {
+		if was, _ := before.of(verb, path); was == s {
+			t.since[key] = before.since[key]
+		}
+	}
+	return nil
+}
