@@ -49,10 +49,13 @@ type tally struct {
 	updated    int // updates that were told to be made
 	refused    int // calls that failed, and said so
 	unable     map[string]bool
-	round      []string // what went wrong in this round, with the time
+	round      []string        // what went wrong in this round, with the time
+	recent     map[failure]int // how often
 }
 
-func newTally() *tally { return &tally{failures: map[failure]int{}, unable: map[string]bool{}} }
+func newTally() *tally {
+	return &tally{failures: map[failure]int{}, unable: map[string]bool{}, recent: map[failure]int{}}
+}
 
 // add counts findings.
 func (t *tally) add(now time.Time, client string, found ...finding) {
@@ -60,6 +63,7 @@ func (t *tally) add(now time.Time, client string, found ...finding) {
 	defer t.mu.Unlock()
 	for _, f := range found {
 		t.failures[f.failure]++
+		t.recent[f.failure]++
 		t.round = append(t.round, fmt.Sprintf("%s %s: %v", now.Format(clock), client, f))
 	}
 }
@@ -84,7 +88,18 @@ func (t *tally) takeRound() []string {
 	defer t.mu.Unlock()
 	all := t.round
 	t.round = nil
+	clear(t.recent)
 	return all
+}
+
+// forgive takes back what went wrong in this round for want of time. What no wait explains stays.
+func (t *tally) forgive() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, f := range []failure{missed, dead, lost, undead, unwritten, wrongState, stranded} {
+		t.failures[f] -= t.recent[f]
+		delete(t.recent, f)
+	}
 }
 
 // summary lists what went wrong so far, "" if nothing did.

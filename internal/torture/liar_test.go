@@ -96,10 +96,7 @@ func (l *liar) update(ctx context.Context, id, path, key, value string) {
 
 // The whole machinery sees what is wrong, on real servers.
 func TestTheTortureSeesALiar(t *testing.T) {
-	if testing.Short() {
-		t.Skip("two rounds take half a minute, and -short was given")
-	}
-	needZooKeeper(t)
+	alone(t)
 	result, err := torture(t.Context(), options{
 		length: calmLimit + 4*time.Second, seed: 5, clients: 2, contenders: []string{liarName},
 		logs: filepath.Join(t.TempDir(), "logs"), out: t.Output(),

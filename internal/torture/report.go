@@ -17,7 +17,8 @@ var reportText string
 type result struct {
 	options
 	length      time.Duration
-	rounds      int
+	rounds      int // that were judged
+	stalled     int // in which the machine stood still
 	faults      map[kind]int
 	made, maybe int // changes by the writers
 	contenders  []*contender
@@ -164,7 +165,7 @@ func (r *result) write(path string) error {
 		"Table": r.table(), "Faults": strings.Join(faults, ", "), "Length": short(r.length), "Seed": r.seed,
 		"Command": fmt.Sprintf("go run ./internal/torture -for %v -seed %d -clients %d -contenders %s",
 			r.options.length, r.seed, r.clients, strings.Join(names, ",")),
-		"Maybe": r.maybe, "Skipped": r.skipped, "Rounds": r.rounds,
+		"Maybe": r.maybe, "Skipped": r.skipped, "Rounds": r.rounds, "Stalled": r.stalled, "StallLimit": stallLimit,
 		"Timeout": sessionTimeout, "Limit": calmLimit, "Silent": silentLimit, "Slack": slack,
 	})
 	if err != nil {

@@ -48,6 +48,7 @@ type run struct {
 	changes    *changes
 	writers    *writers
 	result     *result
+	stalls     *stalls
 	begin      time.Time
 }
 
@@ -79,6 +80,8 @@ func torture(ctx context.Context, o options) (_ *result, err error) {
 		begin:   time.Now(),
 	}
 	defer func() { err = errors.Join(err, r.field.close()) }()
+	r.stalls = watchStalls()
+	defer r.stalls.end()
 	r.writers = &writers{servers: r.servers(), changes: r.changes, log: r.field.log}
 	if err := r.start(ctx, ready); err != nil {
 		return nil, err
@@ -165,6 +168,7 @@ func (r *run) start(ctx context.Context, ready []prepared) error {
 func (r *run) round(ctx context.Context, round round) error {
 	f := r.field
 	f.turnLogs()
+	r.stalls.take()
 	f.log.add("driver", fmt.Sprintf("round %d: %v", round.number, round))
 	begin := time.Now()
 	props, err := r.newProperties(ctx, round.number)
@@ -202,7 +206,15 @@ func (r *run) round(ctx context.Context, round round) error {
 	if err != nil {
 		return err
 	}
-	r.result.rounds++
+	if worst := r.stalls.take(); worst > stallLimit {
+		r.result.stalled++
+		for _, c := range r.contenders {
+			c.tally.forgive()
+		}
+		fmt.Fprintf(r.out, "round %d: the machine stood still for %v, so what takes time does not count\n", round.number, worst.Round(time.Millisecond))
+	} else {
+		r.result.rounds++
+	}
 	return r.progress(round, rest)
 }
 
