@@ -3,6 +3,7 @@ package zkstream
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -20,20 +21,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-// One real server serves all tests that break only the network before it. It is started by the first.
-var shared struct {
-	once sync.Once
-	e    *ensemble.Ensemble
-	err  error
-}
+var zooKeeper = ensemble.Shared{Options: ensemble.Options{MaxSessionTimeout: time.Minute}}
 
 func TestMain(m *testing.M) {
 	code := m.Run()
-	if shared.e != nil {
-		shared.e.Close()
-	}
-	if err := goleak.Find(); err != nil && code == 0 {
-		fmt.Fprintln(os.Stderr, "goroutines are left:", err)
+	if err := errors.Join(zooKeeper.Close(), goleak.Find()); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, "something is left:", err)
 		code = 1
 	}
 	os.Exit(code)
@@ -72,19 +65,7 @@ func onZktest(t testing.TB) *fixture {
 
 func onZooKeeper(t testing.TB) *fixture {
 	t.Helper()
-	shared.once.Do(func() {
-		if _, shared.err = ensemble.Find(); shared.err != nil {
-			return
-		}
-		shared.e, shared.err = ensemble.New(context.Background(), 1, ensemble.Options{MaxSessionTimeout: time.Minute})
-	})
-	if shared.err != nil {
-		if os.Getenv("ZKSTREAM_REQUIRE_ZOOKEEPER") != "" {
-			t.Fatal(shared.err)
-		}
-		t.Skip("no real ZooKeeper: ", shared.err)
-	}
-	return newFixture(t, shared.e.Servers()[0].Addr())
+	return newFixture(t, zooKeeper.Server(t).Addr())
 }
 
 func newFixture(t testing.TB, direct string) *fixture {

@@ -13,7 +13,7 @@ import (
 // What a real server makes of it.
 
 func TestAWatchOnARealServer(t *testing.T) {
-	server := realServer(t)
+	server := zooKeeper.Server(t)
 	c := open(t, Config{Servers: []string{server.Addr()}})
 	s := c.expect(Up).Session
 	if err := c.Watch(s.Generation, "/watched", func(zc *zk.Conn) error {
@@ -34,7 +34,7 @@ func TestAWatchOnARealServer(t *testing.T) {
 }
 
 func TestExpireIsAnExpiry(t *testing.T) {
-	server := realServer(t)
+	server := zooKeeper.Server(t)
 	c := open(t, Config{Servers: []string{server.Addr()}, Timeout: time.Second})
 	s := c.expect(Up).Session
 	for range 5 {
@@ -55,7 +55,7 @@ func TestExpireIsAnExpiry(t *testing.T) {
 }
 
 func TestARealServerRefusesACredential(t *testing.T) {
-	server := realServer(t)
+	server := zooKeeper.Server(t)
 	c := open(t, Config{Servers: []string{server.Addr()}, Auth: []Auth{{"digest", []byte("user:password")}, {"no-such-scheme", nil}}})
 	for range 2 {
 		if ev := c.expect(AuthFailed); !errors.Is(ev.Err, zk.ErrAuthFailed) || !strings.Contains(ev.Err.Error(), "no-such-scheme") {
@@ -78,7 +78,7 @@ func TestARealServerRefusesACredential(t *testing.T) {
 }
 
 func TestARealServerTakesCredentialsOfConfigAndHandle(t *testing.T) {
-	server := realServer(t)
+	server := zooKeeper.Server(t)
 	proxy := ensemble.StartProxy(t, server.Addr())
 	c := open(t, Config{Servers: []string{proxy.Addr()}, Auth: []Auth{{"digest", []byte("user:password")}}})
 	c.expect(Up)
@@ -132,7 +132,7 @@ func TestARealServerThatLostItsDataGetsANewSession(t *testing.T) {
 }
 
 func TestCloseEndsTheSessionOnARealServer(t *testing.T) {
-	server := realServer(t)
+	server := zooKeeper.Server(t)
 	admin, events, err := zk.Connect([]string{server.Addr()}, 10*time.Second, zk.WithLogger(discard{}))
 	if err != nil {
 		t.Fatal(err)
