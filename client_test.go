@@ -202,9 +202,10 @@ func TestCloseInEveryState(t *testing.T) { onEachAlone(t, testCloseInEveryState)
 func testCloseInEveryState(t *testing.T, f *fixture) {
 	hung := func(c *Client) {
 		f.Hang()
-		for range 100 { // more than go-zookeeper's queue holds, and more than the socket does
-			go c.UpdateProperties(context.Background(), "/p", map[string]any{"a": strings.Repeat("x", 500_000)})
-			go c.SetProperties(context.Background(), "/p", map[string]any{"a": strings.Repeat("x", 500_000)})
+		large := map[string]any{"a": strings.Repeat("x", 500_000)}
+		for range 40 { // more than go-zookeeper's queue holds, and more than the socket does
+			go c.SetProperties(context.Background(), "/p", large)
+			go c.UpdateProperties(context.Background(), "/p", map[string]any{"a": 1})
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
