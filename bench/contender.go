@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Each contender is a ZooKeeper client library at work in a process of its own, so that what one costs
+// is not charged to another. It is given a connection string and a session timeout in milliseconds, says
+// "ready", and then answers each line on its standard input with one line. The programs in foreign/ do
+// the same in their languages.
+//
+//	share KIND PATH N          N more consumers on one node                   ok TIME
+//	open KIND FORMAT FIRST N   one stream on each of N nodes                  ok TIME
+//	second KIND PATH N         a stream, then N more on its node, one by one  second NS ALLOCATIONS
+//	pipeline OP FORMAT FIRST N N requests, 64 at a time                       took NS
+//	mem                        memory and goroutines (threads) in use         mem BYTES N
+//	cpu                        processor time of the process so far           cpu NS
+//	profile FILE, profile      begin and end a CPU profile                    ok
+//	heap FILE                  write a heap profile                           ok
+//
+// KIND is data, children or properties. Of its own accord it says "all TAG TIME" when each consumer has
+// got the snapshot that holds TAG, the newest number that was written. TIME is in nanoseconds since
+// 1970, on the clock that all processes share.
+
+const (
+	contenderEnv = "ZKSTREAM_BENCH_CONTENDER" // which contender this process is, if it is one
+	inFlight     = 64                         // requests at a time, of a pipeline; also zkstream's default
+)
+
+// library is what a contender written in Go has to do.
+type library interface {
+	// share has n consumers watch one node, each with a goroutine of its own.
+	share(kind, path string, n int, t *tracker) error
+	// open has all nodes watched.
+	open(kind string, paths []string, t *tracker) error
+	// second opens n streams on one node, one by one, each until it has its first snapshot.
+	second(kind, path string, n int) error
+}
+
+var libraries = map[string]func(servers string, timeout time.Duration) (library, error){
+	"zkstream": newZkstream,
+	"raw":      newRaw,
+	"gokit":    newGokit,
+	"floor":    newFloor,
+}
+
+// contend is the main function of a contender's process. It ends when its standard input does.
+func contend(name string, args []string) error {
+	timeout, err := strconv.Atoi(args[1])
+	if err != nil {
+		return err
+	}
+	lib, err := libraries[name](args[0], time.Duration(timeout)*time.Millisecond)
+	if err != nil {
+		return err
+	}
+	say("ready")
+	t := &tracker{}
+	in := bufio.NewScanner(os.Stdin)
+	for in.Scan() {
+		answer, err := obey(lib, t, strings.Fields(in.Text()))
+		if err != nil {
+			return fmt.Errorf("%s: %w", in.Text(), err)
+		}
+		say(answer)
+	}
+	return in.Err()
+}
+
+func obey(lib library, t *tracker, words []string) (string, error) {
+	begin := time.Now()
+	ok := fmt.Sprintf("ok %d", begin.UnixNano())
+	switch words[0] {
+	case "share":
+		n := number(words[3])
+		t.want.Add(n)
+		return ok, lib.share(words[1], words[2], int(n), t)
+	case "open":
+		paths := paths(words[2], number(words[3]), number(words[4]))
+		t.want.Add(int64(len(paths)))
+		return ok, lib.open(words[1], paths, t)
+	case "second":
+		var before, after runtime.MemStats
+		n := number(words[3])
+		if err := lib.second(words[1], words[2], 1); err != nil {
+			return "", err
+		}
+		runtime.ReadMemStats(&before)
+		begin = time.Now()
+		err := lib.second(words[1], words[2], int(n))
+		took := time.Since(begin)
+		runtime.ReadMemStats(&after)
+		return fmt.Sprintf("second %d %.2f", took.Nanoseconds()/n, float64(after.Mallocs-before.Mallocs)/float64(n)), err
+	case "pipeline":
+		paths := paths(words[2], number(words[3]), number(words[4]))
+		begin = time.Now()
+		err := lib.(*floor).pipeline(words[1], paths)
+		return fmt.Sprintf("took %d", time.Since(begin).Nanoseconds()), err
+	case "mem":
+		return fmt.Sprintf("mem %d %d", memory(), runtime.NumGoroutine()), nil
+	case "cpu":
+		var u syscall.Rusage
+		err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+		return fmt.Sprintf("cpu %d", u.Utime.Nano()+u.Stime.Nano()), err
+	case "profile":
+		if len(words) == 1 {
+			pprof.StopCPUProfile()
+			return ok, nil
+		}
+		return ok, toFile(words[1], pprof.StartCPUProfile) // which writes when it is stopped
+	case "heap":
+		runtime.GC()
+		return ok, toFile(words[1], pprof.WriteHeapProfile)
+	}
+	return "", fmt.Errorf("no such command")
+}
+
+// memory returns the bytes that are in use: heap, after a collection, and stacks.
+func memory() uint64 {
+	runtime.GC()
+	runtime.GC() // finalizers and pools take a second one
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc + m.StackInuse
+}
+
+func toFile(name string, write func(io.Writer) error) error {
+	f, err := os.Create(name) // closed with the process: a CPU profile goes on being written
+	if err != nil {
+		return err
+	}
+	return write(f)
+}
+
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		panic(err) // the other side of the protocol is this program, too
+	}
+	return n
+}
+
+func paths(format string, first, n int64) []string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(format, first+int64(i))
+	}
+	return all
+}
+
+var stdout sync.Mutex
+
+// say writes a line, from whatever goroutine.
+func say(line string) {
+	stdout.Lock()
+	defer stdout.Unlock()
+	fmt.Println(line)
+}
+
+// tracker notices when each of the consumers has got the newest tag.
+type tracker struct {
+	want  atomic.Int64  // consumers
+	state atomic.Uint64 // tag<<32 + how many have it
+}
+
+// consumer returns what one consumer is to call with the tag of each snapshot.
+func (t *tracker) consumer() func(tag int64) {
+	last := int64(-1)
+	return func(tag int64) {
+		if tag > last {
+			last = tag
+			t.got(uint64(tag))
+		}
+	}
+}
+
+func (t *tracker) got(tag uint64) {
+	for {
+		old := t.state.Load()
+		next := old + 1
+		if tag < old>>32 {
+			return
+		} else if tag > old>>32 {
+			next = tag<<32 + 1
+		}
+		if t.state.CompareAndSwap(old, next) {
+			if int64(uint32(next)) == t.want.Load() {
+				t.all(int64(tag))
+			}
+			return
+		}
+	}
+}
+
+func (t *tracker) all(tag int64) { say(fmt.Sprintf("all %d %d", tag, time.Now().UnixNano())) }
+
+// dataTag returns the tag in a node's content.
+func dataTag(data []byte) int64 { return number(string(data)) }
+
+// childTag returns the tag in the names of a node's children: that of the one child.
+func childTag(names []string) int64 {
+	if len(names) != 1 {
+		return -1
+	}
+	return number(names[0])
+}
+
+// jsonTag decodes a node's content as a service would.
+func jsonTag(data []byte) int64 {
+	var v struct{ Tag int64 }
+	if err := json.Unmarshal(data, &v); err != nil {
+		panic(err)
+	}
+	return v.Tag
+}
