@@ -1,18 +1,29 @@
-# make test       everything that CI runs; a real ZooKeeper is installed if it is missing (Debian, Ubuntu)
-# make simulate   10,000 simulated schedules of faults; SEEDS=n for another number
-# make zookeeper  installs a real ZooKeeper, for the tests
+# make test           everything that CI runs but two minutes of soak; installs ZooKeeper if it is missing
+# make simulate       10,000 simulated schedules of faults; SEEDS=n for another number
+# make torture        an hour of faults on a real ensemble, with the peers; writes RELIABILITY.md; FOR=10m for less
+# make torture-quick  40 seconds of it, zkstream alone
+# make soak           an hour of load: 100 clients, 1,000 registrations, 10,000 streams; FOR=2m for less
+# make fuzz           each fuzz target for ten minutes; FUZZTIME=1m for less
+# make bench          zkstream measured beside its peers; writes BENCHMARKS.md
+# make bench-quick    the same with smaller sizes, in under two minutes; writes into bench/quick
+# make compat         the test-suites of kazoo, Curator's recipes and go-zookeeper, on zktest and on ZooKeeper
+# make zookeeper      installs a real ZooKeeper (Debian, Ubuntu), for the tests
+# make peers          installs kazoo and Curator (Debian, Ubuntu), for bench, compat and torture
 
 SHELL       := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GOVULNCHECK := golang.org/x/vuln/cmd/govulncheck@v1.9.0
+NESTED      := bench internal/torture/gokit
 SEEDS       ?= 10000
+FOR         ?= 1h
+FUZZTIME    ?= 10m
 
-.PHONY: test vet zookeeper race full examples simulate
+.PHONY: test vet race full guard examples simulate torture torture-quick soak fuzz bench bench-quick compat zookeeper peers
 
-test: zookeeper vet race full examples
+test: zookeeper vet race full guard torture-quick examples
 
 # The tests of a real server fail, rather than skip, where there is none.
-race full: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
+race full guard torture-quick soak: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
 
 race:
 	go test -race -timeout 20m ./...
@@ -21,11 +32,18 @@ race:
 full:
 	go test -timeout 20m -run 'Storm|Simulation' .
 
+# The guard against regressions: ratios to raw go-zookeeper, measured side by side.
+guard:
+	cd bench && go test -timeout 10m ./...
+
+torture-quick:
+	go test -timeout 10m -run 'Torture' ./internal/torture -args -for 40s
+
 vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: these files are not formatted'; exit 1; }
-	go vet ./...
-	go mod tidy -diff
-	@scripts/lint $(STATICCHECK) ./...
+	@for module in . $(NESTED); do \
+		(cd $$module && go vet ./... && go mod tidy -diff && $(CURDIR)/scripts/lint $(STATICCHECK) ./...) || exit; \
+	done
 	@scripts/lint $(GOVULNCHECK) ./...
 
 examples:
@@ -36,5 +54,26 @@ examples:
 simulate:
 	go test -timeout 0 -run 'TestSimulation$$' . -args -seeds $(SEEDS)
 
+torture: zookeeper peers
+	go run ./internal/torture -for $(FOR)
+
+soak: zookeeper
+	go test -timeout 0 -v -run 'TestSoak$$' ./internal/soak -args -for $(FOR)
+
+fuzz: zookeeper
+	@scripts/fuzz $(FUZZTIME)
+
+bench: zookeeper peers
+	cd bench && go run .
+
+bench-quick: zookeeper
+	cd bench && go run . -quick -o quick
+
+compat: zookeeper peers
+	ZKSTREAM_COMPAT=1 go test -v -timeout 15m -run 'TestKazoo|TestCurator|TestGoZooKeeper' ./zktest/compat
+
 zookeeper:
 	@scripts/zookeeper
+
+peers:
+	@scripts/peers
