@@ -36,7 +36,7 @@ var (
 	}
 	small = plan{
 		quick:  true,
-		rounds: 5, warmUp: 50, latencies: 60, fan: []int{1, 100, 10_000}, changes: 2,
+		rounds: 4, warmUp: 50, latencies: 60, fan: []int{1, 100, 10_000}, changes: 2,
 		open: []int{500, 2000}, recover: 1000, recoverers: []string{"zkstream", "raw"}, timeout: 1500 * time.Millisecond,
 		second: 100, decode: 100, publish: 100 * time.Millisecond,
 	}
