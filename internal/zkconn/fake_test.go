@@ -167,6 +167,17 @@ func open(t *testing.T, cfg Config) *client {
 	return &client{Conn: c, t: t, changes: changes}
 }
 
+// connected returns a Conn with a session, and the server's side of it.
+func connected(t *testing.T) (*fake, *client, *peer) {
+	t.Helper()
+	f := newFake(t)
+	c := f.open(Config{})
+	p := f.peer()
+	p.accept(session, 10*time.Second)
+	c.expect(Up)
+	return f, c, p
+}
+
 // next waits for the next event.
 func (c *client) next() Event {
 	c.t.Helper()

@@ -42,11 +42,7 @@ func (c *client) reconnect(f *fake, p *peer) *peer {
 
 func TestNoReplyPassesBeforeSetWatchesOnAReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		f, c, p := connected(t)
 		c.watch(p, "/a", 7)
 		p = c.reconnect(f, p)
 
@@ -63,11 +59,7 @@ func TestNoReplyPassesBeforeSetWatchesOnAReconnect(t *testing.T) {
 
 func TestTheGateOpensByItselfWhereNoWatchIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		f, c, p := connected(t)
 		c.watch(p, "/a", 7)
 		p.send(event(zk.EventNodeDataChanged, "/a")) // the watch is used up
 		c.changed()
@@ -86,11 +78,7 @@ func TestTheGateOpensByItselfWhereNoWatchIsLeft(t *testing.T) {
 
 func TestThereIsNoGateWhereThereWasNoWatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		f, c, p := connected(t)
 		c.works(p)
 		p = c.reconnect(f, p)
 		start := time.Now()
@@ -150,11 +138,7 @@ func TestTheGateLeavesTimeForTheFrameThatItHeldUp(t *testing.T) {
 
 func TestTheAnswerToACredentialOfTheHandlePassesTheGate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		f, c, p := connected(t)
 		c.addAuth(p)
 		c.watch(p, "/a", 7)
 		p = c.reconnect(f, p)

@@ -157,11 +157,7 @@ func TestServersThatFailAreTriedWithPauses(t *testing.T) {
 
 func TestTheConnectionOfAnExpiredSessionIsClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		f, c, p := connected(t)
 		p.Close()
 		c.expect(Down)
 		expired := f.peer()

@@ -106,11 +106,7 @@ func children(names ...string) []byte {
 
 func TestAWellFormedReplyIsPassedOnAsItIs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		_, c, p := connected(t)
 		large := strings.Repeat("x", 100<<10)
 		multi := bytes.Join([][]byte{result(opCreate, 0, str("/a")), result(opSetData, 0, stat(5)), result(opCheck, 0), result(opDelete, 0), endOfMulti}, nil)
 		for _, test := range []struct {
@@ -155,11 +151,7 @@ func TestAWellFormedReplyIsPassedOnAsItIs(t *testing.T) {
 
 func TestAMalformedReplyIsAnErrorOfItsRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		_, c, p := connected(t)
 		// Larger than what is to come, so that go-zookeeper's buffer has more behind each body.
 		if _, err := c.ask(p, opGetData, append(str(strings.Repeat("left over ", 1000)), stat(1)...)); err != nil {
 			t.Fatal(err)
@@ -191,11 +183,7 @@ func TestAMalformedReplyIsAnErrorOfItsRequest(t *testing.T) {
 
 func TestTheBodyOfAnErrorIsNotLookedAt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		_, c, p := connected(t)
 		done := c.get()
 		p.reply(p.expect(opGetData).xid, 1, -101, i32(-1))
 		if err := <-done; !errors.Is(err, zk.ErrNoNode) {

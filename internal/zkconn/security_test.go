@@ -63,11 +63,7 @@ func TestTheDearestReplyTakesBoundedMemory(t *testing.T) {
 // the request has room for operations.
 func TestATransactionHasNoMoreResultsThanOperations(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		_, c, p := connected(t)
 		for _, test := range []struct {
 			operations, results int
 			good                bool

@@ -161,11 +161,7 @@ func TestWatchWantsItsGeneration(t *testing.T) {
 
 func TestAnAnswerThatWasLeftOutEndsTheConnection(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		f, c, p := connected(t)
 		first, second := c.get(), c.get()
 		p.expect(opGetData)
 		p.reply(p.expect(opGetData).xid, 1, 0, str("data"), stat(1))
@@ -184,11 +180,7 @@ func TestAnAnswerThatWasLeftOutEndsTheConnection(t *testing.T) {
 
 func TestTheAnswerToACredentialMayOvertakeOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		_, c, p := connected(t)
 		get := c.get()
 		r := p.expect(opGetData)
 		c.addAuth(p)

@@ -130,11 +130,7 @@ func TestARefusedSetWatchesEndsNothing(t *testing.T) {
 
 func TestWhatNobodyAskedForIsDropped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		f, c, p := connected(t)
 		done := c.get()
 		r := p.expect(opGetData)
 		p.send(reply(r.xid+1, math.MaxInt64, 0, i32(-1))) // of a request that has not been sent yet

@@ -14,11 +14,7 @@ import (
 
 func TestEveryEventIsDeliveredInItsOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		_, c, p := connected(t)
 		const n = 10000 // go-zookeeper's own channel holds 6
 		var burst bytes.Buffer
 		for i := range n {
@@ -37,11 +33,7 @@ func TestEveryEventIsDeliveredInItsOrder(t *testing.T) {
 
 func TestAWatchIsToldBeforeTheRepliesThatFollow(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		_, c, p := connected(t)
 		done := c.get()
 		r := p.expect(opGetData)
 		p.send(append(event(zk.EventNodeDataChanged, "/x"), reply(r.xid, 7, 0, str("data"), stat(1))...))
@@ -169,11 +161,7 @@ func TestNoMoreCallsOfDoAreUnderWayThanAllowed(t *testing.T) {
 
 func TestALostConnectionIsNotTakenForAClosedOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		f, c, p := connected(t)
 		done := c.get()
 		p.expect(opGetData)
 		p.Close()
@@ -228,11 +216,7 @@ func TestDirectWantsItsGeneration(t *testing.T) {
 
 func TestCodesGetTheirNames(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		c.expect(Up)
+		_, c, p := connected(t)
 		for _, test := range []struct {
 			code      int32
 			err       error
