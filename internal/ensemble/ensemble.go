@@ -80,6 +80,18 @@ type Ensemble struct {
 	closeErr  error
 }
 
+// Need skips t where this machine has no ZooKeeper, and fails it where the environment variable
+// ZKSTREAM_REQUIRE_ZOOKEEPER says that there must be one.
+func Need(t testing.TB) {
+	t.Helper()
+	if _, err := Find(); err != nil {
+		if os.Getenv(requireVariable) != "" {
+			t.Fatalf("ensemble: %v", err)
+		}
+		t.Skipf("ensemble: %v", err)
+	}
+}
+
 // Start starts n servers for a test and waits until all of them serve clients: 1
 // is a standalone server, 3 an ensemble with a leader. They are closed when the
 // test and its subtests have ended. Where ZooKeeper or Java is missing the test
@@ -90,12 +102,7 @@ func Start(t testing.TB, n int, opts ...Options) *Ensemble {
 	if len(opts) > 1 {
 		t.Fatalf("ensemble: %d Options given, at most one is allowed", len(opts))
 	}
-	if _, err := Find(); err != nil {
-		if os.Getenv(requireVariable) != "" {
-			t.Fatalf("ensemble: %v", err)
-		}
-		t.Skipf("ensemble: %v", err)
-	}
+	Need(t)
 	var o Options
 	if len(opts) == 1 {
 		o = opts[0]

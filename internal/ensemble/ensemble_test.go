@@ -222,7 +222,7 @@ func TestLeaderNeedsAMajorityAndTheNewestEpoch(t *testing.T) {
 }
 
 func TestServersOutliveTheThreadThatStartedThem(t *testing.T) {
-	needZooKeeper(t)
+	Need(t)
 	started := make(chan *Ensemble, 1)
 	// Ends by itself, and its OS thread with it because it stays locked.
 	go func() {

@@ -74,7 +74,7 @@ func TestServerStartsFromZooKeeperHome(t *testing.T) {
 	if !fileExists(jar) {
 		t.Skipf("no %s to make a ZOOKEEPER_HOME of", jar)
 	}
-	needZooKeeper(t)
+	Need(t)
 	home := files(t, "lib/nothing.txt")
 	if err := os.Symlink(jar, filepath.Join(home, "lib", "zookeeper-3.8.0.jar")); err != nil {
 		t.Fatal(err)

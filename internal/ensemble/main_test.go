@@ -99,17 +99,6 @@ func wantData(t *testing.T, conn *zk.Conn, path, want string) {
 	}
 }
 
-// needZooKeeper skips a test, as Start does.
-func needZooKeeper(t *testing.T) {
-	t.Helper()
-	if _, err := Find(); err != nil {
-		if os.Getenv(requireVariable) != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-}
-
 // buffer is a bytes.Buffer for several goroutines.
 type buffer struct {
 	mu sync.Mutex // guards b

@@ -15,7 +15,7 @@ import (
 )
 
 func TestServerDiesWithTheProgramThatStartedIt(t *testing.T) {
-	needZooKeeper(t)
+	Need(t)
 	for _, end := range []string{"SIGKILL", "panic", "exit"} {
 		t.Run(end, func(t *testing.T) {
 			cmd := exec.CommandContext(within(t), os.Args[0])

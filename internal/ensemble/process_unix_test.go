@@ -10,7 +10,7 @@ import (
 )
 
 func TestCloseLeavesNothing(t *testing.T) {
-	needZooKeeper(t)
+	Need(t)
 	t.Setenv("TMPDIR", t.TempDir())
 	e, err := New(within(t), 3, Options{})
 	if err != nil {

@@ -157,7 +157,7 @@ func TestDeadServerCannotBeStoppedOrContinued(t *testing.T) {
 }
 
 func TestFailedStartNamesTheServerAndItsLog(t *testing.T) {
-	needZooKeeper(t)
+	Need(t)
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
 	tests := map[string]struct {
@@ -186,7 +186,7 @@ func TestFailedStartNamesTheServerAndItsLog(t *testing.T) {
 }
 
 func TestStartEndsWithItsContext(t *testing.T) {
-	needZooKeeper(t)
+	Need(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if e, err := New(ctx, 1, Options{}); !errors.Is(err, context.Canceled) {
@@ -243,7 +243,7 @@ func TestDefaultsAllowShortSessionsAndTTLNodes(t *testing.T) {
 }
 
 func TestTakenPortMakesTheStartTryAgain(t *testing.T) {
-	needZooKeeper(t)
+	Need(t)
 	blocked, err := NewProxy("127.0.0.1:1") // it listens, that is all
 	if err != nil {
 		t.Fatal(err)

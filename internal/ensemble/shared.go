@@ -2,7 +2,6 @@ package ensemble
 
 import (
 	"context"
-	"os"
 	"sync"
 	"testing"
 )
@@ -17,24 +16,15 @@ type Shared struct {
 	err      error
 }
 
-// Server returns the server, which the first call starts. Without a ZooKeeper on
-// this machine, t is skipped, or fails where one is required, as by [Start].
+// Server returns the server, which the first call starts. Where there is no ZooKeeper, see [Need].
 func (s *Shared) Server(t testing.TB) *Server {
 	t.Helper()
-	s.once.Do(func() {
-		if _, s.err = Find(); s.err == nil {
-			s.ensemble, s.err = New(context.Background(), 1, s.Options)
-		}
-	})
-	switch {
-	case s.err == nil:
-		return s.ensemble.Servers()[0]
-	case os.Getenv(requireVariable) != "":
-		t.Fatalf("ensemble: %v", s.err)
-	default:
-		t.Skipf("ensemble: no real ZooKeeper: %v", s.err)
+	Need(t)
+	s.once.Do(func() { s.ensemble, s.err = New(context.Background(), 1, s.Options) })
+	if s.err != nil {
+		t.Fatal(s.err)
 	}
-	return nil
+	return s.ensemble.Servers()[0]
 }
 
 // Close ends the server, if there is one. It is for TestMain.

@@ -48,12 +48,7 @@ func alone(t *testing.T) {
 	if *lengthFlag == 0 {
 		t.Skip("it needs the machine for itself: 'make torture-quick' runs it")
 	}
-	if _, err := ensemble.Find(); err != nil {
-		if os.Getenv("ZKSTREAM_REQUIRE_ZOOKEEPER") != "" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	ensemble.Need(t)
 }
 
 // A contender that dies is counted, and the others go on.
