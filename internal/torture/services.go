@@ -159,13 +159,9 @@ func (o *oracle) wrongServices(t *truth, sessions []int64, counts func(*registra
 // withdrawn. It forgets those which are gone.
 func (o *oracle) judgeServices(t *truth, sessions []int64) []finding {
 	found := o.wrongServices(t, sessions, func(*registration) bool { return true })
-	bad := map[string]bool{}
-	for id := range o.services {
-		bad[id] = o.wrong(id, t, sessions).failure != ""
-	}
 	for id, r := range o.services {
 		switch {
-		case bad[id]:
+		case o.wrong(id, t, sessions).failure != "":
 			r.void = true
 		case r.withdraw && (len(o.nodes(t, r.addr)) == 0 || o.holder(r.addr) != ""):
 			delete(o.services, id)

@@ -54,45 +54,33 @@ func (z *zkstreamLib) data(id, path string) {
 	odd := z.streams%2 == 1
 	z.mu.Unlock()
 	if odd {
-		s := z.client.Data(context.Background(), path)
-		go func() {
-			for d := range s.All() {
-				if !d.Exists() {
-					sayMissing("data", id)
-					continue
-				}
-				sayData(id, d.Stat().Czxid, d.Stat().Mzxid, d.String())
-			}
-			say("end %s %v", id, s.Err())
-		}()
+		go follow("data", id, z.client.Data(context.Background(), path), func(d zkstream.Data) {
+			sayData(id, d.Stat().Czxid, d.Stat().Mzxid, d.String())
+		})
 		return
 	}
-	s := z.client.Properties(context.Background(), path)
-	go func() {
-		for p := range s.All() {
-			if !p.Exists() {
-				sayMissing("data", id)
-				continue
-			}
-			sayData(id, p.Stat().Czxid, p.Stat().Mzxid, string(p.Bytes()))
-		}
-		say("end %s %v", id, s.Err())
-	}()
+	go follow("data", id, z.client.Properties(context.Background(), path).Stream, func(p zkstream.Properties) {
+		sayData(id, p.Stat().Czxid, p.Stat().Mzxid, string(p.Bytes()))
+	})
 }
 
 // children ends when the client closes.
 func (z *zkstreamLib) children(id, path string) {
-	s := z.client.Children(context.Background(), path)
-	go func() {
-		for c := range s.All() {
-			if !c.Exists() {
-				sayMissing("children", id)
-				continue
-			}
-			sayChildren(id, c.Stat().Czxid, c.Stat().Pzxid, c.Names())
+	go follow("children", id, z.client.Children(context.Background(), path), func(c zkstream.Children) {
+		sayChildren(id, c.Stat().Czxid, c.Stat().Pzxid, c.Names())
+	})
+}
+
+// follow tells of a stream until it ends.
+func follow[T interface{ Exists() bool }](verb, id string, s *zkstream.Stream[T], tell func(T)) {
+	for v := range s.All() {
+		if v.Exists() {
+			tell(v)
+		} else {
+			sayMissing(verb, id)
 		}
-		say("end %s %v", id, s.Err())
-	}()
+	}
+	say("end %s %v", id, s.Err())
 }
 
 // register keeps a registration until it is withdrawn.
