@@ -2,6 +2,7 @@ package zkstream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -318,9 +319,12 @@ func TestAnEnsembleWhoseLeaderHangs(t *testing.T) {
 	f.step("at first")
 	for range 2 {
 		ctx, cancel := context.WithTimeout(t.Context(), patience)
-		leader, err := e.Leader(ctx)
+		// All of them: one that is about to join would wait for the frozen leader, as ZooKeeper
+		// does, for all of initLimit, and the third has no majority.
+		err := e.WaitServing(ctx)
+		leader, err2 := e.Leader(ctx)
 		cancel()
-		if err != nil {
+		if err := errors.Join(err, err2); err != nil {
 			t.Fatal(err)
 		}
 		if err := leader.Stop(); err != nil {

@@ -96,10 +96,11 @@ func (s *Server) zooCfg(opts Options, all []*Server) map[string]string {
 		config["maxSessionTimeout"] = milliseconds(opts.MaxSessionTimeout)
 	}
 	if len(all) > 1 {
-		// In ticks. A busy machine must not make a healthy ensemble elect anew,
-		// and a frozen leader is replaced after syncLimit: 2 s by default.
+		// In ticks. A busy machine must not make a healthy ensemble elect anew. A
+		// frozen leader is given up after syncLimit by those that follow it, 2 s by
+		// default, and after initLimit, 5 s, by one that was about to.
 		config["syncLimit"] = "10"
-		config["initLimit"] = "100"
+		config["initLimit"] = "25"
 		for _, peer := range all {
 			config["server."+strconv.Itoa(peer.id)] = fmt.Sprintf("%s:%d:%d", loopback, peer.ports.quorum, peer.ports.election)
 		}
