@@ -41,6 +41,8 @@ func (w *wire) connectRequest(p []byte) []byte {
 	c.mu.Lock()
 	known, watching := c.identity, c.watching
 	rewind := w.seen != 0 && c.turned > 0 && time.Since(c.lastGood) > c.current.Timeout
+	first := rewind && !c.rewinding
+	c.rewinding = c.rewinding || rewind
 	c.mu.Unlock()
 	if w.asked == 0 && known.session != 0 {
 		// A session that go-zookeeper has not heard of, because the handshake failed after the
@@ -51,9 +53,11 @@ func (w *wire) connectRequest(p []byte) []byte {
 	if w.seen != 0 && watching {
 		w.shutGate()
 	}
-	if rewind {
+	if first {
 		c.log.Warn("zkstream: servers keep closing the handshake; asking without the last zxid",
 			"server", w.server, "session", hex(w.asked))
+	}
+	if rewind {
 		binary.BigEndian.PutUint64(p[8:], 0)
 		w.seen = 0
 		w.rewound = true
