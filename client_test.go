@@ -200,62 +200,62 @@ func testCallsKeepTheirDeadlineWhileCutOff(t *testing.T, f *fixture) {
 func TestCloseInEveryState(t *testing.T) { onEachAlone(t, testCloseInEveryState) }
 
 func testCloseInEveryState(t *testing.T, f *fixture) {
-	hung := func(c *Client) {
-		f.Hang()
-		large := map[string]any{"a": strings.Repeat("x", 500_000)}
-		for range 40 { // more than go-zookeeper's queue holds, and more than the socket does
-			go c.SetProperties(context.Background(), "/p", large)
-			go c.UpdateProperties(context.Background(), "/p", map[string]any{"a": 1})
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-	for name, state := range map[string]func(c *Client){
-		"connected": func(*Client) {},
-		"refused":   func(c *Client) { f.Cut(); down(t, c) },
-		"hung":      hung,
-		"hung handshake": func(c *Client) {
+	direct, before := f.direct, runtime.NumGoroutine()
+	states := map[string]func(c *Client, f *fixture){
+		"connected": func(*Client, *fixture) {},
+		"refused":   func(c *Client, f *fixture) { f.Cut(); down(f.t, c) },
+		"hung": func(c *Client, f *fixture) {
+			f.Hang()
+			large := map[string]any{"a": strings.Repeat("x", 500_000)}
+			for range 40 { // more than go-zookeeper's queue holds, and more than the socket does
+				go c.SetProperties(context.Background(), "/p", large)
+				go c.UpdateProperties(context.Background(), "/p", map[string]any{"a": 1})
+			}
+			time.Sleep(50 * time.Millisecond)
+		},
+		"hung handshake": func(c *Client, f *fixture) {
 			f.Hang()
 			f.Drop()
-			down(t, c)
-			eventually(t, "a handshake hangs", func() bool { return f.Connections() > 0 })
+			down(f.t, c)
+			eventually(f.t, "a handshake hangs", func() bool { return f.Connections() > 0 })
 		},
-		"expired": func(c *Client) { expire(t, c); f.Cut() },
-		"just dropped": func(*Client) {
-			f.Drop()
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f.Heal()
-			before := runtime.NumGoroutine()
-			c := f.connect(WithSessionTimeout(2 * time.Second))
-			c.Data(t.Context(), "/a")
-			if r, err := c.Register(t.Context(), "/svc-"+strings.ReplaceAll(name, " ", "-"), addr, nil); err != nil || r == nil {
-				t.Fatal(err)
-			}
-			id := c.conn.SessionID()
-			state(c)
-			start := time.Now()
-			var wg sync.WaitGroup
-			for range 3 {
-				wg.Go(func() {
-					if err := c.Close(); err != nil {
-						t.Error(err)
-					}
-				})
-			}
-			wg.Wait()
-			if took := time.Since(start); took > 3*time.Second {
-				t.Errorf("took %v", took)
-			}
-			f.Drop()
-			eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
-			f.Heal()
-			// A session that could not be ended must at least not be kept alive.
-			eventually(t, "the session is gone", func() bool {
-				return !f.sessionLives(id)
-			})
-		})
+		"expired":      func(c *Client, f *fixture) { expire(f.t, c); f.Cut() },
+		"just dropped": func(_ *Client, f *fixture) { f.Drop() },
 	}
+	t.Run("all at once", func(t *testing.T) {
+		for name, state := range states {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				f := newFixture(t, direct)
+				c := f.connect(WithSessionTimeout(2 * time.Second))
+				c.Data(t.Context(), "/a")
+				if r, err := c.Register(t.Context(), "/svc", addr, nil); err != nil || r == nil {
+					t.Fatal(err)
+				}
+				id := c.conn.SessionID()
+				state(c, f)
+				start := time.Now()
+				var wg sync.WaitGroup
+				for range 3 {
+					wg.Go(func() {
+						if err := c.Close(); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				wg.Wait()
+				if took := time.Since(start); took > 3*time.Second {
+					t.Errorf("took %v", took)
+				}
+				f.Heal()
+				// A session that could not be ended must at least not be kept alive.
+				eventually(t, "the session is gone", func() bool {
+					return !f.sessionLives(id)
+				})
+			})
+		}
+	})
+	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 func TestCloseFromEverywhere(t *testing.T) { onEach(t, testCloseFromEverywhere) }

@@ -296,6 +296,7 @@ func (f *follower) step(when string) {
 }
 
 func TestAnEnsembleWhoseServersAreKilledOneByOne(t *testing.T) {
+	t.Parallel()
 	e := ensemble.Start(t, 3)
 	f := follow(t, e, 4*time.Second)
 	f.step("at first")
@@ -313,6 +314,7 @@ func TestAnEnsembleWhoseServersAreKilledOneByOne(t *testing.T) {
 }
 
 func TestAnEnsembleWhoseLeaderHangs(t *testing.T) {
+	t.Parallel()
 	e := ensemble.Start(t, 3)
 	const timeout = 2 * time.Second
 	f := follow(t, e, timeout)
@@ -342,6 +344,7 @@ func TestAnEnsembleWhoseLeaderHangs(t *testing.T) {
 }
 
 func TestAnEnsembleWithoutQuorum(t *testing.T) {
+	t.Parallel()
 	e := ensemble.Start(t, 3)
 	f := follow(t, e, time.Second)
 	f.step("at first")

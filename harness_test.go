@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"os"
+	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,6 +27,12 @@ import (
 var zooKeeper = ensemble.Shared{Options: ensemble.Options{MaxSessionTimeout: time.Minute}}
 
 func TestMain(m *testing.M) {
+	flag.Parse()
+	given := false
+	flag.Visit(func(f *flag.Flag) { given = given || f.Name == "test.parallel" })
+	if !given { // these tests wait more than they compute
+		flag.Set("test.parallel", strconv.Itoa(2*runtime.GOMAXPROCS(0)))
+	}
 	code := m.Run()
 	if err := errors.Join(zooKeeper.Close(), goleak.Find()); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, "something is left:", err)
