@@ -2,8 +2,9 @@ package zkstream
 
 import "sync"
 
-// An operator is one goroutine that reads its sources and feeds its result. It ends with its sources:
-// closing the result closes them, and Client.Close waits for it.
+// An operator is one goroutine that reads its sources and feeds its result; Merge has one more for each
+// source that is a Merge itself. It ends with its sources: closing the result closes them, and Client.Close
+// waits for it.
 
 // closers are the sources of an operator.
 type closers []interface{ Close() }
@@ -81,7 +82,7 @@ func Combine[A, B, C any](a *Stream[A], b *Stream[B], fn func(A, B) C) *Stream[C
 // Merge returns a stream of all snapshots of its sources. A slow consumer gets the newest snapshot of
 // each source: one source's never displaces another's. Sources take turns. It owns its sources, as Map
 // does, and ends as soon as one of them ends, with its reason; without sources it has ended already,
-// with ErrClosed. Its channel is not buffered.
+// with ErrClosed. Its channel is not buffered. A source may be the result of another Merge.
 func Merge[T any](streams ...*Stream[T]) *Stream[T] {
 	if len(streams) == 0 {
 		out := newStream[T](nil)
@@ -92,17 +93,26 @@ func Merge[T any](streams ...*Stream[T]) *Stream[T] {
 		sources: streams,
 		out:     &Stream[T]{ch: make(chan T), client: streams[0].client},
 		wake:    make(chan struct{}, 1),
+		relayed: make(chan relayed[T]),
+		quit:    make(chan struct{}),
 		queued:  make([]bool, len(streams)),
 		newest:  make([]T, len(streams)),
 		waiting: make([]bool, len(streams)),
+		taken:   make([]chan struct{}, len(streams)),
 	}
 	owned := make(closers, len(streams))
 	for i, s := range streams {
 		owned[i] = s
+		if cap(s.ch) == 0 {
+			m.taken[i] = make(chan struct{}, 1)
+		}
 	}
 	m.out.source = owned
 	m.out.client.operate(m.run)
 	for i, s := range streams {
+		if m.taken[i] != nil {
+			m.out.client.operate(func() { m.relay(i) })
+		}
 		s.mu.Lock()
 		s.notify = func() { m.changed(i) }
 		s.mu.Unlock()
@@ -115,6 +125,8 @@ type merger[T any] struct {
 	sources []*Stream[T]
 	out     *Stream[T]
 	wake    chan struct{} // capacity 1: ready is not empty
+	relayed chan relayed[T]
+	quit    chan struct{} // closed when run ends
 
 	mu     sync.Mutex // guards what follows
 	ready  []int      // sources that have news
@@ -124,6 +136,31 @@ type merger[T any] struct {
 	newest  []T
 	waiting []bool // which of newest have not been received
 	turns   []int  // the waiting ones, in order
+
+	taken []chan struct{} // of each source that is relayed: its snapshot has been received; capacity 1
+}
+
+// relayed is a snapshot of a source that is the result of another Merge.
+type relayed[T any] struct {
+	source   int
+	snapshot T
+}
+
+// relay hands on the snapshots of such a source, whose channel holds none: one at a time, each when the one
+// before has been received, so that the newest of each of its own sources waits there.
+func (m *merger[T]) relay(i int) {
+	for v := range m.sources[i].ch {
+		select {
+		case m.relayed <- relayed[T]{i, v}:
+		case <-m.quit:
+			return
+		}
+		select {
+		case <-m.taken[i]:
+		case <-m.quit:
+			return
+		}
+	}
 }
 
 func (m *merger[T]) changed(i int) {
@@ -142,6 +179,7 @@ func (m *merger[T]) changed(i int) {
 
 func (m *merger[T]) run() {
 	defer close(m.out.ch)
+	defer close(m.quit)
 	for {
 		var send chan T // nil, and so never ready, while there is nothing to send
 		var v T
@@ -150,8 +188,14 @@ func (m *merger[T]) run() {
 		}
 		select {
 		case send <- v:
-			m.waiting[m.turns[0]] = false
+			i := m.turns[0]
+			m.waiting[i] = false
 			m.turns = m.turns[1:]
+			if m.taken[i] != nil {
+				m.taken[i] <- struct{}{}
+			}
+		case r := <-m.relayed:
+			m.take(r.source, r.snapshot)
 		case <-m.wake:
 			if reason := m.collect(); reason != nil {
 				m.out.leave(reason)
@@ -169,24 +213,35 @@ func (m *merger[T]) collect() error {
 	clear(m.queued)
 	m.mu.Unlock()
 	for _, i := range ready {
+		if m.taken[i] != nil { // relay receives; what there is to know here is the end
+			if reason := m.sources[i].Err(); reason != nil {
+				return reason
+			}
+			continue
+		}
 		for more := true; more; {
 			select {
 			case v, ok := <-m.sources[i].ch:
 				if !ok {
 					return m.sources[i].Err()
 				}
-				m.newest[i] = v
-				m.out.remember(v)
-				if !m.waiting[i] {
-					m.waiting[i] = true
-					m.turns = append(m.turns, i)
-				}
+				m.take(i, v)
 			default:
 				more = false
 			}
 		}
 	}
 	return nil
+}
+
+// take makes v the newest of a source.
+func (m *merger[T]) take(i int, v T) {
+	m.newest[i] = v
+	m.out.remember(v)
+	if !m.waiting[i] {
+		m.waiting[i] = true
+		m.turns = append(m.turns, i)
+	}
 }
 
 // remember makes v what Latest returns.

@@ -230,11 +230,73 @@ func TestMergeKeepsTheNewestOfEachSource(t *testing.T) {
 	}
 }
 
+func TestMergeTakesMerges(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hubs []*hub[int]
+		source := func() *Stream[int] {
+			h := numbers()
+			hubs = append(hubs, h)
+			return h.stream(t.Context())
+		}
+		out := Merge(Merge(source(), Merge(source(), source())), source(), Merge(source()))
+		for round := range 3 {
+			for version := range 10 {
+				for i, h := range hubs {
+					h.set(round*10000 + version*100 + i)
+				}
+				synctest.Wait()
+			}
+			newest := make([]int, len(hubs))
+			for received := true; received; {
+				select {
+				case v := <-out.C():
+					i := v % 100
+					if v < newest[i] {
+						t.Errorf("source %d: %d after %d", i, v, newest[i])
+					}
+					newest[i] = v
+				default:
+					received = false
+				}
+				synctest.Wait()
+			}
+			for i, v := range newest {
+				if want := round*10000 + 900 + i; v != want {
+					t.Errorf("source %d: the newest is %d, want %d", i, v, want)
+				}
+			}
+		}
+		for i, h := range hubs { // with nobody to receive
+			h.set(i)
+			synctest.Wait()
+		}
+		out.Close()
+		if err := ended(t, out); err != ErrClosed {
+			t.Error(err)
+		}
+		synctest.Wait()
+		for i, h := range hubs {
+			if len(h.subs) != 0 {
+				t.Errorf("closing the result left source %d open", i)
+			}
+		}
+
+		inner := numbers()
+		out = Merge(Merge(inner.stream(t.Context()), numbers().stream(t.Context())), numbers().stream(t.Context()))
+		inner.set(1)
+		synctest.Wait()
+		inner.close(zk.ErrNoAuth)
+		if err := ended(t, out); err != zk.ErrNoAuth {
+			t.Errorf("a source of a source has ended: %v", err)
+		}
+	})
+}
+
 // A Merge that is read by two goroutines while it is written and closed: for the race detector.
 func TestOperatorsUnderContention(t *testing.T) {
 	for range 50 {
 		h, g := numbers(), numbers()
-		out := Merge(Map(h.stream(t.Context()), func(v int) int { return v }), g.stream(t.Context()))
+		out := Merge(Map(h.stream(t.Context()), func(v int) int { return v }), Merge(g.stream(t.Context()), h.stream(t.Context())))
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
