@@ -48,6 +48,8 @@ type entry struct {
 	doing  work // what a worker is doing
 	queued bool // in supervisor.queue
 	rests  bool // in supervisor.late
+	reads  int  // that have been begun
+	news   bool // the latest that succeeded brought something new
 	armed  bool // its watch is set, on this connection
 }
 
@@ -154,8 +156,9 @@ func (s *supervisor) stop(reason error) {
 	}
 	s.wake.Signal()
 	s.mu.Unlock()
-	s.setState(Closed)
-	s.sessions.close(reason)
+	last := s.sessions.get()
+	last.State = Closed
+	s.sessions.finish(last, reason)
 }
 
 // wait returns when no goroutine of the supervisor is left.
@@ -379,6 +382,9 @@ func (s *supervisor) workLocked() {
 	for e := s.nextLocked(); e != nil; e = s.nextLocked() {
 		todo, generation := e.need, s.up
 		e.need, e.doing = nothing, todo
+		if todo == read {
+			e.reads++
+		}
 		s.mu.Unlock()
 		var n *node
 		err := s.conn.Watch(generation, e.path, func(zc *zk.Conn) (err error) {
@@ -421,10 +427,12 @@ func (s *supervisor) settleLocked(e *entry, did work, n *node, err error) {
 		e.need = read
 	default:
 		e.armed = e.need == nothing // else the new watch has fired already, or is of the last connection
-		if did == read && (e.last == nil || !e.last.equal(n, e.kind)) {
-			e.last = n
+		if did == read {
+			if e.news = e.last == nil || !e.last.equal(n, e.kind); e.news {
+				e.last = n
+			}
 			for _, sub := range e.subs {
-				sub.put(n)
+				sub.put(e.last)
 			}
 		}
 	}
@@ -498,9 +506,16 @@ type nodeStream[T any] struct {
 	Stream[T]
 	entry *entry
 	wrap  func(*node) T
+	since int // until it has a snapshot: the first of the entry's reads that may bring it
 }
 
-func (s *nodeStream[T]) put(n *node) { s.publish(s.wrap(n)) }
+// put takes what the entry's latest read has brought: if it is new, or the first that is for this stream.
+func (s *nodeStream[T]) put(n *node) {
+	if s.since == 0 && s.entry.news || s.since > 0 && s.entry.reads >= s.since {
+		s.since = 0
+		s.publish(s.wrap(n))
+	}
+}
 
 // forget leaves the entry, which goes, or is parked if its watch is set.
 func (s *nodeStream[T]) forget() {
@@ -515,7 +530,8 @@ func (s *nodeStream[T]) forget() {
 }
 
 // subscribe opens a stream on what k reads of path. If the node is watched, the stream has its snapshot
-// when subscribe returns, and no request is sent.
+// when subscribe returns, and no request is sent; unless the node is about to be read, since it has changed.
+// Then the stream waits for that, and its user sees what he has just written.
 func subscribe[T any](ctx context.Context, c *Client, k kind, path string, wrap func(*node) T) *Stream[T] {
 	s := &nodeStream[T]{wrap: wrap}
 	s.ch, s.client, s.source = make(chan T, 1), c, s
@@ -544,8 +560,14 @@ func subscribe[T any](ctx context.Context, c *Client, k kind, path string, wrap 
 	}
 	s.entry = e
 	e.subs.add(s)
-	if e.last != nil {
-		s.put(e.last)
+	switch {
+	case e.last != nil && (e.need == nothing && e.doing == nothing || !sup.readyLocked()):
+		s.publish(wrap(e.last))
+	case e.doing == read && e.need != read: // under way, and nothing has changed since
+		s.since = e.reads
+	default:
+		s.since = e.reads + 1
+		sup.needLocked(e, read)
 	}
 	sup.mu.Unlock()
 	s.endWith(ctx)

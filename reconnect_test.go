@@ -289,9 +289,13 @@ func testASecondStreamOnAWatchedNodeSendsNothing(t *testing.T, f *fixture) {
 	c := f.connect(requests.option())
 	f.create("/a", `{"x": 1}`)
 	next(t, c.Data(t.Context(), "/a"))
+	next(t, c.Children(t.Context(), "/a"))
 	settled(t, c)
 	requests.take()
 	for range 100 {
+		if _, ok := c.Children(t.Context(), "/a").Latest(); !ok {
+			t.Fatal("a second stream of children must have its snapshot when it is returned")
+		}
 		s, p := c.Data(t.Context(), "/a"), c.Properties(t.Context(), "/a")
 		empty(t, Filter(c.Data(t.Context(), "/a"), func(Data) bool { return false }), "filtered")
 		select {
@@ -306,6 +310,36 @@ func testASecondStreamOnAWatchedNodeSendsNothing(t *testing.T, f *fixture) {
 	settled(t, c)
 	if got := requests.take(); sum(got) != 0 {
 		t.Errorf("requests by opcode: %v, want none", got)
+	}
+}
+
+// A client's own write comes before what it asks for afterwards, as ZooKeeper has it; also where another
+// stream has made the node known, and its next read is only under way.
+func TestANewStreamHasItsClientsWrites(t *testing.T) { onEach(t, testANewStreamHasItsClientsWrites) }
+
+func testANewStreamHasItsClientsWrites(t *testing.T, f *fixture) {
+	c := f.connect()
+	f.create("/a", "")
+	next(t, c.Properties(t.Context(), "/a").Stream)
+	next(t, c.Children(t.Context(), "/a"))
+	for i := range 50 {
+		if err := c.SetProperties(t.Context(), "/a", map[string]any{"n": i}); err != nil {
+			t.Fatal(err)
+		}
+		s := c.Properties(t.Context(), "/a")
+		if n, err := Value[int](next(t, s.Stream), "n"); n != i || err != nil {
+			t.Fatalf("it begins with %d, %v, after %d was set", n, err, i)
+		}
+		s.Close()
+		name := fmt.Sprintf("c%d", i)
+		if err := c.Create(t.Context(), "/a/"+name, nil); err != nil {
+			t.Fatal(err)
+		}
+		children := c.Children(t.Context(), "/a")
+		if got := next(t, children); !got.Contains(name) {
+			t.Fatalf("it begins with %v, after %s was created", got, name)
+		}
+		children.Close()
 	}
 }
 
@@ -505,15 +539,13 @@ func testSnapshotsNeverGoBack(t *testing.T, f *fixture) {
 		f.Drop()
 		close(stop)
 	}()
-	wg.Add(1)
-	go func() { // a consumer that checks
-		defer wg.Done()
-		<-stop
-	}()
 	last := Data{}
 	for open := true; open; {
 		select {
-		case d := <-s.C():
+		case d, ok := <-s.C():
+			if !ok {
+				t.Fatal(s.Err())
+			}
 			if d.Stat().Mzxid <= last.Stat().Mzxid {
 				t.Errorf("went from zxid %d to %d", last.Stat().Mzxid, d.Stat().Mzxid)
 			}

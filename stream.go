@@ -191,6 +191,10 @@ type hub[T any] struct {
 func (h *hub[T]) set(v T) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.setLocked(v)
+}
+
+func (h *hub[T]) setLocked(v T) {
 	if h.err != nil {
 		return
 	}
@@ -211,6 +215,18 @@ func (h *hub[T]) get() T {
 func (h *hub[T]) close(reason error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.closeLocked(reason)
+}
+
+// finish is set and close, with nobody's value in between.
+func (h *hub[T]) finish(last T, reason error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.setLocked(last)
+	h.closeLocked(reason)
+}
+
+func (h *hub[T]) closeLocked(reason error) {
 	if h.err != nil {
 		return
 	}
