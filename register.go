@@ -89,8 +89,13 @@ func WithACL(acl []zk.ACL) RegisterOption {
 // name that belongs to another session, or to another registration of this client, is left to it: a
 // restarted server finds its predecessor's node, and takes over when that session expires.
 //
+// ZooKeeper has no request that deletes a node only if a certain session owns it. So there is one gap, as
+// long as a round trip: if somebody deletes the node, and another session makes it, between the look at its
+// owner and the delete of a withdrawal or an Update, that node is deleted.
+//
 // If ctx ends before the node exists, or the node cannot be created for a reason that retrying does not
-// mend, the error is a *PathError and nothing is left behind.
+// mend, the error is a *PathError, and nothing is left behind: what may have been created is deleted, on the
+// next connection at the latest.
 func (c *Client) Register(ctx context.Context, path, addr string, props map[string]any, opts ...RegisterOption) (*Registration, error) {
 	r := &Registration{
 		client:   c,
@@ -107,9 +112,7 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 	for _, opt := range opts {
 		opt(r)
 	}
-	fail := func(err error) (*Registration, error) {
-		return nil, &PathError{Op: "register", Path: r.path, Err: err}
-	}
+	fail := func(err error) (*Registration, error) { return nil, r.explain("register", err) }
 	if err := validatePath(path); err != nil {
 		return nil, &PathError{Op: "register", Path: path, Err: err}
 	}
@@ -175,8 +178,9 @@ func (r *Registration) Status(ctx context.Context) *Stream[RegistrationStatus] {
 }
 
 // Close withdraws the registration. The node is deleted when Close returns nil; or it goes with its
-// session, if that is one that the client has lost, or if the client is being closed. With no server to be reached, it returns an error after
-// twice the session timeout, and the node is deleted on the next connection, or goes with the session.
+// session, if that is one that the client has lost, or if the client is being closed. With no server to
+// be reached, it returns an error after twice the session timeout, and the node is deleted on the next
+// connection, or goes with the session.
 func (r *Registration) Close() error {
 	r.cancel(ErrClosed)
 	t := time.NewTimer(2 * r.client.supervisor.sessions.get().Timeout)
@@ -194,7 +198,7 @@ func (r *Registration) Close() error {
 // it. Update returns when the node has the properties, or ctx or the registration ends; the properties
 // are kept, for whenever the node can be written, also if ctx ends.
 func (r *Registration) Update(ctx context.Context, props map[string]any) error {
-	fail := func(err error) error { return &PathError{Op: "update", Path: r.path, Err: err} }
+	fail := func(err error) error { return r.explain("update", err) }
 	r.mu.Lock()
 	content, err := mergeProperties(r.content, props)
 	if err == nil {
@@ -216,6 +220,15 @@ func (r *Registration) Update(ctx context.Context, props map[string]any) error {
 		return fail(err)
 	}
 	return nil
+}
+
+// explain names the path in an error that does not yet.
+func (r *Registration) explain(op string, err error) error {
+	var named *PathError
+	if errors.As(err, &named) && named.Path == r.path {
+		return err
+	}
+	return &PathError{Op: op, Path: r.path, Err: err}
 }
 
 // await returns when the node has that revision of the content.
@@ -256,8 +269,7 @@ func (r *Registration) run() {
 	r.mu.Lock()
 	r.err = reason
 	r.mu.Unlock()
-	r.status.set(Withdrawn)
-	r.status.close(reason)
+	r.status.finish(Withdrawn, reason)
 	close(r.done)
 }
 
@@ -321,6 +333,8 @@ func (r *Registration) keep() error {
 		case err == nil:
 		case r.ctx.Err() != nil:
 			return context.Cause(r.ctx)
+		case r.client.ctx.Err() != nil:
+			return ErrClosed
 		case zkconn.Transient(err) || errors.Is(err, zk.ErrNoNode): // NoNode: a parent went meanwhile
 			again.Reset(lateDelay)
 		default:
@@ -443,6 +457,12 @@ func (r *Registration) withdraw() {
 	for len(r.owners) > 0 { // else nothing has been created
 		err := conn.Run(r.client.ctx, func(zc *zk.Conn) error {
 			exists, stat, err := zc.Exists(abs)
+			if err == nil && !exists {
+				// The server may lag behind the one that made the node: see zkconn.Session.Generation.
+				if _, err = zc.Sync(abs); err == nil || !zkconn.Transient(err) {
+					exists, stat, err = zc.Exists(abs)
+				}
+			}
 			if err != nil {
 				return err
 			}
@@ -455,7 +475,7 @@ func (r *Registration) withdraw() {
 			return err
 		})
 		switch {
-		case err == nil || errors.Is(err, ErrClosed):
+		case err == nil || r.client.ctx.Err() != nil: // else it goes with the session
 			return
 		case !zkconn.Transient(err):
 			r.client.log.Error("zkstream: withdrawal failed", "path", r.path, "error", err)

@@ -279,6 +279,7 @@ func (s *simulation) finish() {
 			// Only now: while it waits for a server's answer, go-zookeeper holds the mutex that the client's
 			// own Close then waits for, and for a mutex time does not pass.
 			s.note("%v: close the low-level handle", c)
+			s.closes(c)
 			c.client.Conn().Close() // which has the client close itself
 		}
 		s.closeOne(c)

@@ -228,7 +228,7 @@ func (s *simulation) checkStreams(when string) {
 // checkEnd: what has ended has one of the reasons, and without reasons nothing ends.
 func (s *simulation) checkEnd(what string, err error, reasons []error) {
 	for _, r := range reasons {
-		if err != nil && errors.Is(err, r) {
+		if err != nil && errors.Is(err, r) && (r != ErrClosed || err == ErrClosed) {
 			return
 		}
 	}
@@ -261,20 +261,19 @@ func (s *simulation) checkSessions(when string) {
 // checkCalls: all calls have returned, except those that wait for another's node to go.
 func (s *simulation) checkCalls(when string) {
 	for _, k := range s.calls {
-		if !k.done.Load() && !s.isWaiting(k.reg) {
+		if !k.done.Load() && (k.ctx.ctx.Err() != nil || !s.isWaiting(k.reg)) {
 			s.breach("calls end with an answer or a reason", "%s, %s has not returned since %v", when, k.name, k.began.Sub(s.started))
 		}
 	}
 }
 
-// isWaiting reports whether r is one that waits for another's node to go; checkPlace sees that it does so
-// for a reason.
+// isWaiting reports whether r is one that waits for another's node to go.
 func (s *simulation) isWaiting(r *simReg) bool {
 	if r == nil {
 		return false
 	}
-	reg := s.handle(r)
-	return reg == nil || reg.status.get() == Conflict
+	n := s.truth(kindData, r.path)
+	return n.exists && !r.owns(n)
 }
 
 // checkRegistrations: one node for each live registration, of its client's session and with all that it

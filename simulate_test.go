@@ -23,13 +23,6 @@ var (
 	stopAtFirst = flag.Bool("stop-at-first", false, "have TestSimulation end at the first seed that fails")
 )
 
-// Seeds that found a bug, and what it was. A seed stands for its schedule only as long as the choices
-// of the schedule stay as they are: in this file and in simulate_steps_test.go.
-var keptSeeds = []struct {
-	seed  uint64
-	found string
-}{}
-
 // The tree of a simulation. All clients work below simRoot, which is the chroot of some of them.
 const simRoot = "/app"
 
@@ -62,9 +55,6 @@ func TestSimulation(t *testing.T) {
 	}
 	if first == 0 {
 		first = 1
-		for _, kept := range keptSeeds {
-			t.Run(fmt.Sprintf("kept-seed=%d", kept.seed), func(t *testing.T) { simulate(t, kept.seed, false) })
-		}
 	}
 	var taken, done atomic.Int64
 	var failed atomic.Bool
