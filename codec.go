@@ -188,6 +188,9 @@ func isText(text string) bool { return parseProperties([]byte(text)).text }
 // them. Everything in raw that props does not name stays as it is, byte by byte.
 func mergeProperties(raw []byte, props map[string]any) ([]byte, error) {
 	p := parseProperties(raw)
+	if len(props) == 0 && (p.text || len(p.members) > 0) {
+		return bytes.Clone(raw), nil
+	}
 	if p.text {
 		text, err := encodeJSON(string(raw))
 		if err != nil {

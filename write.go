@@ -14,20 +14,21 @@ import (
 // retryPause is how long a call waits before it sends again what failed for a passing reason.
 const retryPause = 10 * time.Millisecond
 
-// call sends a request until there is an answer. After a passing failure, such as a lost connection,
-// nobody knows whether the request was carried out; then fn is called with again true. fn may still be
+// call sends a request until there is an answer. After a passing failure, such as a lost connection, it
+// calls fn again; with again true once nobody knows whether the request was carried out. fn may still be
 // running when call has returned because ctx ended, so it leaves its result only in what it returns.
 func call[T any](ctx context.Context, c *Client, op, path string, fn func(zc *zk.Conn, path string, again bool) (T, error)) (T, error) {
 	var zero T
 	err := validatePath(path)
 	absolute := c.absolute(path)
-	for again := false; err == nil; again = true {
+	for again := false; err == nil; {
 		var v T
 		v, err = zkconn.Do(ctx, c.conn, func(zc *zk.Conn) (T, error) { return fn(zc, absolute, again) })
 		if err == nil {
 			return v, nil
 		}
 		if zkconn.Transient(err) {
+			again = again || !errors.Is(err, zk.ErrNoServer) // which was never sent
 			err = c.pause(ctx, retryPause)
 		}
 	}
