@@ -44,7 +44,8 @@
 //     clients cannot take back; the next stream on the node uses it.
 //
 // One limit is ZooKeeper's: since version 3.8.4 it hides all events of a node from those who may not
-// read it. A stream on a node that becomes unreadable learns so at its next reconnect.
+// read it. A stream on a node that becomes unreadable learns so at the first reconnect after the node has
+// changed once more.
 //
 // # How it works
 //
