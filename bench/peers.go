@@ -1,15 +1,13 @@
 package main
 
 import (
-	"bytes"
 	_ "embed"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strings"
+
+	"github.com/zkstream/zkstream/internal/foreign"
 )
 
 // A peer is a contender as the benchmark sees it.
@@ -26,7 +24,7 @@ type peer struct {
 var kazooProgram string
 
 //go:embed foreign/CuratorContender.java
-var curatorProgram []byte
+var curatorProgram string
 
 // findPeers returns the contenders of these names, or all, with their commands where they can run, and says
 // why others cannot. Programs are compiled into dir.
@@ -64,41 +62,8 @@ func self(name string) func() (*exec.Cmd, error) {
 	}
 }
 
-func kazoo() (*exec.Cmd, error) {
-	const python = "/usr/bin/python3" // Debian's: its packages are not seen by others
-	if out, err := exec.Command(python, "-c", "import kazoo").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("not installed, on Debian 'apt-get install python3-kazoo' (%s)", lastLine(out, err))
-	}
-	return exec.Command(python, "-u", "-c", kazooProgram), nil
-}
+func kazoo() (*exec.Cmd, error) { return foreign.Kazoo(kazooProgram) }
 
 func curator(dir string) (*exec.Cmd, error) {
-	var jars []string
-	for _, name := range []string{"curator-recipes", "curator-framework", "curator-client", "zookeeper", "slf4j-nop"} {
-		jar := "/usr/share/java/" + name + ".jar"
-		if _, err := os.Stat(jar); err != nil {
-			return nil, fmt.Errorf("no %s, on Debian 'apt-get install libcurator-recipes-java'", jar)
-		}
-		jars = append(jars, jar)
-	}
-	if _, err := exec.LookPath("javac"); err != nil {
-		return nil, errors.New("no javac, on Debian 'apt-get install default-jdk-headless'")
-	}
-	source := filepath.Join(dir, "CuratorContender.java")
-	if err := os.WriteFile(source, curatorProgram, 0o600); err != nil {
-		return nil, err
-	}
-	classpath := strings.Join(jars, ":")
-	if out, err := exec.Command("javac", "-d", dir, "-cp", classpath, source).CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("javac: %s", lastLine(out, err))
-	}
-	return exec.Command("java", "-Xmx1g", "-cp", classpath+":"+dir, "CuratorContender"), nil
-}
-
-func lastLine(out []byte, err error) string {
-	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
-	if last := lines[len(lines)-1]; len(last) > 0 {
-		return string(last)
-	}
-	return err.Error()
+	return foreign.Curator(dir, "CuratorContender", curatorProgram, "-Xmx1g")
 }

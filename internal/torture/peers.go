@@ -1,20 +1,27 @@
 package main
 
 import (
-	"bytes"
-	"errors"
+	_ "embed"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/zkstream/zkstream/internal/foreign"
 )
+
+//go:embed peers/kazoo.py
+var kazooProgram string
+
+//go:embed peers/Curator.java
+var curatorProgram string
 
 // peer is a library that can take part.
 type peer struct {
 	name, title string
-	command     func(source, dir string) (*exec.Cmd, error) // source is this folder, dir one for what is built
+	command     func(dir string) (*exec.Cmd, error) // what is built goes into dir
 }
 
 var peers = []peer{
@@ -46,14 +53,7 @@ func prepare(names []string, dir string) (ready []prepared, skipped []string, er
 		if i < 0 {
 			return nil, nil, fmt.Errorf("no contender %q, only %s", name, strings.Join(everybody(), ", "))
 		}
-		source := ""
-		if name != subject && name != "raw" {
-			if source, err = sourceFolder(); err != nil {
-				skipped = append(skipped, fmt.Sprintf("%s: %v", peers[i].title, err))
-				continue
-			}
-		}
-		cmd, err := peers[i].command(source, dir)
+		cmd, err := peers[i].command(dir)
 		if err != nil {
 			skipped = append(skipped, fmt.Sprintf("%s: %v", peers[i].title, err))
 			continue
@@ -63,18 +63,9 @@ func prepare(names []string, dir string) (ready []prepared, skipped []string, er
 	return ready, skipped, nil
 }
 
-// sourceFolder returns the folder that this package's source is in.
-func sourceFolder() (string, error) {
-	out, err := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/zkstream/zkstream/internal/torture").Output()
-	if err != nil {
-		return "", fmt.Errorf("its source is not found, run this in the repository: %w", err)
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
 // self is this program, as a contender.
-func self(name string) func(source, dir string) (*exec.Cmd, error) {
-	return func(string, string) (*exec.Cmd, error) {
+func self(name string) func(dir string) (*exec.Cmd, error) {
+	return func(string) (*exec.Cmd, error) {
 		program, err := os.Executable()
 		if err != nil {
 			return nil, err
@@ -86,54 +77,22 @@ func self(name string) func(source, dir string) (*exec.Cmd, error) {
 }
 
 // gokit is a module of its own, for its dependencies' sake.
-func gokit(source, dir string) (*exec.Cmd, error) {
+func gokit(dir string) (*exec.Cmd, error) {
+	source, err := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/zkstream/zkstream/internal/torture").Output()
+	if err != nil {
+		return nil, fmt.Errorf("its source is not found, run this in the repository: %w", err)
+	}
 	program := filepath.Join(dir, "gokit")
 	build := exec.Command("go", "build", "-o", program, ".")
-	build.Dir = filepath.Join(source, "gokit")
+	build.Dir = filepath.Join(strings.TrimSpace(string(source)), "gokit")
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build: %s", lastLine(out, err))
+		return nil, fmt.Errorf("go build: %s", foreign.LastLine(out, err))
 	}
 	return exec.Command(program), nil
 }
 
-func kazoo(source, _ string) (*exec.Cmd, error) {
-	const python = "/usr/bin/python3" // Debian's: its packages are not seen by others
-	if out, err := exec.Command(python, "-c", "import kazoo").CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("not installed, on Debian 'apt-get install python3-kazoo' (%s)", lastLine(out, err))
-	}
-	return exec.Command(python, "-u", filepath.Join(source, "peers", "kazoo.py")), nil
-}
+func kazoo(string) (*exec.Cmd, error) { return foreign.Kazoo(kazooProgram) }
 
-func curator(source, dir string) (*exec.Cmd, error) {
-	var jars []string
-	for _, name := range curatorJars {
-		jar := "/usr/share/java/" + name + ".jar"
-		if _, err := os.Stat(jar); err != nil {
-			return nil, fmt.Errorf("no %s, on Debian 'apt-get install libcurator-discovery-java'", jar)
-		}
-		jars = append(jars, jar)
-	}
-	if _, err := exec.LookPath("javac"); err != nil {
-		return nil, errors.New("no javac, on Debian 'apt-get install default-jdk-headless'")
-	}
-	classpath := strings.Join(jars, string(os.PathListSeparator))
-	build := exec.Command("javac", "-d", dir, "-cp", classpath, filepath.Join(source, "peers", "Curator.java"))
-	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("javac: %s", lastLine(out, err))
-	}
-	return exec.Command("java", "-Xmx256m", "-XX:+UseSerialGC", "-cp", classpath+string(os.PathListSeparator)+dir, "Curator"), nil
-}
-
-// curatorJars are Curator's and what its service discovery needs.
-var curatorJars = []string{
-	"curator-recipes", "curator-framework", "curator-client", "curator-x-discovery", "zookeeper", "slf4j-nop",
-	"jackson-core", "jackson-databind", "jackson-annotations",
-}
-
-func lastLine(out []byte, err error) string {
-	lines := bytes.Split(bytes.TrimSpace(out), []byte("\n"))
-	if last := lines[len(lines)-1]; len(last) > 0 {
-		return string(last)
-	}
-	return err.Error()
+func curator(dir string) (*exec.Cmd, error) {
+	return foreign.Curator(dir, "Curator", curatorProgram, "-Xmx256m", "-XX:+UseSerialGC")
 }
