@@ -100,11 +100,18 @@ func (r *run) busy(c *contender, t *truthAndSessions) bool {
 
 // judge judges all clients, measures what they use, and repairs what would count again.
 func (r *run) judge(p *plain, t *truthAndSessions) error {
+	r.excuse = none
+	if r.stalls.take() > stallLimit {
+		r.excuse = stalled
+	}
+	if r.writers.losses.take(t.truth) {
+		r.excuse = serversLost
+	}
 	for client, h := range r.hands {
 		if !client.alive() {
 			continue
 		}
-		reopen := client.oracle.judge(t.truth, t.sessions[client])
+		reopen := client.oracle.judge(t.truth, t.sessions[client], r.excuse)
 		for _, s := range reopen {
 			h.open(s.verb, s.path)
 		}

@@ -48,6 +48,7 @@ type tally struct {
 	registered int // registrations that were begun
 	updated    int // updates that were told to be made
 	refused    int // calls that failed, and said so
+	early      int // of those, registrations that nobody withdrew, and updates whose time was not over
 	unable     map[string]bool
 	round      []string        // what went wrong in this round, with the time
 	recent     map[failure]int // how often
@@ -65,6 +66,17 @@ func (t *tally) add(now time.Time, client string, found ...finding) {
 		t.failures[f.failure]++
 		t.recent[f.failure]++
 		t.round = append(t.round, fmt.Sprintf("%s %s: %v", now.Format(clock), client, f))
+	}
+}
+
+// refuse counts a call that failed and said so.
+func (t *tally) refuse(now time.Time, client, text string, early bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.refused++
+	if early {
+		t.early++
+		t.round = append(t.round, fmt.Sprintf("%s %s: failed before its time: %s", now.Format(clock), client, text))
 	}
 }
 
@@ -92,13 +104,35 @@ func (t *tally) takeRound() []string {
 	return all
 }
 
-// forgive takes back what went wrong in this round for want of time. What no wait explains stays.
-func (t *tally) forgive() {
+// excuse is why a round does not count, or not all of it.
+type excuse int
+
+const (
+	none        excuse = iota
+	stalled            // the machine stood still: what a wait explains is excused
+	serversLost        // the servers lost acknowledged changes: whatever a client saw is excused
+)
+
+// covers reports whether it is an excuse for a failure.
+func (e excuse) covers(f failure) bool {
+	switch f {
+	case missed, lost, undead, unwritten, wrongState, stranded:
+		return e != none
+	case back, repeated, doubled, dead:
+		return e == serversLost
+	}
+	return false
+}
+
+// forgive takes back what went wrong in this round and has an excuse.
+func (t *tally) forgive(e excuse) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, f := range []failure{missed, dead, lost, undead, unwritten, wrongState, stranded} {
-		t.failures[f] -= t.recent[f]
-		delete(t.recent, f)
+	for f, n := range t.recent {
+		if e.covers(f) {
+			t.failures[f] -= n
+			delete(t.recent, f)
+		}
 	}
 }
 
@@ -164,14 +198,15 @@ func (s *samples) growth(client int) (found []finding) {
 	if !ok {
 		return nil
 	}
-	check := func(what string, slack int64, field func(usage) int64) {
+	check := func(what string, slack int64, steps bool, field func(usage) int64) {
 		a, b, c := field(start), field(middle), field(end)
-		if c-a > slack && b > a && c > b {
+		if c-a > slack && (steps || b > a && c > b) {
 			found = append(found, finding{grown, what, fmt.Sprintf("%d, %d, %d at start, middle and end", a, b, c)})
 		}
 	}
-	check("goroutines", 10, func(u usage) int64 { return u.goroutines })
-	check("file descriptors", 10, func(u usage) int64 { return u.files })
-	check("heap", max(4<<20, start.heap/2), func(u usage) int64 { return u.heap })
+	check("goroutines", 10, true, func(u usage) int64 { return u.goroutines })
+	check("file descriptors", 10, true, func(u usage) int64 { return u.files })
+	// The heap also has steps that are no growth, up and down.
+	check("heap", max(4<<20, start.heap/2), false, func(u usage) int64 { return u.heap })
 	return found
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/zkstream/zkstream/internal/ensemble"
@@ -14,9 +15,10 @@ import (
 // healLimit is how long the servers may take to serve, when all is healed.
 const healLimit = time.Minute
 
-// inject makes a round's faults happen, each at its time, and returns when all are over. Errors of the
-// servers are logged: what matters is that heal brings them back.
-func (f *field) inject(ctx context.Context, r round) {
+// inject makes a round's faults happen, each at its time, and returns when all are over those that have
+// happened as they should. Errors of the servers are logged: what matters is that heal brings them back.
+func (f *field) inject(ctx context.Context, r round) (injected []kind) {
+	var mu sync.Mutex    // guards injected
 	var g errgroup.Group // waited for here
 	begin := time.Now()
 	for i, fault := range r.faults {
@@ -28,12 +30,17 @@ func (f *field) inject(ctx context.Context, r round) {
 			rng := rand.New(rand.NewPCG(r.seed, uint64(i)))
 			if err := f.one(ctx, fault, rng); err != nil {
 				f.log.add("fault", fmt.Sprintf("%v: %v", fault, err))
+			} else {
+				mu.Lock()
+				injected = append(injected, fault.kind)
+				mu.Unlock()
 			}
 			f.log.add("fault", fault.String()+" is over")
 			return nil
 		})
 	}
 	_ = g.Wait()
+	return injected
 }
 
 // one makes one fault happen and undoes it.

@@ -86,6 +86,7 @@ type stream struct {
 // update is one of a property.
 type update struct {
 	path, key, value string
+	at               time.Time // when the client was told to
 	made, failed     bool
 }
 
@@ -128,18 +129,27 @@ func (o *oracle) hear(now time.Time, l line) {
 			o.tally.count(func(t *tally) { t.updated++ })
 		}
 	case "failed":
-		o.tally.count(func(t *tally) { t.refused++ })
-		if u := o.updates[l.id]; u != nil {
-			u.failed = true
-		}
-		if r := o.services[l.id]; r != nil {
-			r.refused = true
-		}
+		o.failed(now, l)
 	case "unable":
 		o.unable(l.text)
 	case "stats":
 		o.lastUse = &l.use
 	}
+}
+
+// failed takes it that a call has failed. It is early when its user would have expected it to go on: an update
+// has its time, and a registration lasts until it is withdrawn.
+func (o *oracle) failed(now time.Time, l line) {
+	early := false
+	if u := o.updates[l.id]; u != nil {
+		u.failed = true
+		early = now.Sub(u.at) < updateLimit
+	}
+	if r := o.services[l.id]; r != nil {
+		r.refused = true
+		early = early || !r.withdraw
+	}
+	o.tally.refuse(now, o.client, l.id+": "+l.text, early)
 }
 
 // unable takes it that the library cannot do that, and expects nothing of it.
@@ -163,7 +173,7 @@ func (s *stream) take(now time.Time, id string, n state, c *changes) (found []fi
 	told := n.exists && n.czxid != 0
 	switch {
 	case !s.has:
-	case told && s.last.exists && n.czxid == s.last.czxid && n.zxid == s.last.zxid:
+	case told && s.last.exists && n.czxid == s.last.czxid && n.zxid == s.last.zxid && n.content == s.last.content:
 		wrong(repeated, "%v twice in a row", n)
 	case !told && n.exists == s.last.exists && n.content == s.last.content && !c.sinceBefore(s.path, s.at):
 		// A node may have come and gone between two equal snapshots, but here nothing was written.
@@ -237,15 +247,20 @@ func (o *oracle) pendingUpdates(t *truth) (found []finding) {
 	return found
 }
 
-// judge counts what is wrong at the end of a calm. It returns the streams that are to be opened anew.
-func (o *oracle) judge(t *truth, sessions []int64) (reopen []*stream) {
+// judge counts what is wrong at the end of a calm. It returns the streams that are to be opened anew. What has
+// an excuse is not counted: after a machine that stood still the next calm will, and when servers have lost
+// changes, what has come of that is put away.
+func (o *oracle) judge(t *truth, sessions []int64, e excuse) (reopen []*stream) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	var found []finding
 	for _, id := range slices.Sorted(maps.Keys(o.streams)) {
 		s := o.streams[id]
-		if !s.dead {
+		if !s.dead && e == none {
 			found = append(found, s.judge(id, t)...)
+		}
+		if e == serversLost { // zxids and counters may begin again from an earlier one
+			s.czxid, s.zxid, s.counter = 0, 0, 0
 		}
 		// Not before there is a node: some libraries cannot watch for one.
 		if truth, _ := t.of(s.verb, s.path); s.dead && truth.exists {
@@ -253,7 +268,7 @@ func (o *oracle) judge(t *truth, sessions []int64) (reopen []*stream) {
 			delete(o.streams, id)
 		}
 	}
-	found = append(found, o.judgeServices(t, sessions)...)
+	found = append(found, o.judgeServices(t, sessions, e)...)
 	found = append(found, o.pendingUpdates(t)...)
 	clear(o.updates)
 	if wrong := o.session.overdue(t.at, o.timeout); wrong != "" {
@@ -267,6 +282,7 @@ func (o *oracle) judge(t *truth, sessions []int64) (reopen []*stream) {
 			found = append(found, finding{wrongState, "session", wrong})
 		}
 	}
+	found = slices.DeleteFunc(found, func(f finding) bool { return e.covers(f.failure) })
 	o.tally.add(t.at, o.client, found...)
 	return reopen
 }
@@ -306,7 +322,7 @@ func (o *oracle) cutOff(now time.Time, lasted time.Duration, reset bool) {
 func (o *oracle) update(id, path, key, value string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.updates[id] = &update{path: path, key: key, value: value}
+	o.updates[id] = &update{path: path, key: key, value: value, at: time.Now()}
 }
 
 // end makes the oracle deaf: what a client says when it is closed does not count.

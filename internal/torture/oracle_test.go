@@ -57,7 +57,7 @@ func (w *watched) hasNames(path string, czxid, pzxid int64, names string) {
 func (w *watched) judge() (reopen []*stream) {
 	w.now = w.now.Add(time.Minute)
 	w.truth.at = w.now
-	return w.oracle.judge(w.truth, w.mine)
+	return w.oracle.judge(w.truth, w.mine, none)
 }
 
 // wants checks what has been counted so far, and that it has a text.
@@ -154,7 +154,7 @@ func TestWhatChangesRightNowIsNotJudged(t *testing.T) {
 	w.hasNames("/a", 5, 8, "[x,y]")
 	w.truth.at = w.now
 	w.truth.since["children/a"] = w.now.Add(-unsettled / 2)
-	w.oracle.judge(w.truth, w.mine)
+	w.oracle.judge(w.truth, w.mine, none)
 	w.wants(map[failure]int{})
 }
 

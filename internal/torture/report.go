@@ -19,6 +19,7 @@ type result struct {
 	length      time.Duration
 	rounds      int // that were judged
 	stalled     int // in which the machine stood still
+	lost        int // in which the servers lost acknowledged changes
 	faults      map[kind]int
 	made, maybe int // changes by the writers
 	contenders  []*contender
@@ -48,6 +49,7 @@ func (r *result) rows() []row {
 		{"registrations begun", counted("register", func(t *tally) int { return t.registered })},
 		{"property updates made", counted("update", func(t *tally) int { return t.updated })},
 		{"calls that failed and said so", func(c *contender) string { return fmt.Sprint(c.tally.refused) }},
+		{"of these before their time", func(c *contender) string { return fmt.Sprint(c.tally.early) }},
 		{"at rest after, median / longest", rested},
 	}
 	needs := map[failure]string{lost: "register", doubled: "register", undead: "register", unwritten: "update"}
@@ -127,9 +129,14 @@ func (r *result) table() string {
 // broken lists what a contender did wrong, "" if it took part and nothing was.
 func (r *result) broken(name string) string {
 	for _, c := range r.contenders {
-		if c.name == name {
-			return c.tally.summary()
+		if c.name != name {
+			continue
 		}
+		broken := c.tally.summary()
+		if c.tally.early > 0 {
+			broken = strings.TrimPrefix(fmt.Sprintf("%s, %d calls failed before their time", broken, c.tally.early), ", ")
+		}
+		return broken
 	}
 	return ""
 }
@@ -165,7 +172,7 @@ func (r *result) write(path string) error {
 		"Table": r.table(), "Faults": strings.Join(faults, ", "), "Length": short(r.length), "Seed": r.seed,
 		"Command": fmt.Sprintf("go run ./internal/torture -for %v -seed %d -clients %d -contenders %s",
 			r.options.length, r.seed, r.clients, strings.Join(names, ",")),
-		"Maybe": r.maybe, "Skipped": r.skipped, "Rounds": r.rounds, "Stalled": r.stalled, "StallLimit": stallLimit,
+		"Maybe": r.maybe, "Skipped": r.skipped, "Rounds": r.rounds, "Stalled": r.stalled, "Lost": r.lost, "StallLimit": stallLimit,
 		"Timeout": sessionTimeout, "Limit": calmLimit, "Silent": silentLimit, "Slack": slack,
 	})
 	if err != nil {

@@ -156,13 +156,13 @@ func (o *oracle) wrongServices(t *truth, sessions []int64, counts func(*registra
 }
 
 // judgeServices counts each registration that is lost, or still there, once: it is void then, and to be
-// withdrawn. It forgets those which are gone.
-func (o *oracle) judgeServices(t *truth, sessions []int64) []finding {
+// withdrawn; not after a round in which the machine stood still. It forgets those which are gone.
+func (o *oracle) judgeServices(t *truth, sessions []int64, e excuse) []finding {
 	found := o.wrongServices(t, sessions, func(*registration) bool { return true })
 	for id, r := range o.services {
 		switch {
 		case o.wrong(id, t, sessions).failure != "":
-			r.void = true
+			r.void = r.void || e != stalled
 		case r.withdraw && (len(o.nodes(t, r.addr)) == 0 || o.holder(r.addr) != ""):
 			delete(o.services, id)
 		}

@@ -22,7 +22,7 @@ func TestAStallExcusesWhatTakesTimeOnly(t *testing.T) {
 	tally.add(time.Now(), "c", finding{missed, "d1", "before"})
 	tally.takeRound()
 	tally.add(time.Now(), "c", finding{missed, "d1", "late"}, finding{wrongState, "session", "late"}, finding{back, "d1", "older"})
-	tally.forgive()
+	tally.forgive(stalled)
 	if got, want := tally.summary(), "1 updates missed, 1 went back"; got != want {
 		t.Errorf("left is %q, want %q", got, want)
 	}

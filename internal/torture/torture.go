@@ -49,6 +49,7 @@ type run struct {
 	writers    *writers
 	result     *result
 	stalls     *stalls
+	excuse     excuse // of the latest round
 	begin      time.Time
 }
 
@@ -82,14 +83,18 @@ func torture(ctx context.Context, o options) (_ *result, err error) {
 	defer func() { err = errors.Join(err, r.field.close()) }()
 	r.stalls = watchStalls()
 	defer r.stalls.end()
-	r.writers = &writers{servers: r.servers(), changes: r.changes, log: r.field.log}
+	r.writers = &writers{
+		servers: r.servers(), changes: r.changes, log: r.field.log,
+		losses: losses{log: r.field.log, nodes: map[string]known{}},
+	}
 	if err := r.start(ctx, ready); err != nil {
 		return nil, err
 	}
 	r.result = &result{options: o, contenders: r.contenders, skipped: skipped, faults: map[kind]int{}}
 	defer r.finish()
 	failed := 0 // rounds in a row that could not be judged
-	for n := 1; time.Since(r.begin) < o.length; n++ {
+	// One round is judged in any case, if the machine ever runs.
+	for n := 1; time.Since(r.begin) < o.length || r.result.rounds == 0 && time.Since(r.begin) < 5*o.length; n++ {
 		switch err := r.round(ctx, makeRound(o.seed, n, sessionTimeout)); {
 		case ctx.Err() != nil:
 			return r.result, nil // interrupted: what was judged counts
@@ -102,6 +107,9 @@ func torture(ctx context.Context, o options) (_ *result, err error) {
 			fmt.Fprintf(o.out, "round %d cannot be judged: %v\n", n, err)
 			for _, c := range r.field.clients {
 				c.oracle.skip()
+			}
+			for _, c := range r.contenders {
+				c.tally.takeRound()
 			}
 		}
 	}
@@ -184,7 +192,7 @@ func (r *run) round(ctx context.Context, round round) error {
 		h.props = props[client.owner]
 		g.Go(func() error { h.work(work, round.seed); return nil })
 	}
-	f.inject(ctx, round)
+	injected := f.inject(ctx, round)
 	_ = pause(ctx, leastRound-time.Since(begin))
 	err = f.heal(ctx, round.silent())
 	_ = pause(ctx, afterHeal)
@@ -193,8 +201,8 @@ func (r *run) round(ctx context.Context, round round) error {
 	if err != nil || ctx.Err() != nil {
 		return errors.Join(err, ctx.Err())
 	}
-	for _, fault := range round.faults {
-		r.result.faults[fault.kind]++
+	for _, k := range injected {
+		r.result.faults[k]++
 	}
 
 	f.log.add("driver", "calm")
@@ -206,14 +214,18 @@ func (r *run) round(ctx context.Context, round round) error {
 	if err != nil {
 		return err
 	}
-	if worst := r.stalls.take(); worst > stallLimit {
+	switch r.excuse {
+	case stalled:
 		r.result.stalled++
-		for _, c := range r.contenders {
-			c.tally.forgive()
-		}
-		fmt.Fprintf(r.out, "round %d: the machine stood still for %v, so what takes time does not count\n", round.number, worst.Round(time.Millisecond))
-	} else {
+		fmt.Fprintf(r.out, "round %d: the machine stood still for more than %v, so what takes time does not count\n", round.number, stallLimit)
+	case serversLost:
+		r.result.lost++
+		fmt.Fprintf(r.out, "round %d: the servers lost changes that they had acknowledged, so it counts for nobody\n", round.number)
+	default:
 		r.result.rounds++
+	}
+	for _, c := range r.contenders {
+		c.tally.forgive(r.excuse)
 	}
 	return r.progress(round, rest)
 }

@@ -68,6 +68,7 @@ type writers struct {
 	changes *changes
 	log     *record
 	counter atomic.Int64 // of all values
+	losses  losses       // of the nodes that writeValue writes
 }
 
 // run writes until ctx ends, as the seed says.
@@ -130,9 +131,9 @@ func (w *writers) next(node string) []byte {
 	return fmt.Appendf(nil, "%s=%d", node[strings.LastIndexByte(node, '/')+1:], w.counter.Add(1))
 }
 
-func (w *writers) create(p *plain, path, parent string) error {
-	value := w.next(path)
-	return w.do("create "+string(value), path, parent, func() error {
+func (w *writers) create(p *plain, path, parent string) (value []byte, err error) {
+	value = w.next(path)
+	return value, w.do("create "+string(value), path, parent, func() error {
 		_, err := p.Create(path, value, 0, zk.WorldACL(zk.PermAll))
 		return err
 	})
@@ -145,18 +146,25 @@ func (w *writers) remove(p *plain, path, parent string) error {
 // writeValue changes a node of its own: the others are children, which writeChild writes.
 func (w *writers) writeValue(p *plain, rng *rand.Rand) {
 	path := values[rng.IntN(4)]
+	create := func() {
+		value, err := w.create(p, path, "")
+		w.losses.created(path, string(value), err)
+	}
+	remove := func() { w.losses.deleted(path, w.remove(p, path, "")) }
 	switch draw := rng.IntN(10); {
 	case draw < 8:
 		value := w.next(path)
-		err := w.do("set "+string(value), path, "", func() error { _, err := p.Set(path, value, -1); return err })
+		var stat *zk.Stat
+		err := w.do("set "+string(value), path, "", func() (err error) { stat, err = p.Set(path, value, -1); return err })
+		w.losses.changed(path, string(value), stat, err)
 		if errors.Is(err, zk.ErrNoNode) {
-			_ = w.create(p, path, "")
+			create()
 		}
 	case draw < 9:
-		_ = w.remove(p, path, "")
+		remove()
 	default: // gone and back
-		_ = w.remove(p, path, "")
-		_ = w.create(p, path, "")
+		remove()
+		create()
 	}
 }
 
@@ -172,7 +180,7 @@ func (w *writers) writeChild(p *plain, rng *rand.Rand) {
 		if rng.IntN(2) == 0 {
 			return // until a child is to be created
 		}
-		_ = w.create(p, parent, parent)
+		_, _ = w.create(p, parent, parent)
 		return
 	}
 	child := fmt.Sprintf("%s/n%d", parent, rng.IntN(names))
@@ -183,8 +191,8 @@ func (w *writers) writeChild(p *plain, rng *rand.Rand) {
 	case 1:
 		_ = w.remove(p, child, parent)
 	default:
-		if err := w.create(p, child, parent); errors.Is(err, zk.ErrNoNode) {
-			_ = w.create(p, parent, parent)
+		if _, err := w.create(p, child, parent); errors.Is(err, zk.ErrNoNode) {
+			_, _ = w.create(p, parent, parent)
 		}
 	}
 }
