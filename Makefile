@@ -1,7 +1,7 @@
-# make test           everything that CI runs but two minutes of soak; installs ZooKeeper if it is missing
+# make test           what to run before each commit; installs ZooKeeper if it is missing
 # make simulate       10,000 simulated schedules of faults; SEEDS=n for another number
 # make torture        an hour of faults on a real ensemble, with the peers; writes RELIABILITY.md; FOR=10m for less
-# make torture-quick  40 seconds of it, zkstream alone
+# make torture-quick  40 seconds of it, with those peers that are installed
 # make soak           an hour of load: 100 clients, 1,000 registrations, 10,000 streams; FOR=2m for less
 # make fuzz           each fuzz target for ten minutes; FUZZTIME=1m for less
 # make bench          zkstream measured beside its peers; writes BENCHMARKS.md
@@ -23,7 +23,7 @@ FUZZTIME    ?= 10m
 test: zookeeper vet race full guard torture-quick examples
 
 # The tests of a real server fail, rather than skip, where there is none.
-race full guard torture-quick soak: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
+race full guard torture-quick soak fuzz: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
 
 race:
 	go test -race -timeout 20m ./...

@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,7 @@ var (
 	lengthFlag = flag.Duration("for", 0, "how long TestTorture goes on; 0: it is skipped")
 )
 
-// A short torture, of zkstream alone; the command of this package does it for hours, and with others.
+// A short torture, with those peers that are installed; the command of this package does it for hours.
 func TestTorture(t *testing.T) {
 	alone(t)
 	seed := *seedFlag
@@ -26,12 +27,18 @@ func TestTorture(t *testing.T) {
 	}
 	logs := filepath.Join(os.TempDir(), "zkstream-torture-logs")
 	result, err := torture(t.Context(), options{
-		length: *lengthFlag, seed: seed, clients: 3, contenders: []string{subject}, logs: logs, out: t.Output(),
+		length: *lengthFlag, seed: seed, clients: 2, logs: logs, out: t.Output(),
+		contenders: slices.DeleteFunc(everybody(), func(name string) bool { return name == liarName }),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%d rounds, %d faults, %d changes, %d snapshots", result.rounds, result.injected(), result.made, result.contenders[0].tally.snapshots)
+	t.Logf("%d rounds, %d faults, %d changes, %d snapshots\n%s", result.rounds, result.injected(), result.made, result.contenders[0].tally.snapshots, result.table())
+	for _, c := range result.contenders {
+		if c.tally.snapshots == 0 {
+			t.Errorf("%s told nothing", c.name)
+		}
+	}
 	if result.rounds == 0 || result.injected() == 0 || result.made == 0 || result.contenders[0].tally.snapshots == 0 {
 		t.Error("nothing happened")
 	}
