@@ -14,21 +14,20 @@ import (
 // retryPause is how long a call waits before it sends again what failed for a passing reason.
 const retryPause = 10 * time.Millisecond
 
-// call sends a request until there is an answer. After a passing failure, such as a lost connection, it
-// calls fn again; with again true once nobody knows whether the request was carried out. fn may still be
+// call sends a request until there is an answer. After a passing failure, such as a lost connection,
+// nobody knows whether the request was carried out; then fn is called with again true. fn may still be
 // running when call has returned because ctx ended, so it leaves its result only in what it returns.
 func call[T any](ctx context.Context, c *Client, op, path string, fn func(zc *zk.Conn, path string, again bool) (T, error)) (T, error) {
 	var zero T
 	err := validatePath(path)
 	absolute := c.absolute(path)
-	for again := false; err == nil; {
+	for again := false; err == nil; again = true {
 		var v T
 		v, err = zkconn.Do(ctx, c.conn, func(zc *zk.Conn) (T, error) { return fn(zc, absolute, again) })
 		if err == nil {
 			return v, nil
 		}
 		if zkconn.Transient(err) {
-			again = again || !errors.Is(err, zk.ErrNoServer) // which was never sent
 			err = c.pause(ctx, retryPause)
 		}
 	}
@@ -73,7 +72,8 @@ func (c *Client) encode(op, path string, props map[string]any) ([]byte, error) {
 
 // Create creates the node at path with properties as SetProperties writes them, and its parents, empty,
 // where they are missing. It returns when the server has answered or ctx ends, and meanwhile retries
-// through lost connections. The error is a *PathError: zk.ErrNodeExists, for example.
+// through lost connections. The error is a *PathError: zk.ErrNodeExists, for example. After a lost
+// connection, a node that has this content and was never changed counts as created by this call.
 func (c *Client) Create(ctx context.Context, path string, props map[string]any) error {
 	data, err := c.encode("create", path, props)
 	if err != nil {
@@ -118,7 +118,8 @@ func createWithParents(zc *zk.Conn, path string, data []byte, flags int32, acl, 
 
 // Delete deletes the node at path, which must have no children. It returns when the server has answered
 // or ctx ends, and meanwhile retries through lost connections. The error is a *PathError: zk.ErrNoNode
-// or zk.ErrNotEmpty, for example.
+// or zk.ErrNotEmpty, for example. After a lost connection, a node that is not there counts as deleted by
+// this call.
 func (c *Client) Delete(ctx context.Context, path string) error {
 	_, err := call(ctx, c, "delete", path, func(zc *zk.Conn, path string, again bool) (struct{}, error) {
 		err := zc.Delete(path, -1)
