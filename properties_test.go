@@ -108,6 +108,10 @@ func TestMergeKeepsTheBytesOfWhatItDoesNotName(t *testing.T) {
 		{`{"string_value": 3}`, map[string]any{"string_value": "yyy"}, `yyy`},
 		{`{"a": "}"}`, map[string]any{"b": "{"}, `{"a": "}", "b": "{"}`},
 		{`{"a": {"b": [1, {}]}}`, map[string]any{"a": 1, "b": 2}, `{"a": 1, "b": 2}`},
+		{`xxx`, nil, `xxx`},
+		{"\xff", map[string]any{}, "\xff"},
+		{"{\"a\" : 1}\n", nil, "{\"a\" : 1}\n"},
+		{``, nil, `{}`},
 	} {
 		got, err := mergeProperties([]byte(row.before), row.props)
 		if err != nil || string(got) != row.want {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"testing"
@@ -413,5 +414,77 @@ func testClientCloseWithdrawsRegistrationsAtOnce(t *testing.T, f *fixture) {
 	}
 	if _, err := c.Register(t.Context(), "/svc", addr, nil); !errors.Is(err, ErrClosed) {
 		t.Errorf("Register on a closed client: %v", err)
+	}
+}
+
+// A withdrawal that waits for a server when the client closes has nothing to wait for any more: the node goes
+// with the session.
+func TestAWithdrawalEndsWithTheClient(t *testing.T) { onEach(t, testAWithdrawalEndsWithTheClient) }
+
+func testAWithdrawalEndsWithTheClient(t *testing.T, f *fixture) {
+	var log lockedBuffer
+	c := f.connect(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	for range 50 { // so that the client takes a while to end them all
+		c.Data(t.Context(), "/a")
+	}
+	withdrawn, err := c.Register(t.Context(), "/svc", "a:1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Cut()
+	down(t, c)
+	closed := make(chan error, 1)
+	go func() { closed <- withdrawn.Close() }() // ends with the client
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := c.Register(ctx, "/svc", "b:1", nil); !errors.Is(err, context.DeadlineExceeded) || strings.Count(err.Error(), "zkstream:") != 1 {
+		t.Errorf("while disconnected: %v", err)
+	}
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-closed; err != nil {
+		t.Errorf("the withdrawal: %v", err)
+	}
+	if err := withdrawn.Err(); err != ErrClosed {
+		t.Errorf("Err is %v", err)
+	}
+	if strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("there is nothing to complain of: %s", log.String())
+	}
+}
+
+// A registration whose creation is under way when the client closes has ended with that, not failed.
+func TestARegistrationUnderWayEndsWithTheClient(t *testing.T) {
+	onEach(t, testARegistrationUnderWayEndsWithTheClient)
+}
+
+func testARegistrationUnderWayEndsWithTheClient(t *testing.T, f *fixture) {
+	var log lockedBuffer
+	c := f.connect(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	reg, err := c.Register(t.Context(), "/svc", "a:1", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Hang() // with which replies are lost, too
+	f.delete("/svc/a:1")
+	failed := make(chan error, 1)
+	// Ends with the client.
+	go func() {
+		_, err := c.Register(context.Background(), "/svc", "b:1", nil)
+		failed <- err
+	}()
+	time.Sleep(50 * time.Millisecond) // for its request to be sent; if it was not, the test is no worse
+	if err := c.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := <-failed; !errors.Is(err, ErrClosed) || strings.Count(err.Error(), "zkstream:") != 2 { // "zkstream: closed" is the second
+		t.Error(err)
+	}
+	if err := reg.Err(); err != ErrClosed {
+		t.Errorf("Err is %v", err)
+	}
+	if strings.Contains(log.String(), "level=ERROR") {
+		t.Errorf("there is nothing to complain of: %s", log.String())
 	}
 }
