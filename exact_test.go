@@ -387,6 +387,18 @@ func TestAFrozenServer(t *testing.T) {
 		if got := next(t, sessions); got.State != Expired || time.Since(begun) > 17*time.Second {
 			t.Errorf("%v after %v", got, time.Since(begun))
 		}
+		var wg sync.WaitGroup
+		for i := range 100 {
+			wg.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+				defer cancel()
+				begun := time.Now()
+				if err := anyCall(ctx, c, i); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != 300*time.Millisecond {
+					t.Errorf("call %d: %v after %v", i, err, time.Since(begun))
+				}
+			})
+		}
+		wg.Wait()
 		server.Freeze(false)
 		until(t, sessions, func(s Session) bool { return s.State == Connected })
 		server.Set("/a", []byte("1"))

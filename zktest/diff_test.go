@@ -243,3 +243,37 @@ func FuzzAnswersAsZooKeeper(f *testing.F) {
 	f.Add([]byte("a few bytes that make a few steps, which is what there is to begin with"))
 	f.Fuzz(func(t *testing.T, data []byte) { p.check(t, stepsFrom(data)) })
 }
+
+// What the comparison is worth: it finds a server that answers one operation wrongly, and comes down to the
+// steps that show it. Two servers that are the same do not differ.
+func TestADifferenceIsFoundAndShrunk(t *testing.T) {
+	server := func() *Server { return Start(t, WithTickTime(compareTick), WithSweepInterval(time.Hour)) }
+	dialer := func(s *Server) func() (net.Conn, error) {
+		return func() (net.Conn, error) { return s.Dial(context.Background(), "tcp", "") }
+	}
+	honest, other := server(), server()
+	p := &pair{real: dialer(honest), fake: dialer(other)}
+	rnd := rand.New(rand.NewPCG(1, 0))
+	data := make([]byte, 2000)
+	for i := range data {
+		data[i] = byte(rnd.Uint32())
+	}
+	steps := stepsFrom(data)
+	if difference, err := p.run(steps); difference != "" || err != nil {
+		t.Fatalf("the same server twice: %s, %v", difference, err)
+	}
+	other.Intercept(func(r Request) Fault {
+		if r.Op == OpGetData {
+			return Fault{Code: ErrNoAuth}
+		}
+		return Fault{}
+	})
+	difference, err := p.run(steps)
+	if difference == "" || err != nil {
+		t.Fatalf("no difference in %d steps: %v", len(steps), err)
+	}
+	shorter, difference := p.shrink(steps, difference)
+	if n := len(shorter); n < 1 || n > 3 || shorter[n-1].req.op != OpGetData || !strings.Contains(difference, shorter[n-1].String()) {
+		t.Errorf("%d steps are shrunk to %v: %s", len(steps), shorter, difference)
+	}
+}

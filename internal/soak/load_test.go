@@ -322,6 +322,11 @@ func (l *load) wrong(c *client) string {
 		if err := r.Err(); err != nil {
 			return fmt.Sprintf("%s has ended: %v", r.Path(), err)
 		}
+		// As the server has it, not as a stream tells.
+		exists, stat, err := l.witness.Conn().Exists(r.Path())
+		if s, _ := c.session.Latest(); err != nil || !exists || stat.EphemeralOwner != s.ID {
+			return fmt.Sprintf("%s: %v, %+v, %v; the session is %x", r.Path(), exists, stat, err, s.ID)
+		}
 	}
 	for n, s := range c.data {
 		want := fmt.Sprintf(`{"n": %d}`, l.content[n])
