@@ -210,7 +210,8 @@ func parseHost(s string) (string, error) {
 
 // Conn returns the low-level handle, for what this package does not have. Its paths are not below the
 // chroot, its calls take no context, and what it sends while disconnected may run in another session.
-// It is the same one for as long as the client lives. Closing it closes the client.
+// It is the same one for as long as the client lives. Watches that are set by it may miss a change when the
+// connection is lost twice in a row; those of streams do not. Closing it closes the client.
 func (c *Client) Conn() *zk.Conn { return c.conn.Handle() }
 
 // Close ends all streams and registrations, and the session, with which its ephemeral nodes go. When it
