@@ -9,9 +9,10 @@ import (
 // Publishing one snapshot to 10,000 streams; ns/stream is the figure to look at.
 func BenchmarkPublish(b *testing.B) {
 	const streams = 10_000
+	e := &entry{news: true}
 	var subs sinks[*node]
 	for range streams {
-		s := &nodeStream[Data]{wrap: func(n *node) Data { return Data{n} }}
+		s := &nodeStream[Data]{entry: e, wrap: func(n *node) Data { return Data{n} }}
 		s.ch = make(chan Data, 1)
 		subs.add(s)
 	}
