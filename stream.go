@@ -211,14 +211,8 @@ func (h *hub[T]) get() T {
 	return h.last
 }
 
-// close ends all streams. A stream opened later gets the last value and ends.
-func (h *hub[T]) close(reason error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closeLocked(reason)
-}
-
-// finish is set and close, with nobody's value in between.
+// finish makes last the last value, and ends all streams, with nobody's value in between. A stream opened
+// later gets the last value and ends.
 func (h *hub[T]) finish(last T, reason error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -16,6 +16,13 @@ import (
 // numbers is a source for tests of Stream alone.
 func numbers() *hub[int] { return &hub[int]{} }
 
+// close ends all streams, and leaves the last value as it is.
+func (h *hub[T]) close(reason error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closeLocked(reason)
+}
+
 func TestAStreamHoldsTheNewestAndNobodyWaits(t *testing.T) {
 	h := numbers()
 	slow, fast := h.stream(t.Context()), h.stream(t.Context())

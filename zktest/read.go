@@ -175,11 +175,6 @@ func (c *conn) multiReadLocked(req *request, e *encoder) Code {
 // the client's last zxid the event is sent at once instead.
 func (c *conn) setWatchesLocked(w *watchLists) {
 	s := c.s
-	add := func(t *watchTable, path string, mode watchMode) {
-		if !c.closed { // by too many events: then nobody would take its watches away
-			t.add(path, c, mode)
-		}
-	}
 	for _, path := range w.data {
 		switch n := s.tree.lookup(path); {
 		case n == nil:
@@ -187,14 +182,14 @@ func (c *conn) setWatchesLocked(w *watchLists) {
 		case n.mzxid > w.relativeZxid:
 			c.sendEvent(event{typ: nodeDataChanged, path: path})
 		default:
-			add(s.dataWatches, path, watchOnce)
+			s.dataWatches.add(path, c, watchOnce)
 		}
 	}
 	for _, path := range w.exist {
 		if s.tree.lookup(path) != nil {
 			c.sendEvent(event{typ: nodeCreated, path: path})
 		} else {
-			add(s.dataWatches, path, watchOnce)
+			s.dataWatches.add(path, c, watchOnce)
 		}
 	}
 	for _, path := range w.child {
@@ -204,16 +199,16 @@ func (c *conn) setWatchesLocked(w *watchLists) {
 		case n.pzxid > w.relativeZxid:
 			c.sendEvent(event{typ: nodeChildrenChanged, path: path})
 		default:
-			add(s.childWatches, path, watchOnce)
+			s.childWatches.add(path, c, watchOnce)
 		}
 	}
 	for _, path := range w.persistent {
-		add(s.childWatches, path, watchPersist)
-		add(s.dataWatches, path, watchPersist)
+		s.childWatches.add(path, c, watchPersist)
+		s.dataWatches.add(path, c, watchPersist)
 	}
 	for _, path := range w.recursive {
-		add(s.childWatches, path, watchRecursive)
-		add(s.dataWatches, path, watchRecursive)
+		s.childWatches.add(path, c, watchRecursive)
+		s.dataWatches.add(path, c, watchRecursive)
 	}
 }
 

@@ -82,6 +82,9 @@ func newWatchTable() *watchTable {
 }
 
 func (t *watchTable) add(path string, c *conn, mode watchMode) {
+	if c.closed { // by too many events, while it sets watches: nobody would take them away
+		return
+	}
 	mine := t.conns[c]
 	if mine == nil {
 		mine = map[string]watchMode{}

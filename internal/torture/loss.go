@@ -45,10 +45,7 @@ func (l *losses) changed(path, value string, stat *zk.Stat, err error) {
 	was := l.nodes[path]
 	switch {
 	case errors.Is(err, zk.ErrNoNode):
-		if was.sure && was.exists {
-			l.lost(path, "there is none")
-		}
-		l.nodes[path] = known{sure: true}
+		l.deleted(path, err)
 	case err != nil:
 		l.nodes[path] = known{}
 	default:
