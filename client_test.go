@@ -40,7 +40,7 @@ func TestParseServers(t *testing.T) {
 		"[::1]:80,10.0.0.1/x":   {[]string{"[::1]:80", "10.0.0.1:2181"}, "/x"},
 	} {
 		hosts, chroot, err := parseServers(s)
-		if err != nil || !slices.Equal(hosts, want.hosts) || chroot != want.chroot {
+		if err != nil || !slices.Equal(hosts, want.hosts) || string(chroot) != want.chroot {
 			t.Errorf("%q: %q, %q, %v", s, hosts, chroot, err)
 		}
 	}

@@ -82,8 +82,8 @@ func FuzzPath(f *testing.F) {
 		}
 		if err == nil {
 			for _, c := range []*Client{c, under} {
-				if abs := c.absolute(path); !pathIsValid(abs) || c.relative(abs) != path {
-					t.Errorf("%q is %q on the server, and that is %q here", path, abs, c.relative(abs))
+				if abs := c.chroot.absolute(path); !pathIsValid(abs) || c.chroot.relative(abs) != path {
+					t.Errorf("%q is %q on the server, and that is %q here", path, abs, c.chroot.relative(abs))
 				}
 			}
 			return
@@ -180,10 +180,10 @@ func FuzzServers(f *testing.F) {
 				t.Errorf("%q has a server %q that cannot be dialled: %v", s, server, err)
 			}
 		}
-		if chroot != "" && (!pathIsValid(chroot) || chroot == "/") {
+		if chroot != "" && (!pathIsValid(string(chroot)) || chroot == "/") {
 			t.Errorf("%q has the chroot %q", s, chroot)
 		}
-		again, root, err := parseServers(strings.Join(hosts, ",") + chroot)
+		again, root, err := parseServers(strings.Join(hosts, ",") + string(chroot))
 		if err != nil || !slices.Equal(again, hosts) || root != chroot {
 			t.Errorf("%q: %q %q, read again %q %q, %v", s, hosts, chroot, again, root, err)
 		}

@@ -3,11 +3,8 @@ package zkstream
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
-	"strings"
 	"sync"
-	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -53,7 +50,7 @@ func (n *node) equal(other *node, k kind) bool {
 // node that takes a second one, and by then the node may be there, and then all is done again.
 func (c *Client) readNode(zc *zk.Conn, k key) (*node, error) {
 	for {
-		n := &node{path: c.relative(k.path), exists: true}
+		n := &node{path: c.chroot.relative(k.path), exists: true}
 		var stat *zk.Stat
 		var err error
 		switch k.kind {
@@ -85,54 +82,9 @@ func (c *Client) checkNode(zc *zk.Conn, path string) (*node, error) {
 	if err != nil { // then exists and stat mean nothing
 		return nil, err
 	}
-	n := &node{path: c.relative(path), exists: exists}
+	n := &node{path: c.chroot.relative(path), exists: exists}
 	if exists {
 		n.stat = *stat
 	}
 	return n, nil
-}
-
-// absolute returns path as the server has it: below the chroot.
-func (c *Client) absolute(path string) string {
-	if c.chroot == "" {
-		return path
-	}
-	if path == "/" {
-		return c.chroot
-	}
-	return c.chroot + path
-}
-
-// relative is the inverse of absolute.
-func (c *Client) relative(path string) string {
-	if path = path[len(c.chroot):]; path == "" {
-		return "/"
-	}
-	return path
-}
-
-// validatePath applies ZooKeeper's rules (its programmer's guide, "The ZooKeeper Data Model"). The
-// error is zk.ErrInvalidPath.
-func validatePath(path string) error {
-	if path == "/" {
-		return nil
-	}
-	if !strings.HasPrefix(path, "/") || !utf8.ValidString(path) {
-		return zk.ErrInvalidPath
-	}
-	if len(path) > maxContent {
-		return fmt.Errorf("%d bytes: %w", len(path), zk.ErrInvalidPath)
-	}
-	for name := range strings.SplitSeq(path[1:], "/") {
-		if name == "" || name == "." || name == ".." {
-			return zk.ErrInvalidPath
-		}
-	}
-	for _, r := range path {
-		// A server counts what is beyond 0xffff as two surrogates, which are not allowed.
-		if r <= 0x1f || r >= 0x7f && r <= 0x9f || r >= 0xd800 && r <= 0xf8ff || r >= 0xfff0 {
-			return zk.ErrInvalidPath
-		}
-	}
-	return nil
 }

@@ -19,9 +19,9 @@ func (c closers) forget() {
 // of s, with its reason, is the result's. fn runs in a goroutine of its own; it may be slow, and then
 // it skips to the newest snapshot.
 func Map[T, U any](s *Stream[T], fn func(T) U) *Stream[U] {
-	out := newStream[U](s.client)
+	out := newStream[U](s.tasks)
 	out.source = closers{s}
-	s.client.operate(func() {
+	s.tasks.spawn(func() {
 		for v := range s.ch {
 			out.publish(fn(v))
 		}
@@ -32,9 +32,9 @@ func Map[T, U any](s *Stream[T], fn func(T) U) *Stream[U] {
 
 // Filter returns a stream of those snapshots of s for which keep is true. It owns s, as Map does.
 func Filter[T any](s *Stream[T], keep func(T) bool) *Stream[T] {
-	out := newStream[T](s.client)
+	out := newStream[T](s.tasks)
 	out.source = closers{s}
-	s.client.operate(func() {
+	s.tasks.spawn(func() {
 		for v := range s.ch {
 			if keep(v) {
 				out.publish(v)
@@ -49,9 +49,9 @@ func Filter[T any](s *Stream[T], keep func(T) bool) *Stream[T] {
 // one, then one for each change of either. It owns its sources, as Map does, and ends as soon as one
 // of them ends, with its reason.
 func Combine[A, B, C any](a *Stream[A], b *Stream[B], fn func(A, B) C) *Stream[C] {
-	out := newStream[C](a.client)
+	out := newStream[C](a.tasks)
 	out.source = closers{a, b}
-	a.client.operate(func() {
+	a.tasks.spawn(func() {
 		var va A
 		var vb B
 		var hasA, hasB bool
@@ -91,7 +91,7 @@ func Merge[T any](streams ...*Stream[T]) *Stream[T] {
 	}
 	m := &merger[T]{
 		sources: streams,
-		out:     &Stream[T]{ch: make(chan T), client: streams[0].client},
+		out:     &Stream[T]{ch: make(chan T), tasks: streams[0].tasks},
 		wake:    make(chan struct{}, 1),
 		relayed: make(chan relayed[T]),
 		quit:    make(chan struct{}),
@@ -108,10 +108,10 @@ func Merge[T any](streams ...*Stream[T]) *Stream[T] {
 		}
 	}
 	m.out.source = owned
-	m.out.client.operate(m.run)
+	m.out.tasks.spawn(m.run)
 	for i, s := range streams {
 		if m.taken[i] != nil {
-			m.out.client.operate(func() { m.relay(i) })
+			m.out.tasks.spawn(func() { m.relay(i) })
 		}
 		s.mu.Lock()
 		s.notify = func() { m.changed(i) }

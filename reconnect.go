@@ -95,7 +95,7 @@ func newSupervisor(c *Client, max int) *supervisor {
 		client:   c,
 		log:      c.log,
 		max:      max,
-		sessions: &hub[Session]{client: c},
+		sessions: &hub[Session]{tasks: &c.tasks},
 		first:    make(chan error, 1),
 		entries:  map[key]*entry{},
 		quit:     make(chan struct{}),
@@ -473,7 +473,7 @@ func (s *supervisor) shareLocked(e *entry, n *node) {
 func (s *supervisor) failLocked(e *entry, err error) {
 	delete(s.entries, e.key)
 	for _, sub := range e.subs {
-		sub.end(&PathError{Op: e.kind.String(), Path: s.client.relative(e.path), Err: err})
+		sub.end(&PathError{Op: e.kind.String(), Path: s.client.chroot.relative(e.path), Err: err})
 	}
 	e.subs = nil
 }
@@ -505,6 +505,7 @@ func (s *supervisor) laterLocked(e *entry) {
 type nodeStream[T any] struct {
 	Stream[T]
 	entry *entry
+	sup   *supervisor
 	wrap  func(*node) T
 	since int // until it has a snapshot: the first of the entry's reads that may bring it
 }
@@ -519,7 +520,7 @@ func (s *nodeStream[T]) put(n *node) {
 
 // forget leaves the entry, which goes, or is parked if its watch is set.
 func (s *nodeStream[T]) forget() {
-	sup := s.client.supervisor
+	sup := s.sup
 	sup.mu.Lock()
 	defer sup.mu.Unlock()
 	e := s.entry
@@ -533,8 +534,8 @@ func (s *nodeStream[T]) forget() {
 // when subscribe returns, and no request is sent; unless the node is about to be read, since it has changed.
 // Then the stream waits for that, and its user sees what he has just written.
 func subscribe[T any](ctx context.Context, c *Client, k kind, path string, wrap func(*node) T) *Stream[T] {
-	s := &nodeStream[T]{wrap: wrap}
-	s.ch, s.client, s.source = make(chan T, 1), c, s
+	s := &nodeStream[T]{sup: c.supervisor, wrap: wrap}
+	s.ch, s.tasks, s.source = make(chan T, 1), &c.tasks, s
 	if err := validatePath(path); err != nil {
 		s.end(&PathError{Op: k.String(), Path: path, Err: err})
 		return &s.Stream
@@ -543,14 +544,14 @@ func subscribe[T any](ctx context.Context, c *Client, k kind, path string, wrap 
 		s.end(context.Cause(ctx))
 		return &s.Stream
 	}
-	sup := c.supervisor
+	sup := s.sup
 	sup.mu.Lock()
 	if sup.ended != nil {
 		s.end(sup.ended)
 		sup.mu.Unlock()
 		return &s.Stream
 	}
-	key := key{c.absolute(path), k}
+	key := key{c.chroot.absolute(path), k}
 	e := sup.entries[key]
 	if e == nil {
 		e = &entry{key: key}

@@ -102,7 +102,7 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 		path:     strings.TrimSuffix(path, "/") + "/" + addr,
 		addr:     addr,
 		acl:      zk.WorldACL(zk.PermRead),
-		status:   &hub[RegistrationStatus]{client: c},
+		status:   &hub[RegistrationStatus]{tasks: &c.tasks},
 		changed:  make(chan struct{}, 1),
 		done:     make(chan struct{}),
 		revision: 1,
@@ -128,12 +128,12 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 	if r.content, err = encodeProperties(all); err != nil {
 		return fail(err)
 	}
-	if err := checkSize(c.chroot+r.path, r.content); err != nil {
+	if err := checkSize(c.chroot.absolute(r.path), r.content); err != nil {
 		return fail(err)
 	}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	r.status.set(Pending)
-	c.operate(r.run)
+	c.tasks.spawn(r.run)
 	if err := r.await(ctx, 1); err != nil {
 		r.cancel(err)
 		return fail(err)
@@ -202,7 +202,7 @@ func (r *Registration) Update(ctx context.Context, props map[string]any) error {
 	r.mu.Lock()
 	content, err := mergeProperties(r.content, props)
 	if err == nil {
-		err = checkSize(r.client.chroot+r.path, content)
+		err = checkSize(r.client.chroot.absolute(r.path), content)
 	}
 	if err != nil {
 		r.mu.Unlock()
@@ -405,7 +405,7 @@ func (r *Registration) write(generation int64, fn func(zc *zk.Conn) error) error
 
 // create creates the node. What became of it, the stream will tell.
 func (r *Registration) create(generation int64, content []byte, revision int) error {
-	abs := r.client.absolute(r.path)
+	abs := r.client.chroot.absolute(r.path)
 	err := r.write(generation, func(zc *zk.Conn) error {
 		_, err := createWithParents(zc, abs, content, zk.FlagEphemeral, r.acl, r.client.acl)
 		return err
@@ -421,7 +421,7 @@ func (r *Registration) create(generation int64, content []byte, revision int) er
 
 // replace puts the newest content into the node, if it is still ours; else the stream will tell.
 func (r *Registration) replace(generation, session int64, content []byte, revision int) (ours bool, err error) {
-	abs := r.client.absolute(r.path)
+	abs := r.client.chroot.absolute(r.path)
 	err = r.write(generation, func(zc *zk.Conn) error {
 		got, stat, err := zc.Get(abs)
 		if errors.Is(err, zk.ErrNoAuth) {
@@ -452,7 +452,7 @@ func (r *Registration) replace(generation, session int64, content []byte, revisi
 
 // withdraw deletes the node if it is ours. It waits for a connection, unless the client closes.
 func (r *Registration) withdraw() {
-	abs := r.client.absolute(r.path)
+	abs := r.client.chroot.absolute(r.path)
 	conn := r.client.conn
 	for len(r.owners) > 0 { // else nothing has been created
 		err := conn.Run(r.client.ctx, func(zc *zk.Conn) error {

@@ -18,8 +18,8 @@ import (
 // All methods may be called from several goroutines; each snapshot goes to one of the receivers.
 type Stream[T any] struct {
 	ch     chan T
-	client *Client // whose Close waits for operators on this stream
-	source source  // where it comes from
+	tasks  *tasks // of the client, whose Close waits for operators on this stream
+	source source // where it comes from
 
 	mu     sync.Mutex // guards what follows, and sending into ch and closing it
 	latest T
@@ -33,8 +33,8 @@ type Stream[T any] struct {
 // source is where a stream's snapshots come from. It forgets the stream when its user ends it.
 type source interface{ forget() }
 
-func newStream[T any](c *Client) *Stream[T] {
-	return &Stream[T]{ch: make(chan T, 1), client: c}
+func newStream[T any](t *tasks) *Stream[T] {
+	return &Stream[T]{ch: make(chan T, 1), tasks: t}
 }
 
 // C returns the stream's channel, always the same one. It is buffered, holds the newest snapshot that
@@ -140,125 +140,4 @@ func (s *Stream[T]) endWith(ctx context.Context) {
 	if s.err != nil { // it has ended meanwhile, too early to call stop
 		stop()
 	}
-}
-
-// sink is a stream as its source sees it; the source has values of type V.
-type sink[V any] interface {
-	put(V)
-	end(reason error) bool
-	place() *int
-}
-
-func (s *Stream[T]) put(v T)     { s.publish(v) }
-func (s *Stream[T]) place() *int { return &s.index }
-
-// sinks is a set of streams, guarded by its owner's lock.
-type sinks[V any] []sink[V]
-
-func (l *sinks[V]) add(s sink[V]) {
-	*s.place() = len(*l)
-	*l = append(*l, s)
-}
-
-// remove takes s out, if it is in.
-func (l *sinks[V]) remove(s sink[V]) {
-	i, last := *s.place(), len(*l)-1
-	if i > last || (*l)[i] != s {
-		return
-	}
-	moved := (*l)[last]
-	(*l)[i] = moved
-	*moved.place() = i
-	(*l)[last] = nil
-	*l = (*l)[:last]
-	if last == 0 {
-		*l = nil
-	}
-}
-
-// hub hands the newest of its values to its streams.
-type hub[T any] struct {
-	client *Client
-
-	mu   sync.Mutex // guards what follows
-	subs sinks[T]
-	last T
-	has  bool
-	err  error
-}
-
-// set makes v the newest value.
-func (h *hub[T]) set(v T) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.setLocked(v)
-}
-
-func (h *hub[T]) setLocked(v T) {
-	if h.err != nil {
-		return
-	}
-	h.last, h.has = v, true
-	for _, s := range h.subs {
-		s.put(v)
-	}
-}
-
-// get returns the newest value.
-func (h *hub[T]) get() T {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.last
-}
-
-// finish makes last the last value, and ends all streams, with nobody's value in between. A stream opened
-// later gets the last value and ends.
-func (h *hub[T]) finish(last T, reason error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.setLocked(last)
-	h.closeLocked(reason)
-}
-
-func (h *hub[T]) closeLocked(reason error) {
-	if h.err != nil {
-		return
-	}
-	h.err = reason
-	for _, s := range h.subs {
-		s.end(reason)
-	}
-	h.subs = nil
-}
-
-func (h *hub[T]) stream(ctx context.Context) *Stream[T] {
-	s := newStream[T](h.client)
-	if ctx.Err() != nil {
-		s.end(context.Cause(ctx))
-		return s
-	}
-	s.source = hubSource[T]{h, s}
-	h.mu.Lock()
-	if h.has {
-		s.put(h.last)
-	}
-	if h.err != nil {
-		s.end(h.err)
-	} else {
-		h.subs.add(s)
-	}
-	h.mu.Unlock()
-	s.endWith(ctx)
-	return s
-}
-
-type hubSource[T any] struct {
-	hub    *hub[T]
-	stream *Stream[T]
-}
-
-func (h hubSource[T]) forget() {
-	h.hub.mu.Lock()
-	defer h.hub.mu.Unlock()
-	h.hub.subs.remove(h.stream)
 }

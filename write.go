@@ -20,7 +20,7 @@ const retryPause = 10 * time.Millisecond
 func call[T any](ctx context.Context, c *Client, op, path string, fn func(zc *zk.Conn, path string, again bool) (T, error)) (T, error) {
 	var zero T
 	err := validatePath(path)
-	absolute := c.absolute(path)
+	absolute := c.chroot.absolute(path)
 	for again := false; err == nil; again = true {
 		var v T
 		v, err = zkconn.Do(ctx, c.conn, func(zc *zk.Conn) (T, error) { return fn(zc, absolute, again) })
@@ -62,7 +62,7 @@ func checkSize(path string, data []byte) error {
 func (c *Client) encode(op, path string, props map[string]any) ([]byte, error) {
 	data, err := encodeProperties(props)
 	if err == nil {
-		err = checkSize(c.chroot+path, data)
+		err = checkSize(c.chroot.absolute(path), data)
 	}
 	if err != nil {
 		return nil, &PathError{Op: op, Path: path, Err: err}

@@ -1,0 +1,62 @@
+package zkstream
+
+import (
+	"context"
+	"crypto/tls"
+	"log/slog"
+	"net"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
+)
+
+type options struct {
+	timeout time.Duration
+	log     *slog.Logger
+	auth    []zkconn.Auth
+	tls     *tls.Config
+	dial    zkconn.DialFunc
+	acl     []zk.ACL
+	max     int
+}
+
+// An Option changes how Connect connects.
+type Option func(*options)
+
+// WithSessionTimeout asks for a session timeout; the default is 10 seconds. A server that has not heard
+// from a client for that long removes its ephemeral nodes. Servers keep it within 2 and 20 of their
+// ticks; Session tells the outcome.
+func WithSessionTimeout(d time.Duration) Option { return func(o *options) { o.timeout = d } }
+
+// WithLogger has the client's log lines written to l, go-zookeeper's included. The default discards
+// them. They never hold credentials, nor the content of nodes.
+func WithLogger(l *slog.Logger) Option { return func(o *options) { o.log = l } }
+
+// WithAuth adds a credential, for example "digest" and "user:password". It is sent on every new network
+// connection before anything else. It may be given more than once.
+func WithAuth(scheme string, credential []byte) Option {
+	auth := zkconn.Auth{Scheme: scheme, Credential: append([]byte(nil), credential...)}
+	return func(o *options) { o.auth = append(o.auth, auth) }
+}
+
+// WithTLS has each network connection use TLS. An empty ServerName means the host's name in the
+// connection string.
+func WithTLS(config *tls.Config) Option { return func(o *options) { o.tls = config } }
+
+// WithDialer replaces the dialer, a net.Dialer by default. addr is host:port as in the connection
+// string, not resolved. The context has a time limit.
+func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
+	return func(o *options) { o.dial = dial }
+}
+
+// WithDefaultACL sets the access control list of the nodes that Create, and parents that Register,
+// makes. The default is open: anybody may do anything.
+func WithDefaultACL(acl []zk.ACL) Option {
+	acl = append([]zk.ACL(nil), acl...)
+	return func(o *options) { o.acl = acl }
+}
+
+// WithMaxInFlight limits how many reads the streams have under way at once, and apart from that how
+// many calls; the default is 64.
+func WithMaxInFlight(n int) Option { return func(o *options) { o.max = n } }
