@@ -30,7 +30,7 @@ race:
 
 # What is too slow under the race detector, where it is smaller or skipped.
 full:
-	go test -timeout 20m -run 'Storm|Simulation' .
+	go test -timeout 20m -run 'Storm|Simulation' . ./internal/simulation
 
 # The guard against regressions: ratios to raw go-zookeeper, measured side by side.
 guard:
@@ -52,7 +52,7 @@ examples:
 	go run ./examples/config
 
 simulate:
-	go test -timeout 0 -run 'TestSimulation$$' . -args -seeds $(SEEDS)
+	go test -timeout 0 -run 'TestSimulation$$' ./internal/simulation -args -seeds $(SEEDS)
 
 torture: zookeeper peers
 	go run ./internal/torture -for $(FOR)

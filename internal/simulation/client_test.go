@@ -1,4 +1,4 @@
-package zkstream
+package simulation
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/zkstream/zkstream"
 )
 
 // simClient is one client, from Connect on.
@@ -21,14 +23,14 @@ type simClient struct {
 	sockets atomic.Int64 // open ones
 
 	// Written before ready is true.
-	client   *Client
-	sessions *Stream[Session]
+	client   *zkstream.Client
+	sessions *zkstream.Stream[zkstream.Session]
 	ready    atomic.Bool // connected, and not closed by the schedule yet
 
 	closing bool // Close was called, or Connect has failed
 
 	// Used by the goroutine that follows sessions, and read when that has nothing to do.
-	session Session
+	session zkstream.Session
 	lastID  int64 // newest session
 	closed  bool  // sessions has ended
 	gone    map[int64]bool
@@ -64,24 +66,24 @@ func (s *simulation) connect(limit time.Duration) {
 	if s.chance(2) {
 		c.chroot = simRoot
 	}
-	opts := []Option{WithSessionTimeout(c.timeout), WithDialer(s.dialer(c))}
+	opts := []zkstream.Option{zkstream.WithSessionTimeout(c.timeout), zkstream.WithDialer(s.dialer(c))}
 	if s.chance(3) {
-		opts = append(opts, WithMaxInFlight(1+s.rng.IntN(3)))
+		opts = append(opts, zkstream.WithMaxInFlight(1+s.rng.IntN(3)))
 	}
 	if s.chance(3) {
-		opts = append(opts, WithAuth("digest", []byte("user:password")))
+		opts = append(opts, zkstream.WithAuth("digest", []byte("user:password")))
 	}
 	servers := "sim:2181"
 	if s.chance(3) {
 		servers = "down:2181,sim:2181"
 	}
 	if s.verbose {
-		opts = append(opts, WithLogger(testLogger(s.t).With("client", c.id)))
+		opts = append(opts, zkstream.WithLogger(testLogger(s.t).With("client", c.id)))
 	}
 	s.clients = append(s.clients, c)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	s.call(c, "Connect to "+servers+c.chroot, &simContext{ctx: ctx, stop: cancel, ends: time.Now().Add(limit)}, func(ctx context.Context) error {
-		client, err := Connect(ctx, servers+c.chroot, opts...)
+		client, err := zkstream.Connect(ctx, servers+c.chroot, opts...)
 		if err == nil {
 			c.client, c.sessions = client, client.Session(context.Background())
 			pprof.SetGoroutineLabels(context.Background())

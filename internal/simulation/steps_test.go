@@ -1,4 +1,4 @@
-package zkstream
+package simulation
 
 import (
 	"context"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 )
 
 // A step of the schedule, and how often it is chosen. One that does not apply does nothing.
@@ -109,7 +110,7 @@ func (s *simulation) closeStream() {
 	if open := s.openStreams(); len(open) > 0 {
 		w := pick(s, open)
 		s.note("%v: close", w)
-		w.reasons = append(w.reasons, ErrClosed)
+		w.reasons = append(w.reasons, zkstream.ErrClosed)
 		w.close()
 		if s.chance(2) {
 			s.open(w.client, w.path)
@@ -167,7 +168,7 @@ func (s *simulation) withdraw() {
 	}
 	r := pick(s, live)
 	reg := s.handle(r)
-	s.end(r, ErrClosed)
+	s.end(r, zkstream.ErrClosed)
 	s.call(r.client, fmt.Sprintf("Close registration %d", r.id), &simContext{ctx: context.Background()}, func(context.Context) error {
 		began := time.Now()
 		err := reg.Close()
@@ -176,7 +177,7 @@ func (s *simulation) withdraw() {
 		if err == nil && r.owns(n) && n.stat.EphemeralOwner == now.ID && !s.isClosing(r.client) {
 			s.breach("one node for each live registration", "%v: Close has returned; the node is %v", r, n)
 		}
-		var late *PathError
+		var late *zkstream.PathError
 		if errors.As(err, &late) && late.Op == "withdraw" && time.Since(began) >= 2*now.Timeout {
 			err = nil // no server was reached in time
 		}
@@ -184,7 +185,7 @@ func (s *simulation) withdraw() {
 	}, nil)
 }
 
-func (s *simulation) handle(r *simReg) *Registration {
+func (s *simulation) handle(r *simReg) *zkstream.Registration {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return r.r
@@ -218,7 +219,7 @@ func (s *simulation) updateRegistration() {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			r.updates = append(r.updates, key) // also if ctx has ended
-			if errors.Is(err, ErrClosed) && len(r.reasons) > 0 {
+			if errors.Is(err, zkstream.ErrClosed) && len(r.reasons) > 0 {
 				err = nil
 			}
 			return err
@@ -325,7 +326,7 @@ func (s *simulation) closeOne(c *simClient) {
 	s.closes(c)
 	for _, w := range s.streams {
 		if w.client == c && w.err() == nil {
-			w.reasons = append(w.reasons, ErrClosed)
+			w.reasons = append(w.reasons, zkstream.ErrClosed)
 		}
 	}
 	began := time.Now()

@@ -1,4 +1,4 @@
-package zkstream
+package simulation
 
 import (
 	"context"
@@ -179,7 +179,7 @@ func (s *simulation) report() {
 	} else if len(lines) > tail {
 		lines = append([]string{"       ..."}, lines[len(lines)-tail:]...)
 	}
-	s.t.Errorf("seed %d (go test -run 'TestSimulation$' . -v -seed %d) breaks a promise:\n%s\n\n%s",
+	s.t.Errorf("seed %d (go test -v -run 'TestSimulation$' ./internal/simulation -args -seed %d) breaks a promise:\n%s\n\n%s",
 		s.seed, s.seed, strings.Join(s.breaches, "\n"), strings.Join(lines, "\n"))
 	if len(s.breaches) > 0 && os.Getenv("SIMULATION_STACKS") != "" {
 		buf := make([]byte, 1<<22)

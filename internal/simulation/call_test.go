@@ -1,4 +1,4 @@
-package zkstream
+package simulation
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -37,7 +38,7 @@ func (s *simulation) call(c *simClient, name string, ctx *simContext, fn func(co
 		for _, a := range allowed {
 			good = good || errors.Is(err, a)
 		}
-		if errors.Is(err, ErrClosed) {
+		if errors.Is(err, zkstream.ErrClosed) {
 			good = s.isClosing(c)
 		}
 		if errors.Is(err, zk.ErrNoNode) && s.wiped() > 0 {
@@ -75,10 +76,10 @@ type simReg struct {
 	ctx    *simContext
 
 	// Guarded by s.mu.
-	r       *Registration // nil until Register has returned it
-	failed  bool          // Register has returned an error
-	updates []string      // that it has been asked for
-	reasons []error       // why it may have ended, and then it has
+	r       *zkstream.Registration // nil until Register has returned it
+	failed  bool                   // Register has returned an error
+	updates []string               // that it has been asked for
+	reasons []error                // why it may have ended, and then it has
 }
 
 // owns reports whether n is the registration's node.

@@ -1,4 +1,4 @@
-package zkstream
+package simulation
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -80,11 +81,11 @@ func (c *simClient) followSessions() {
 	for now := range c.sessions.C() {
 		c.s.note("%v: %v", c, now)
 		switch {
-		case now.State == Connecting || now.ID == 0:
+		case now.State == zkstream.Connecting || now.ID == 0:
 			bad("%v after Connect has returned", now)
 		case c.closed:
 			bad("%v after closed", now)
-		case c.gone[now.ID] && now.State != Closed:
+		case c.gone[now.ID] && now.State != zkstream.Closed:
 			bad("%v, but that session was over", now)
 		case now.Timeout != c.timeout:
 			bad("%v has a timeout of %v, want %v", now, now.Timeout, c.timeout)
@@ -93,7 +94,7 @@ func (c *simClient) followSessions() {
 			c.gone[c.lastID] = true
 			c.lastID = now.ID
 		}
-		c.session, c.closed = now, now.State == Closed
+		c.session, c.closed = now, now.State == zkstream.Closed
 	}
 	if !c.closed {
 		bad("the stream ends after %v: %v", c.session, c.sessions.Err())
@@ -228,7 +229,7 @@ func (s *simulation) checkStreams(when string) {
 // checkEnd: what has ended has one of the reasons, and without reasons nothing ends.
 func (s *simulation) checkEnd(what string, err error, reasons []error) {
 	for _, r := range reasons {
-		if err != nil && errors.Is(err, r) && (r != ErrClosed || err == ErrClosed) {
+		if err != nil && errors.Is(err, r) && (r != zkstream.ErrClosed || err == zkstream.ErrClosed) {
 			return
 		}
 	}
@@ -247,7 +248,7 @@ func (s *simulation) checkSessions(when string) {
 			s.breach("session states make sense", "%v: %s, %v, but delivered was %v", c, when, now, c.session)
 		}
 		i := slices.Index(have, now.ID)
-		if now.State != Connected || i < 0 {
+		if now.State != zkstream.Connected || i < 0 {
 			s.breach("session states make sense", "%v: %s, %v; the server has %x", c, when, now, have)
 			continue
 		}
@@ -288,7 +289,7 @@ func (s *simulation) checkRegistrations(when string) {
 		s.mu.Lock()
 		reg, reasons := r.r, r.reasons
 		if reg != nil && r.client.closing {
-			reasons = append(slices.Clone(reasons), ErrClosed)
+			reasons = append(slices.Clone(reasons), zkstream.ErrClosed)
 		}
 		s.mu.Unlock()
 		if reg == nil {
@@ -323,7 +324,7 @@ func (s *simulation) checkPlace(path, when string) {
 		now, _ := r.client.sessions.Latest()
 		if !n.exists || n.stat.EphemeralOwner != now.ID || !r.owns(n) {
 			if reg != nil {
-				if st := reg.status.get(); st != Conflict && n.exists {
+				if st := status(reg); st != zkstream.Conflict && n.exists {
 					s.breach(promise, "%v: %s, it is %v; the node is %v", r, when, st, n)
 				}
 			}
@@ -334,7 +335,7 @@ func (s *simulation) checkPlace(path, when string) {
 			s.breach(promise, "%v: %s, the node is there, but Register has not returned", r, when)
 			continue
 		}
-		if st := reg.status.get(); st != Registered {
+		if st := status(reg); st != zkstream.Registered {
 			s.breach(promise, "%v: %s, it is %v with its node in place", r, when, st)
 		}
 		for _, key := range updates {

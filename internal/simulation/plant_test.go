@@ -1,7 +1,8 @@
-package zkstream
+package simulation
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -11,18 +12,17 @@ import (
 	"testing"
 )
 
-// A plant is a fault that is put into a copy of one source file: a piece of it that occurs once, and what
-// stands there instead. Some are what was wrong once, until a simulated schedule found it.
+// A plant is a fault that is put into a copy of one of the library's source files: a piece that occurs once
+// in all of them, and what stands there instead. Some are what was wrong once, until a simulated schedule
+// found it.
 type plant struct {
 	name     string
-	file     string
 	old, new string
 }
 
 var plants = []plant{
 	{
 		"a watch is not set again after it has fired",
-		"reconnect.go",
 		"err := s.conn.Watch(generation, e.path, func(zc *zk.Conn) (err error) {",
 		`watch := s.conn.Watch
 		if e.last != nil && todo == read {
@@ -32,61 +32,51 @@ var plants = []plant{
 	},
 	{
 		"nothing is looked at after a reconnect",
-		"reconnect.go",
 		"			s.needLocked(e, check)\n		default:",
 		"			e.armed = true\n		default:",
 	},
 	{
 		"the event of a deletion is dropped",
-		"reconnect.go",
 		"	if t != zk.EventNodeChildrenChanged {",
 		"	if t != zk.EventNodeChildrenChanged && t != zk.EventNodeDeleted {",
 	},
 	{
 		"a new session reads without a sync",
-		"reconnect.go",
 		"if !known && s.synced != 0 {",
 		"if false {",
 	},
 	{
 		"a failed read is not repeated",
-		"reconnect.go",
 		"		s.laterLocked(e)\n",
 		"",
 	},
 	{
 		"what has not changed is delivered again",
-		"reconnect.go",
 		"if e.news = e.last == nil || !e.last.equal(n, e.kind); e.news {",
 		"if e.news = true; e.news {",
 	},
 	{
 		"a node that was deleted and made again is not told from the old one",
-		"node.go",
 		"case a.Czxid != b.Czxid || a.Ctime != b.Ctime || a.EphemeralOwner != b.EphemeralOwner:\n		return false",
 		"case k != kindChildren:\n		return a.Version == b.Version",
 	},
 	{
 		"a node is told from that of a lost world by its zxids alone",
-		"node.go",
 		"case a.Czxid != b.Czxid || a.Ctime != b.Ctime || a.EphemeralOwner != b.EphemeralOwner:\n		return false",
 		"case k != kindChildren:\n		return a.Czxid == b.Czxid && a.Mzxid == b.Mzxid",
 	},
 	{
 		"a full channel keeps the older snapshot",
-		"stream.go",
 		"	select {\n	case <-s.ch:\n	default:\n	}\n	s.ch <- v // there is room: only mu's holder sends\n",
 		"	select {\n	case s.ch <- v:\n	default:\n	}\n",
 	},
 	{
 		"a stream ends with its context's error, not with the cause",
-		"stream.go",
 		"s.leave(context.Cause(ctx)) })",
 		"s.leave(ctx.Err()) })",
 	},
 	{
 		"a registration is not made again",
-		"register.go",
 		"		return r.create(generation, content, revision)\n",
 		`		if r.owners[0] {
 			return nil
@@ -97,32 +87,36 @@ var plants = []plant{
 	},
 	{
 		"a withdrawn registration deletes another session's node",
-		"register.go",
 		"if !exists || stat.EphemeralOwner != conn.SessionID() || !r.owners[stat.EphemeralOwner] {",
 		"if _ = stat; !exists {",
 	},
 	{
 		"a registration takes another session's node for its own",
-		"register.go",
 		"	case owner != session:\n		r.place(0)\n		holder",
 		"	case owner != session && owner == 0:\n		r.place(0)\n		holder",
 	},
 	{
 		"an update does not look at the version",
-		"properties.go",
 		"zc.Set(abs, data, stat.Version)",
 		"zc.Set(abs, data, stat.Version-stat.Version-1)",
 	},
 	{
 		"a closed client leaves its session to the server",
-		"internal/zkconn/close.go",
 		"		c.zc.Close()\n",
 		"",
 	},
 }
 
-// simulationFiles matches the test files that TestSimulation needs.
-var simulationFiles = regexp.MustCompile(`^(simulate|harness|race)_`)
+// TestThePlantsTakeRoot: each planted fault has its place in the library as it is now. If one has not, the code
+// there has changed, and the fault is to be planted anew.
+func TestThePlantsTakeRoot(t *testing.T) {
+	sources := readSources(t)
+	for _, p := range plants {
+		if _, err := p.put(sources); err != nil {
+			t.Error(err)
+		}
+	}
+}
 
 // TestTheSimulationSeesPlantedFaults shows that the checks of TestSimulation can fail, each kind of them:
 // with each of the faults it must fail within a thousand seeds.
@@ -134,14 +128,11 @@ func TestTheSimulationSeesPlantedFaults(t *testing.T) {
 		t.Skip("builds and runs a test binary for each fault; not under the race detector")
 	}
 	t.Parallel()
-	root, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
+	sources := readSources(t)
 	for _, p := range plants {
 		t.Run(strings.ReplaceAll(p.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
-			binary := p.build(t, root)
+			binary := p.build(t, sources)
 			out, err := exec.Command(binary, "-test.run", "^TestSimulation$", "-test.timeout", "5m",
 				"-seed", "1", "-seeds", "1000", "-stop-at-first").CombinedOutput()
 			if err == nil {
@@ -159,32 +150,61 @@ func TestTheSimulationSeesPlantedFaults(t *testing.T) {
 	}
 }
 
-// build builds the package's test binary with the fault in it.
-func (p plant) build(t *testing.T, root string) string {
+// readSources reads the library's source files, by their absolute path.
+func readSources(t *testing.T) map[string]string {
 	t.Helper()
-	path, dir := filepath.Join(root, p.file), t.TempDir()
-	source, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := strings.Count(string(source), p.old); n != 1 {
-		t.Fatalf("%s has changed: it holds the piece to be replaced %d times, want once:\n%s", p.file, n, p.old)
-	}
-	mutated := filepath.Join(dir, filepath.Base(p.file))
-	if err := os.WriteFile(mutated, []byte(strings.Replace(string(source), p.old, p.new, 1)), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	replace := map[string]string{path: mutated}
-	tests, err := filepath.Glob(filepath.Join(root, "*_test.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, test := range tests { // what the simulation does not need is left out, for speed
-		if !simulationFiles.MatchString(filepath.Base(test)) {
-			replace[test] = ""
+	sources := map[string]string{}
+	for _, dir := range []string{"../..", "../zkconn"} {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			path, err := filepath.Abs(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			sources[path] = string(text)
 		}
 	}
-	overlay, err := json.Marshal(map[string]map[string]string{"Replace": replace})
+	return sources
+}
+
+// put gives the path of the file that the fault goes into. It fails unless there is exactly one place.
+func (p plant) put(sources map[string]string) (path string, err error) {
+	n := 0
+	for file, text := range sources {
+		if found := strings.Count(text, p.old); found > 0 {
+			path = file
+			n += found
+		}
+	}
+	if n != 1 {
+		return "", fmt.Errorf("%q has to be planted anew: its place occurs %d times in the library, want once:\n%s", p.name, n, p.old)
+	}
+	return path, nil
+}
+
+// build builds this package's test binary with the fault in the library.
+func (p plant) build(t *testing.T, sources map[string]string) string {
+	t.Helper()
+	path, err := p.put(sources)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	mutated := filepath.Join(dir, filepath.Base(path))
+	if err := os.WriteFile(mutated, []byte(strings.Replace(sources[path], p.old, p.new, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	overlay, err := json.Marshal(map[string]map[string]string{"Replace": {path: mutated}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,9 +213,8 @@ func (p plant) build(t *testing.T, root string) string {
 	}
 	binary := filepath.Join(dir, "simulation.test")
 	build := exec.Command("go", "test", "-c", "-vet=off", "-ldflags=-s -w", "-overlay", filepath.Join(dir, "overlay.json"), "-o", binary, ".")
-	build.Dir = root
 	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("the mutated package does not build: %v\n%s", err, out)
+		t.Fatalf("the library does not build with %q planted: %v\n%s", p.name, err, out)
 	}
 	return binary
 }

@@ -1,4 +1,4 @@
-package zkstream
+package simulation
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 )
 
 // watcher is a stream, its consumer, and what it has delivered.
@@ -58,31 +59,31 @@ func (s *simulation) open(c *simClient, abs string) {
 	path := c.path(abs)
 	switch s.rng.IntN(9) {
 	case 0, 1, 2:
-		consume(s, c, ctx, kindChildren, abs, "", c.client.Children(ctx.ctx, path), func(n Children) seen {
+		consume(s, c, ctx, kindChildren, abs, "", c.client.Children(ctx.ctx, path), func(n zkstream.Children) seen {
 			return seen{n.Exists(), n.Stat(), strings.Join(n.Names(), " ")}
 		})
 	case 3, 4:
-		consume(s, c, ctx, kindData, abs, "", c.client.Data(ctx.ctx, path), func(n Data) seen {
+		consume(s, c, ctx, kindData, abs, "", c.client.Data(ctx.ctx, path), func(n zkstream.Data) seen {
 			return seen{n.Exists(), n.Stat(), n.String()}
 		})
 	case 5, 6:
-		consume(s, c, ctx, kindData, abs, "as properties", c.client.Properties(ctx.ctx, path).Stream, func(n Properties) seen {
+		consume(s, c, ctx, kindData, abs, "as properties", c.client.Properties(ctx.ctx, path).Stream, func(n zkstream.Properties) seen {
 			n.Len()
 			return seen{n.Exists(), n.Stat(), n.String()}
 		})
 	case 7:
-		mapped := Map(c.client.Data(ctx.ctx, path), func(n Data) seen { return seen{n.Exists(), n.Stat(), n.String()} })
+		mapped := zkstream.Map(c.client.Data(ctx.ctx, path), func(n zkstream.Data) seen { return seen{n.Exists(), n.Stat(), n.String()} })
 		consume(s, c, ctx, kindData, abs, "through Map", mapped, func(n seen) seen { return n })
 	case 8:
-		merged := Merge(c.client.Properties(ctx.ctx, path).Stream)
-		consume(s, c, ctx, kindData, abs, "through Merge", merged, func(n Properties) seen {
+		merged := zkstream.Merge(c.client.Properties(ctx.ctx, path).Stream)
+		consume(s, c, ctx, kindData, abs, "through Merge", merged, func(n zkstream.Properties) seen {
 			return seen{n.Exists(), n.Stat(), n.String()}
 		})
 	}
 }
 
 // consume reads a stream: at once, slowly, when the schedule says so, or only at the end.
-func consume[T any](s *simulation, c *simClient, ctx *simContext, k kind, abs, how string, st *Stream[T], look func(T) seen) {
+func consume[T any](s *simulation, c *simClient, ctx *simContext, k kind, abs, how string, st *zkstream.Stream[T], look func(T) seen) {
 	w := &watcher{s: s, id: s.id(), client: c, kind: k, path: abs, ctx: ctx, close: st.Close, err: st.Err}
 	w.newest = func() (seen, bool) {
 		v, ok := st.Latest()
@@ -135,7 +136,7 @@ func consume[T any](s *simulation, c *simClient, ctx *simContext, k kind, abs, h
 		w.start()
 	}
 	if c.closing {
-		w.reasons = append(w.reasons, ErrClosed)
+		w.reasons = append(w.reasons, zkstream.ErrClosed)
 	}
 	if abs == simDenied {
 		w.reasons = append(w.reasons, zk.ErrNoAuth)

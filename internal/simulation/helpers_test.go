@@ -1,0 +1,35 @@
+package simulation
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"testing"
+
+	"github.com/zkstream/zkstream"
+	"go.uber.org/goleak"
+)
+
+// kind is what a stream shows of a node.
+type kind int
+
+const (
+	kindData kind = iota
+	kindChildren
+)
+
+func (k kind) String() string { return [...]string{"data", "children"}[k] }
+
+// status is what a registration's status is now.
+func status(r *zkstream.Registration) zkstream.RegistrationStatus {
+	statuses := r.Status(context.Background())
+	defer statuses.Close()
+	now, _ := statuses.Latest()
+	return now
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func hex(session int64) string { return fmt.Sprintf("0x%x", uint64(session)) }
+
+func testLogger(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }
