@@ -45,6 +45,7 @@ type Server struct {
 	partitioned  bool
 	thawed       chan struct{} // closed when a freeze ends; nil while there is none
 	intercept    func(Request) Fault
+	journal      func(Change)
 	traffic      traffic
 }
 

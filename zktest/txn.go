@@ -25,7 +25,10 @@ func (s *Server) beginLocked(session int64, ids []identity) *txn {
 	return &txn{s: s, zxid: s.zxid, now: time.Now().UnixMilli(), session: session, ids: ids}
 }
 
-func (t *txn) commit() { t.s.fireLocked(t.events) }
+func (t *txn) commit() {
+	t.journalLocked()
+	t.s.fireLocked(t.events)
+}
 
 func (t *txn) rollback() {
 	for i := len(t.undo) - 1; i >= 0; i-- {
