@@ -84,3 +84,27 @@ func (s *Server) Children(path string) ([]string, error) {
 	}
 	return n.names(), nil
 }
+
+// ACL is an entry of a node's access control list.
+type ACL struct {
+	Perms      int32 // read 1, write 2, create 4, delete 8, admin 16
+	Scheme, ID string
+}
+
+// SetACL sets a node's access control list, as an administrator does who may do everything. The error is
+// ErrNoNode, ErrInvalidACL or ErrBadArguments.
+func (s *Server) SetACL(path string, acl ...ACL) error {
+	list := make([]aclEntry, len(acl))
+	for i, a := range acl {
+		list[i] = aclEntry{perms: a.Perms, scheme: a.Scheme, id: a.ID}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.beginLocked(0, nil)
+	t.super = true
+	_, code := t.setACL(path, list, -1)
+	if code == 0 {
+		t.commit()
+	}
+	return code.err()
+}

@@ -122,6 +122,34 @@ func TestDirectMethods(t *testing.T) {
 	}
 }
 
+func TestSetACLClosesANodeAndHidesWhatHappensToIt(t *testing.T) {
+	s := Start(t)
+	s.Create("/a", nil)
+	c := rawSession(t, s, time.Minute)
+	c.ok(t, request{op: OpGetData, path: "/a", watch: true})
+	for _, test := range []struct {
+		err  error
+		want error
+	}{
+		{s.SetACL("/a"), ErrInvalidACL},
+		{s.SetACL("/missing", ACL{31, "world", "anyone"}), ErrNoNode},
+		{s.SetACL("/a", ACL{31, "digest", "somebody:else"}), nil},
+	} {
+		if !errors.Is(test.err, test.want) {
+			t.Errorf("%v, want %v", test.err, test.want)
+		}
+	}
+	if code, _ := c.must(t, request{op: OpGetData, path: "/a"}); code != ErrNoAuth {
+		t.Errorf("a closed node: %v", code)
+	}
+	s.Set("/a", []byte("x")) // uses the watch up without an event
+	s.SetACL("/a", ACL{31, "world", "anyone"})
+	c.ok(t, request{op: OpGetData, path: "/a"})
+	if n := s.Stats().DataWatches; n != 0 {
+		t.Errorf("%d watches are left", n)
+	}
+}
+
 func TestStats(t *testing.T) {
 	s := Start(t)
 	c := rawSession(t, s, time.Minute)
