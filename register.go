@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"strings"
 	"sync"
@@ -81,7 +80,8 @@ func WithACL(acl []zk.ACL) RegisterOption {
 
 // Register announces the server at addr, "host:port", as a provider of the service at path: it creates
 // the ephemeral node path/addr, and path where it is missing. The node's properties are props, with
-// "pid" set to the process's ID unless props has it. Register returns when the node exists.
+// "pid" set to the process's ID unless props has it. Register returns when the node exists. An address that
+// nobody can dial is refused; [Advertise] gives those of a listener on all addresses.
 //
 // ctx governs the registration also from then on: when it ends the node is deleted, and does not come
 // back. Until then, or until Close, the node is created again whenever it is gone: after the session
@@ -139,17 +139,6 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 		return fail(err)
 	}
 	return r, nil
-}
-
-func validateAddr(addr string) error {
-	host, port, err := net.SplitHostPort(addr)
-	switch {
-	case err != nil:
-		return err
-	case host == "" || port == "" || strings.Contains(addr, "/"):
-		return fmt.Errorf("address %q: want host:port", addr)
-	}
-	return validatePath("/" + addr)
 }
 
 // Path returns the path of the registration's node.
