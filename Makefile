@@ -7,8 +7,9 @@
 # make bench          zkstream measured beside its peers; writes BENCHMARKS.md
 # make bench-quick    the same with smaller sizes, in under two minutes; writes into bench/quick
 # make compat         the test-suites of kazoo, Curator's recipes and go-zookeeper, on zktest and on ZooKeeper
-# make zookeeper      installs a real ZooKeeper (Debian, Ubuntu), for the tests
-# make peers          installs kazoo and Curator (Debian, Ubuntu), for bench, compat and torture
+# make older          the tests on a real server once more, on Debian's ZooKeeper where that is not the newest
+# make zookeeper      brings real ZooKeepers for the tests: the newest by Maven, and Debian's
+# make peers          brings kazoo and Curator for bench, compat and torture: the newest by pip and Maven, or Debian's
 
 SHELL       := /bin/bash
 STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
@@ -18,12 +19,12 @@ SEEDS       ?= 10000
 FOR         ?= 1h
 FUZZTIME    ?= 10m
 
-.PHONY: test vet race full guard examples simulate torture torture-quick soak fuzz bench bench-quick compat zookeeper peers
+.PHONY: test vet race full guard examples simulate torture torture-quick soak fuzz bench bench-quick compat older zookeeper peers
 
-test: zookeeper vet race full guard torture-quick examples
+test: zookeeper vet race full older guard torture-quick examples
 
 # The tests of a real server fail, rather than skip, where there is none.
-race full guard torture-quick soak fuzz: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
+race full older guard torture-quick soak fuzz compat: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
 
 race:
 	go test -race -timeout 20m ./...
@@ -31,6 +32,16 @@ race:
 # What is too slow under the race detector, where it is smaller or skipped.
 full:
 	go test -timeout 20m -run 'Storm|Simulation' . ./internal/simulation
+
+# The tests on a real server run on the newest ZooKeeper. What depends most on how a server behaves runs on the
+# older one, too: connections and sessions, streams, registrations, and what zktest is compared with.
+older: export ZKSTREAM_ZOOKEEPER = debian
+older:
+	@if [ -e .foreign/zookeeper ] && [ -e /usr/share/java/zookeeper.jar ]; then \
+		set -ex; \
+		go test -timeout 20m -run '/zookeeper' -skip 'Simulation|Storm' .; \
+		go test -timeout 20m ./internal/zkconn ./zktest; \
+	else echo "older: skipped, Debian's ZooKeeper is the only one here, or is not here"; fi
 
 # The guard against regressions: ratios to raw go-zookeeper, measured side by side.
 guard:

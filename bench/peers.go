@@ -62,8 +62,18 @@ func self(name string) func() (*exec.Cmd, error) {
 	}
 }
 
-func kazoo() (*exec.Cmd, error) { return foreign.Kazoo(kazooProgram) }
+func kazoo() (*exec.Cmd, error) {
+	k, err := foreign.FindKazoo()
+	if err != nil {
+		return nil, err
+	}
+	return k.Command(kazooProgram), nil
+}
 
 func curator(dir string) (*exec.Cmd, error) {
-	return foreign.Curator(dir, "CuratorContender", curatorProgram, "-Xmx1g")
+	c, err := foreign.FindCurator()
+	if err != nil {
+		return nil, err
+	}
+	return c.Compile(dir, "CuratorContender", curatorProgram, "-Xmx1g")
 }

@@ -114,6 +114,7 @@ func TestServerWithNothingToSweepLetsABubbleRest(t *testing.T) {
 // What happens by itself, by expiry and by sweeps, has to look the same from outside: the same events, and
 // one transaction for each dead session, container and TTL node.
 func TestExpiryAndSweepsLookAsOnZooKeeper(t *testing.T) {
+	need38(t)
 	const interval = 200 * time.Millisecond
 	e := ensemble.Start(t, 1, ensemble.Options{
 		Java: []string{fmt.Sprintf("-Dznode.container.checkIntervalMs=%d", interval.Milliseconds())},

@@ -43,6 +43,7 @@ func sortedLines(text string) string {
 }
 
 func TestFourLetterWordsAnswerAsZooKeeper(t *testing.T) {
+	need38(t)
 	e := ensemble.Start(t, 1)
 	s := Start(t, WithTickTime(200*time.Millisecond))
 	answers := map[string]map[string]string{}

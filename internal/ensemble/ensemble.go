@@ -4,7 +4,7 @@
 // or delays its connections.
 //
 // ZooKeeper itself is not part of this module: [Find] says where it is looked
-// for. A test that calls [Start] is skipped where it is missing, or fails when
+// for, and which of several is taken. A test that calls [Start] is skipped where it is missing, or fails when
 // the environment variable ZKSTREAM_REQUIRE_ZOOKEEPER is not empty.
 //
 // On Linux no server outlives the program that started it: the kernel kills the
@@ -84,12 +84,15 @@ type Ensemble struct {
 // ZKSTREAM_REQUIRE_ZOOKEEPER says that there must be one.
 func Need(t testing.TB) {
 	t.Helper()
-	if _, err := Find(); err != nil {
-		if os.Getenv(requireVariable) != "" {
-			t.Fatalf("ensemble: %v", err)
-		}
-		t.Skipf("ensemble: %v", err)
+	release, err := Find()
+	if err == nil {
+		t.Logf("ZooKeeper %s", release.Version)
+		return
 	}
+	if os.Getenv(requireVariable) != "" {
+		t.Fatalf("ensemble: %v", err)
+	}
+	t.Skipf("ensemble: %v", err)
 }
 
 // Start starts n servers for a test and waits until all of them serve clients: 1
@@ -132,7 +135,7 @@ func newEnsemble(ctx context.Context, n int, opts Options, reserve reserver) (*E
 	if n < 1 {
 		return nil, fmt.Errorf("ensemble: %d servers asked for, at least 1 is needed", n)
 	}
-	classpath, err := Find()
+	release, err := Find()
 	if err != nil {
 		return nil, fmt.Errorf("ensemble: %w", err)
 	}
@@ -144,7 +147,7 @@ func newEnsemble(ctx context.Context, n int, opts Options, reserve reserver) (*E
 		opts.Log = &lockedWriter{w: opts.Log}
 	}
 	for attempt := 1; ; attempt++ {
-		e, err := startAll(ctx, n, opts, java, classpath, reserve)
+		e, err := startAll(ctx, n, opts, java, release.Classpath, reserve)
 		if err == nil {
 			return e, nil
 		}

@@ -9,62 +9,94 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+
+	"github.com/zkstream/zkstream/internal/foreign"
 )
 
-// debianJars is where Debian and Ubuntu put the jar files of their packages.
-const debianJars = "/usr/share/java"
+const (
+	// debianJars is where Debian and Ubuntu put the jar files of their packages.
+	debianJars = "/usr/share/java"
 
-// Find returns the Java class path of the installed ZooKeeper: the jar files in
-// $ZOOKEEPER_HOME/lib and $ZOOKEEPER_HOME if that variable is set, otherwise
-// those of Debian's package. It also checks that there is a Java machine, in
-// $JAVA_HOME/bin or on the PATH. The error says what to install.
-func Find() (classpath string, err error) {
-	if _, err := findJava(); err != nil {
-		return "", err
-	}
-	if home := os.Getenv("ZOOKEEPER_HOME"); home != "" {
-		return homeClasspath(home)
-	}
-	return debianClasspath(debianJars)
+	// releaseVariable chooses between the releases that are installed: "newest", which is the default, or "debian".
+	releaseVariable = "ZKSTREAM_ZOOKEEPER"
+)
+
+// Release is an installed ZooKeeper.
+type Release struct {
+	Version   string // such as 3.9.5
+	Classpath string // for the Java machine
 }
 
-// homeClasspath returns the class path of an unpacked ZooKeeper release.
-func homeClasspath(home string) (string, error) {
+// Find returns the ZooKeeper that the tests run on. That is the one whose folder is in $ZOOKEEPER_HOME; without
+// it the newest that 'make zookeeper' has brought; without that Debian's package. Where $ZKSTREAM_ZOOKEEPER is
+// "debian" it is Debian's package only. There must also be a Java machine, in $JAVA_HOME/bin or on the PATH. The
+// error says what to install.
+func Find() (Release, error) {
+	if _, err := findJava(); err != nil {
+		return Release{}, err
+	}
+	switch which := os.Getenv(releaseVariable); which {
+	case "", "newest":
+	case "debian":
+		return debianRelease(debianJars)
+	default:
+		return Release{}, fmt.Errorf(`%s=%q: want "newest" or "debian"`, releaseVariable, which)
+	}
+	if home := os.Getenv("ZOOKEEPER_HOME"); home != "" {
+		r, err := unpackedRelease(home)
+		if err != nil {
+			return Release{}, fmt.Errorf("ZOOKEEPER_HOME=%s: %w", home, err)
+		}
+		return r, nil
+	}
+	if home, ok := foreign.Folder("zookeeper"); ok {
+		return unpackedRelease(home)
+	}
+	return debianRelease(debianJars)
+}
+
+// unpackedRelease returns the release in a folder that has the jar files in lib or beside it.
+func unpackedRelease(home string) (Release, error) {
 	var jars []string
 	for _, pattern := range []string{"lib/*.jar", "*.jar"} {
 		found, err := filepath.Glob(filepath.Join(home, pattern))
 		if err != nil {
-			return "", fmt.Errorf("ZOOKEEPER_HOME=%s: %w", home, err)
+			return Release{}, err
 		}
 		jars = append(jars, found...)
 	}
-	if !slices.ContainsFunc(jars, isServerJar) {
-		return "", fmt.Errorf("ZOOKEEPER_HOME=%s has no zookeeper*.jar, neither in lib nor beside it: "+
-			"set it to the folder of an unpacked ZooKeeper release", home)
+	i := slices.IndexFunc(jars, func(jar string) bool { return jarVersion(jar) != "" })
+	if i < 0 {
+		return Release{}, fmt.Errorf("no zookeeper-VERSION.jar in %s, neither in lib nor beside it: "+
+			"it must be the folder of an unpacked ZooKeeper release", home)
 	}
-	return strings.Join(jars, string(os.PathListSeparator)), nil
+	return Release{jarVersion(jars[i]), strings.Join(jars, string(os.PathListSeparator))}, nil
 }
 
-// isServerJar reports whether a file is ZooKeeper's main jar.
-func isServerJar(path string) bool {
-	version, ok := strings.CutPrefix(filepath.Base(path), "zookeeper")
-	if !ok {
-		return false
+// jarVersion returns the version in the name of ZooKeeper's main jar, and "" for any other file:
+// zookeeper-3.8.0.jar has one, zookeeper-jute-3.8.0.jar has not.
+func jarVersion(path string) string {
+	version, isOurs := strings.CutPrefix(filepath.Base(path), "zookeeper-")
+	version, isJar := strings.CutSuffix(version, ".jar")
+	if !isOurs || !isJar || version == "" || version[0] < '0' || version[0] > '9' {
+		return ""
 	}
-	// zookeeper.jar or zookeeper-3.8.0.jar, but not zookeeper-jute-3.8.0.jar.
-	version = strings.TrimPrefix(version, "-")
-	return version == ".jar" || version[0] >= '0' && version[0] <= '9'
+	return version
 }
 
-// debianClasspath returns the class path of Debian's package, whose main jar
-// names the jars that it needs, but neither snappy nor a logger, nor all of
-// Netty, which serves TLS.
-func debianClasspath(dir string) (string, error) {
-	main := filepath.Join(dir, "zookeeper.jar")
-	if _, err := os.Stat(main); err != nil {
-		return "", fmt.Errorf("ZooKeeper is not installed (no %s): on Debian or Ubuntu run "+
-			"'apt-get install zookeeper', elsewhere unpack a release and set ZOOKEEPER_HOME to its folder", main)
+// debianRelease returns the release of Debian's package, whose main jar names the jars that it needs, but neither
+// snappy nor a logger, nor all of Netty, which serves TLS.
+func debianRelease(dir string) (Release, error) {
+	i := -1
+	names, err := filepath.Glob(filepath.Join(dir, "zookeeper-*.jar"))
+	if err == nil {
+		i = slices.IndexFunc(names, func(jar string) bool { return jarVersion(jar) != "" })
 	}
+	if i < 0 {
+		return Release{}, fmt.Errorf("ZooKeeper is not installed (no zookeeper-VERSION.jar in %s): run 'make zookeeper', "+
+			"or unpack a release and set ZOOKEEPER_HOME to its folder", dir)
+	}
+	main := names[i]
 	jars := []string{main}
 	// slf4j-simple writes warnings to the standard error; without it ZooKeeper
 	// logs nothing, and a server that cannot start does not say why.
@@ -73,7 +105,7 @@ func debianClasspath(dir string) (string, error) {
 			jars = append(jars, path)
 		}
 	}
-	return strings.Join(jars, string(os.PathListSeparator)), nil
+	return Release{jarVersion(main), strings.Join(jars, string(os.PathListSeparator))}, nil
 }
 
 func fileExists(path string) bool {

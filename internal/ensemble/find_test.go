@@ -29,13 +29,13 @@ func TestFindTakesTheJarsOfZooKeeperHome(t *testing.T) {
 	t.Setenv("JAVA_HOME", files(t, "bin/java"))
 	home := files(t, "lib/zookeeper-3.9.3.jar", "lib/zookeeper-jute-3.9.3.jar", "lib/readme.txt", "more.jar")
 	t.Setenv("ZOOKEEPER_HOME", home)
-	classpath, err := Find()
+	release, err := Find()
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := []string{home + "/lib/zookeeper-3.9.3.jar", home + "/lib/zookeeper-jute-3.9.3.jar", home + "/more.jar"}
-	if got := filepath.SplitList(classpath); !slices.Equal(got, want) {
-		t.Errorf("class path %v, want %v", got, want)
+	if got := filepath.SplitList(release.Classpath); !slices.Equal(got, want) || release.Version != "3.9.3" {
+		t.Errorf("version %s, class path %v; want %v", release.Version, got, want)
 	}
 }
 
@@ -48,7 +48,7 @@ func TestFindSaysWhatIsMissing(t *testing.T) {
 		}
 	})
 	t.Run("Debian's package", func(t *testing.T) {
-		if _, err := debianClasspath(t.TempDir()); err == nil || !strings.Contains(err.Error(), "apt-get install zookeeper") {
+		if _, err := debianRelease(t.TempDir()); err == nil || !strings.Contains(err.Error(), "make zookeeper") {
 			t.Errorf("error %v", err)
 		}
 	})
@@ -61,24 +61,66 @@ func TestFindSaysWhatIsMissing(t *testing.T) {
 	})
 }
 
-func TestDebianClasspathAddsWhatTheMainJarDoesNotName(t *testing.T) {
-	dir := files(t, "zookeeper.jar", "slf4j-simple.jar", "other.jar")
-	got, err := debianClasspath(dir)
-	if want := dir + "/zookeeper.jar:" + dir + "/slf4j-simple.jar"; err != nil || got != want {
-		t.Errorf("class path %q, %v; want %q", got, err, want)
+func TestDebianReleaseAddsWhatTheMainJarDoesNotName(t *testing.T) {
+	dir := files(t, "zookeeper.jar", "zookeeper-3.8.0.jar", "zookeeper-it-3.8.0.jar", "slf4j-simple.jar", "other.jar")
+	got, err := debianRelease(dir)
+	want := Release{"3.8.0", dir + "/zookeeper-3.8.0.jar:" + dir + "/slf4j-simple.jar"}
+	if err != nil || got != want {
+		t.Errorf("%v, %v; want %v", got, err, want)
+	}
+}
+
+func TestTheEnvironmentChoosesTheRelease(t *testing.T) {
+	t.Setenv("JAVA_HOME", files(t, "bin/java"))
+	repository := files(t, ".foreign/zookeeper/lib/zookeeper-9.8.7.jar", "internal/some/file")
+	if err := os.WriteFile(filepath.Join(repository, "go.mod"), []byte("module github.com/zkstream/zkstream\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Join(repository, "internal", "some"))
+	home := files(t, "lib/zookeeper-7.6.5.jar")
+	_, debianErr := debianRelease(debianJars)
+	for _, c := range []struct {
+		home, which, version string
+		fails                bool
+	}{
+		{"", "", "9.8.7", false},
+		{"", "newest", "9.8.7", false},
+		{home, "newest", "7.6.5", false},
+		{home, "oldest", "", true},
+		{home, "debian", "", debianErr != nil},
+	} {
+		t.Setenv("ZOOKEEPER_HOME", c.home)
+		t.Setenv(releaseVariable, c.which)
+		got, err := Find()
+		if (err != nil) != c.fails || c.version != "" && got.Version != c.version {
+			t.Errorf("ZOOKEEPER_HOME=%q, %s=%q: %v, %v", c.home, releaseVariable, c.which, got, err)
+		}
+		if c.which == "debian" && err == nil && !strings.HasPrefix(got.Classpath, debianJars) {
+			t.Errorf("not Debian's: %v", got)
+		}
 	}
 }
 
 func TestServerStartsFromZooKeeperHome(t *testing.T) {
-	jar := filepath.Join(debianJars, "zookeeper.jar")
-	if !fileExists(jar) {
-		t.Skipf("no %s to make a ZOOKEEPER_HOME of", jar)
-	}
 	Need(t)
-	home := files(t, "lib/nothing.txt")
-	if err := os.Symlink(jar, filepath.Join(home, "lib", "zookeeper-3.8.0.jar")); err != nil {
+	release, err := Find()
+	if err != nil {
 		t.Fatal(err)
 	}
+	home := t.TempDir()
+	if err := os.Mkdir(filepath.Join(home, "lib"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, jar := range filepath.SplitList(release.Classpath) {
+		// The names of Debian's main jar for others are relative to its own folder.
+		if jar, err = filepath.EvalSymlinks(jar); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(jar, filepath.Join(home, "lib", filepath.Base(jar))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Setenv(releaseVariable, "newest")
 	t.Setenv("ZOOKEEPER_HOME", home)
 	Start(t, 1)
 }

@@ -91,8 +91,18 @@ func gokit(dir string) (*exec.Cmd, error) {
 	return exec.Command(program), nil
 }
 
-func kazoo(string) (*exec.Cmd, error) { return foreign.Kazoo(kazooProgram) }
+func kazoo(string) (*exec.Cmd, error) {
+	k, err := foreign.FindKazoo()
+	if err != nil {
+		return nil, err
+	}
+	return k.Command(kazooProgram), nil
+}
 
 func curator(dir string) (*exec.Cmd, error) {
-	return foreign.Curator(dir, "Curator", curatorProgram, "-Xmx256m", "-XX:+UseSerialGC")
+	c, err := foreign.FindCurator()
+	if err != nil {
+		return nil, err
+	}
+	return c.Compile(dir, "Curator", curatorProgram, "-Xmx256m", "-XX:+UseSerialGC")
 }

@@ -2,7 +2,6 @@ package compat
 
 import (
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"sync"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"github.com/zkstream/zkstream/internal/ensemble"
+	"github.com/zkstream/zkstream/internal/foreign"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -45,26 +45,14 @@ func TestCurator(t *testing.T) {
 // compileCurator compiles the program and returns the class path to run it with.
 func compileCurator(t *testing.T) string {
 	t.Helper()
-	zookeeper, err := ensemble.Find()
+	curator, err := foreign.FindCurator()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := exec.LookPath("javac"); err != nil {
-		t.Fatal("no javac: on Debian or Ubuntu run 'apt-get install default-jdk-headless'")
-	}
-	const jars = "/usr/share/java/"
-	path := []string{t.TempDir()}
-	for _, jar := range []string{"curator-recipes.jar", "curator-x-discovery.jar"} {
-		if _, err := os.Stat(jars + jar); err != nil {
-			t.Fatal("no " + jars + jar + ": on Debian or Ubuntu run " +
-				"'apt-get install libcurator-recipes-java libcurator-discovery-java'")
-		}
-		path = append(path, jars+jar)
-	}
-	// Debian's jars name those that they need, but for this one.
-	path = append(path, jars+"jackson-core.jar", zookeeper)
-	classpath := strings.Join(path, string(os.PathListSeparator))
-	javac := program{name: "javac", args: []string{"-cp", classpath, "-d", path[0], "testdata/curator/Recipes.java"}}
+	t.Logf("Curator %s", curator.Version)
+	dir := t.TempDir()
+	classpath := curator.Classpath + string(os.PathListSeparator) + dir
+	javac := program{name: "javac", args: []string{"-cp", classpath, "-d", dir, "testdata/curator/Recipes.java"}}
 	out, errs, code, err := javac.run(t)
 	if err != nil {
 		t.Fatal(err)

@@ -32,10 +32,12 @@ var gozkLeftOut = map[string]string{
 func TestGoZooKeeper(t *testing.T) {
 	suite(t)
 	g := &gozk{realFolder: t.TempDir()}
-	var err error
-	if g.classpath, err = ensemble.Find(); err != nil {
+	release, err := ensemble.Find()
+	if err != nil {
 		t.Fatal(err)
 	}
+	t.Logf("ZooKeeper %s", release.Version)
+	g.classpath = release.Classpath
 	if g.golang, err = exec.LookPath("go"); err != nil {
 		t.Fatal("no go command on the PATH")
 	}

@@ -9,7 +9,6 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,6 +17,7 @@ import (
 	"testing"
 
 	"github.com/zkstream/zkstream/internal/ensemble"
+	"github.com/zkstream/zkstream/internal/foreign"
 )
 
 const kazooTests = "kazoo/tests/"
@@ -26,6 +26,7 @@ const kazooTests = "kazoo/tests/"
 var kazooLeftOut = map[string]string{
 	"test_build.py":                                     "checks the build machine of the kazoo project",
 	"test_sasl.py":                                      "SASL, for which the server's process is configured: zktest has none",
+	"test_client.py::TestSSLClient":                     "a port for TLS beside the plain one: a server of zktest has one port",
 	"test_client.py::TestReconfig":                      "an ensemble that is reconfigured",
 	"test_connection.py::TestReadOnlyMode":              "an ensemble that loses its majority",
 	"test_client.py::TestClient::test_update_host_list": "an ensemble that loses a server",
@@ -65,9 +66,8 @@ func TestKazoo(t *testing.T) {
 
 // kazoo is an installed kazoo and what its suite needs.
 type kazoo struct {
-	python    string
-	root      string // the folder of Python packages that kazoo is in
-	classpath string // of ZooKeeper
+	foreign.Kazoo
+	zookeeper ensemble.Release
 	host      *host
 }
 
@@ -75,35 +75,29 @@ func findKazoo(t *testing.T) *kazoo {
 	t.Helper()
 	k := &kazoo{}
 	var err error
-	if k.classpath, err = ensemble.Find(); err != nil {
+	if k.zookeeper, err = ensemble.Find(); err != nil {
 		t.Fatal(err)
 	}
-	// Debian's Python has Debian's packages; the first one on the PATH may be another.
-	for _, python := range []string{"/usr/bin/python3", "python3"} {
-		out, err := exec.Command(python, "-c",
-			"import os, pytest, kazoo.tests; print(os.path.dirname(os.path.dirname(kazoo.__file__)))").Output()
-		if err == nil {
-			k.python, k.root = python, strings.TrimSpace(string(out))
-			break
-		}
+	if k.Kazoo, err = foreign.FindKazoo(); err != nil {
+		t.Fatal(err)
 	}
-	if k.python == "" {
-		t.Fatal("no Python with kazoo, its tests and pytest: on Debian or Ubuntu run " +
-			"'apt-get install python3-kazoo python3-pytest'")
+	if out, err := k.Command("import pytest, kazoo.tests").CombinedOutput(); err != nil {
+		t.Fatalf("no pytest, or kazoo has no tests, run 'make peers': %s", foreign.LastLine(out, err))
 	}
+	t.Logf("kazoo %s, ZooKeeper %s", k.Version, k.zookeeper.Version)
 	k.host = startHost(t)
 	return k
 }
 
-// files names the suite's files, relative to root.
+// files names the suite's files, relative to kazoo's folder.
 func (k *kazoo) files(t *testing.T) []string {
 	t.Helper()
-	files, err := fs.Glob(os.DirFS(k.root), kazooTests+"test_*.py")
+	files, err := fs.Glob(os.DirFS(k.Folder), kazooTests+"test_*.py")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(files) == 0 {
-		t.Fatalf("kazoo in %s has no tests", k.root)
+		t.Fatalf("kazoo in %s has no tests", k.Folder)
 	}
 	return files
 }
@@ -155,19 +149,19 @@ func (k *kazoo) run(t *testing.T, env, files []string) (outcomes, error) {
 	report := filepath.Join(dir, "report.xml")
 	args := []string{
 		"-B", "-m", "pytest", "-q", "-p", "zkcompat", "-p", "no:cacheprovider", "-c", os.DevNull,
-		"--rootdir", k.root, "--junitxml", report,
+		"--rootdir", k.Folder, "--junitxml", report,
 	}
 	for name := range kazooLeftOut {
 		args = append(args, "--deselect", kazooTests+name)
 	}
 	for _, file := range files {
-		args = append(args, filepath.Join(k.root, file))
+		args = append(args, filepath.Join(k.Folder, file))
 	}
-	pytest := program{name: k.python, args: args, dir: dir, env: append([]string{
-		"PYTHONPATH=" + plugin,
+	pytest := program{name: k.Python, args: args, dir: dir, env: append([]string{
+		"PYTHONPATH=" + plugin + string(os.PathListSeparator) + k.Folder,
 		"TMPDIR=" + dir, // for what kazoo's servers store
-		"ZOOKEEPER_VERSION=3.8.0",
-		"ZOOKEEPER_CLASSPATH=" + k.classpath,
+		"ZOOKEEPER_VERSION=" + k.zookeeper.Version,
+		"ZOOKEEPER_CLASSPATH=" + k.zookeeper.Classpath,
 		"ZOOKEEPER_CLUSTER_SIZE=1",
 		"ZOOKEEPER_PORT_OFFSET=" + strconv.Itoa(port),
 		javaOptions,
