@@ -41,7 +41,7 @@ var (
 
 // fixACL checks the ACL that a client wants to set and puts the client's identities in place of the
 // scheme "auth", as PrepRequestProcessor.fixupACL does.
-func fixACL(list []aclEntry, ids []identity) (aclList, Code) {
+func fixACL(list []aclEntry, ids []identity, r release) (aclList, Code) {
 	if len(list) == 0 {
 		return nil, ErrInvalidACL
 	}
@@ -73,7 +73,7 @@ func fixACL(list []aclEntry, ids []identity) (aclList, Code) {
 			return nil, ErrInvalidACL
 		case a.scheme == "world" && a.id == "anyone",
 			a.scheme == "digest" && validDigestID(a.id),
-			a.scheme == "ip" && validIPID(a.id):
+			a.scheme == "ip" && validIPID(a.id, r):
 			fixed = append(fixed, a)
 		default:
 			return nil, ErrInvalidACL
@@ -131,21 +131,28 @@ func validDigestID(id string) bool {
 	return strings.Count(strings.TrimRight(id, ":"), ":") == 1
 }
 
-// parseIPID reads "address" or "address/bits". ZooKeeper 3.8 knows IPv4 only.
+// parseIPID reads "address" or "address/bits".
 func parseIPID(id string) (addr net.IP, bits int, ok bool) {
 	text, mask, hasMask := strings.Cut(id, "/")
-	addr = parseIPv4(text)
+	addr = parseIP(text)
 	if addr == nil {
 		return nil, 0, false
 	}
 	if !hasMask {
-		return addr, 32, true
+		return addr, len(addr) * 8, true
 	}
 	bits, err := strconv.Atoi(mask)
-	return addr, bits, err == nil && bits >= 0 && bits <= 32
+	return addr, bits, err == nil && bits >= 0 && bits <= len(addr)*8
 }
 
-func parseIPv4(text string) net.IP {
+// parseIP gives 4 bytes or 16, or nil.
+func parseIP(text string) net.IP {
+	if strings.Contains(text, ":") {
+		if strings.ContainsAny(text, ".%") { // which net knows and ZooKeeper does not
+			return nil
+		}
+		return net.ParseIP(text)
+	}
 	parts := strings.Split(text, ".")
 	if len(parts) != 4 {
 		return nil
@@ -161,17 +168,17 @@ func parseIPv4(text string) net.IP {
 	return addr
 }
 
-func validIPID(id string) bool {
-	_, _, ok := parseIPID(id)
-	return ok
+func validIPID(id string, r release) bool {
+	addr, _, ok := parseIPID(id)
+	return ok && (len(addr) == 4 || r.matchesIPv6())
 }
 
 func matchIP(remote, id string) bool {
 	addr, bits, ok := parseIPID(id)
-	ip := parseIPv4(remote)
-	if !ok || ip == nil {
+	ip := parseIP(remote)
+	if !ok || len(ip) != len(addr) {
 		return false
 	}
-	mask := net.CIDRMask(bits, 32)
-	return addr.Mask(mask).Equal(ip.Mask(mask))
+	mask := net.CIDRMask(bits, len(addr)*8)
+	return slices.Equal(addr.Mask(mask), ip.Mask(mask))
 }

@@ -168,12 +168,16 @@ func (c *conn) send(frame []byte) {
 	}
 }
 
-// sendEvent queues a watch event: xid -1, zxid -1.
+// sendEvent queues a watch event, with xid -1.
 func (c *conn) sendEvent(ev event) {
 	var e encoder
 	e.buf = make([]byte, 0, 64+len(ev.path))
 	e.beginFrame()
-	e.replyHeader(-1, -1, 0)
+	zxid := int64(-1)
+	if ev.zxid > 0 && c.s.cfg.release.tellsZxids() {
+		zxid = ev.zxid
+	}
+	e.replyHeader(-1, zxid, 0)
 	e.int32(int32(ev.typ))
 	e.int32(stateConnected)
 	e.string(ev.path)

@@ -48,7 +48,7 @@ func (w *world) describe(c *peer, req request, frame []byte) string {
 	xid, zxid, code := d.int32(), d.int64(), d.int32()
 	if xid == -1 {
 		typ, state, path := d.int32(), d.int32(), w.text(d)
-		return fmt.Sprintf("event type %d state %d %s zxid %d err %d%s", typ, state, path, zxid, code, rest(d))
+		return fmt.Sprintf("event type %d state %d %s zxid %s err %d%s", typ, state, path, w.zxidName(zxid), code, rest(d))
 	}
 	if zxid > 0 {
 		c.lastZxid = zxid

@@ -13,7 +13,8 @@
 // # What it does as the real server does
 //
 // Answers, error codes, stats, zxids, sequence numbers, watch events and their order are those of
-// ZooKeeper 3.8, with which it is compared operation by operation in this package's tests. Sessions
+// ZooKeeper 3.8, with which it is compared operation by operation in this package's tests, or of the version
+// that WithVersion names. Sessions
 // expire, containers and TTL nodes are swept, ACLs are enforced, and digest authentication works.
 // Served are connect, ping, create (also create2, containers and TTL nodes), delete, exists, getData,
 // setData, getACL, setACL, getChildren, getChildren2, getAllChildrenNumber, getEphemerals, sync,
@@ -34,7 +35,26 @@
 //   - A client that reads no answers has its requests held back, and one that reads no events is cut off
 //     when 64 MiB of them wait; the real server has other limits.
 //
-// ZooKeeper 3.9 changed a few details, as in which watches checkWatches finds; this server has those of 3.8.
+// # Versions
+//
+// The server is the newest ZooKeeper 3.8 unless WithVersion says otherwise. 3.8 and 3.9 are compared with the
+// real ones. What differs:
+//
+//   - 3.5 has no multiRead, setWatches2, addWatch, getEphemerals and getAllChildrenNumber, 3.6 no whoAmI:
+//     they are answered with Unimplemented and the connection ends; the session lives on.
+//   - From 3.8 on a watch event goes only to who may read the node; the watch is used up all the same. (Upstream
+//     began that with 3.8.4 and 3.9.2, Debian with its 3.8.0.) The events with which setWatches catches up are
+//     for everybody.
+//   - From 3.8.4 and 3.9.2 on exists is answered with NoAuth to who may not read the node. Before, it asked for no
+//     permission.
+//   - From 3.7.2 and 3.8.2 on a create2 within a multi is answered with a stat.
+//   - From 3.9 on the header of a watch event has the zxid of the change; it was -1 before and still is in those
+//     with which setWatches catches up.
+//   - From 3.9 on a connection can watch one path in several modes at once, and removeWatches and checkWatches
+//     can tell them apart (types 4 and 5). Before, a new watch on a path changed the mode of the old one, and
+//     checkWatches found anybody's.
+//   - From 3.9 on a write that cannot be decoded takes no zxid, and any client may send deleteContainer; from 3.9.4
+//     on ACLs of the scheme ip take IPv6 addresses; from 3.8.5 and 3.9.3 on check is refused outside of a multi.
 //
 // # Time
 //

@@ -11,6 +11,8 @@ type config struct {
 	tick      time.Duration
 	sweep     time.Duration
 	maxBuffer int
+	version   string
+	release   release // what version says
 	log       *slog.Logger
 	tls       *tls.Config
 }
@@ -38,12 +40,17 @@ func WithMaxBuffer(bytes int) Option { return func(c *config) { c.maxBuffer = by
 // discard.
 func WithLogger(log *slog.Logger) Option { return func(c *config) { c.log = log } }
 
+// WithVersion sets which ZooKeeper the server is: "3.5" to "3.9", each the newest of its line, or a whole
+// version such as "3.9.5", which is then what it says it is. The default is 3.8. New refuses any other
+// version. The package's documentation lists what differs.
+func WithVersion(version string) Option { return func(c *config) { c.version = version } }
+
 // WithTLS has the server speak TLS on every connection, TCP and in-memory alike. The configuration
 // needs a certificate. Nil means no TLS.
 func WithTLS(cfg *tls.Config) Option { return func(c *config) { c.tls = cfg } }
 
-func newConfig(opts []Option) config {
-	var c config
+func newConfig(opts []Option) (config, error) {
+	c := config{version: defaultVersion}
 	for _, opt := range opts {
 		opt(&c)
 	}
@@ -59,5 +66,7 @@ func newConfig(opts []Option) config {
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
 	}
-	return c
+	var err error
+	c.release, err = parseVersion(c.version)
+	return c, err
 }

@@ -47,8 +47,7 @@ func (c *conn) readLocked(req *request, e *encoder) Code {
 		if !ok {
 			return ErrMarshalling
 		}
-		s.dataWatches.add(req.path, c, mode)
-		s.childWatches.add(req.path, c, mode)
+		c.addWatchLocked(req.path, mode)
 		e.int32(0)
 	case OpCheckWatches, OpRemoveWatches:
 		return c.watchesLocked(req)
@@ -78,15 +77,18 @@ func (s *Server) readableLocked(path string, perm int32, ids []identity) (*node,
 	return n, 0
 }
 
-// existsLocked asks for no permission, as in the real server.
+// existsLocked sets a watch on a missing node, too.
 func (c *conn) existsLocked(req *request, e *encoder) Code {
 	if strings.IndexByte(req.path, 0) >= 0 {
 		return ErrBadArguments
 	}
+	n := c.s.tree.lookup(req.path)
+	if n != nil && c.s.cfg.release.guardsExists() && !n.acl.allows(permRead, c.ids) {
+		return ErrNoAuth
+	}
 	if req.watch {
 		c.s.dataWatches.add(req.path, c, watchOnce)
 	}
-	n := c.s.tree.lookup(req.path)
 	if n == nil {
 		return ErrNoNode
 	}
@@ -203,35 +205,61 @@ func (c *conn) setWatchesLocked(w *watchLists) {
 		}
 	}
 	for _, path := range w.persistent {
-		s.childWatches.add(path, c, watchPersist)
-		s.dataWatches.add(path, c, watchPersist)
+		c.addWatchLocked(path, watchPersist)
 	}
 	for _, path := range w.recursive {
-		s.childWatches.add(path, c, watchRecursive)
-		s.dataWatches.add(path, c, watchRecursive)
+		c.addWatchLocked(path, watchRecursive)
 	}
 }
 
-// watchesLocked answers checkWatches and removeWatches for the types children (1), data (2) and any (3).
+// addWatchLocked sets a persistent watch, which looks at nothing: the node may be missing or closed.
+func (c *conn) addWatchLocked(path string, mode watchMode) {
+	c.s.dataWatches.add(path, c, mode)
+	if mode != watchRecursive || !c.s.cfg.release.combinesWatches() {
+		c.s.childWatches.add(path, c, mode)
+	}
+}
+
+// watcherType is a type of checkWatches and removeWatches: which watches it means in each table.
+type watcherType struct{ child, data watchMode }
+
+func (r release) watcherType(number int32) (w watcherType, ok bool) {
+	only := watchAny
+	if r.combinesWatches() {
+		only = watchOnce
+	}
+	switch number {
+	case 1: // children
+		return watcherType{child: only}, true
+	case 2: // data
+		return watcherType{data: only}, true
+	case 3: // any
+		return watcherType{watchAny, watchAny}, true
+	case 4: // persistent
+		return watcherType{watchPersist, watchPersist}, r.combinesWatches()
+	case 5: // persistent, recursive
+		return watcherType{data: watchRecursive}, r.combinesWatches()
+	}
+	return watcherType{}, false
+}
+
+// watchesLocked answers checkWatches and removeWatches.
 func (c *conn) watchesLocked(req *request) Code {
-	if req.mode < 1 || req.mode > 3 {
+	r := c.s.cfg.release
+	typ, ok := r.watcherType(req.mode)
+	if !ok {
 		return ErrMarshalling
 	}
-	act := (*watchTable).remove
+	act := (*watchTable).unwatch
 	if req.op == OpCheckWatches {
 		act = (*watchTable).contains
-		if req.path != "" && !strings.Contains(req.path, "/") {
+		if !r.combinesWatches() && req.path != "" && !strings.Contains(req.path, "/") {
 			return ErrMarshalling // the real server wants to look at the parents too
 		}
 	}
-	found := false
-	if req.mode&1 != 0 && act(c.s.childWatches, req.path, c) {
-		found = true
-	}
-	if req.mode&2 != 0 && act(c.s.dataWatches, req.path, c) {
-		found = true
-	}
-	if !found {
+	inChild := act(c.s.childWatches, req.path, c, typ.child)
+	inData := act(c.s.dataWatches, req.path, c, typ.data)
+	if !inChild && !inData {
 		return ErrNoWatcher
 	}
 	return 0

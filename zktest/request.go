@@ -53,7 +53,7 @@ func decodeRequest(op Op, d *decoder) (req request, ok bool) {
 // real server takes one.
 func (r *request) readBody(d *decoder) bool {
 	switch r.op {
-	case OpPing, OpCloseSession, OpWhoAmI, OpConnect, OpDeleteContainer:
+	case OpPing, OpCloseSession, OpWhoAmI, OpConnect:
 		return true
 	}
 	var ok bool
@@ -138,30 +138,37 @@ func nextOp(d *decoder) (sub request, done, ok bool) {
 	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL, OpDelete, OpSetData, OpCheck,
 		OpGetData, OpGetChildren:
 		ok = sub.readBody(d) && !d.bad
-		sub.normalise()
 	}
 	return sub, false, ok
 }
 
-// normalise gives a create within a multi the opcode that the real server works with there: the flags
-// decide, not the opcode that was sent. A create with the flags of a TTL node but without a TTL makes it
-// fail, which opError stands for.
-func (r *request) normalise() {
-	switch r.op {
-	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
-		mode := createModes[r.flags]
-		switch {
-		case mode.ttl && r.op == OpCreateTTL:
-			return
-		case mode.ttl:
-			r.op = opError
-		case mode.container:
-			r.op = OpCreateContainer
+// normalise gives each create within a multi the opcode that the real server works with there. The flags
+// decide, and from ZOOKEEPER-4026 on the opcode that was sent where they do not. It is false if a create
+// makes no sense.
+func (r *request) normalise(version release) bool {
+	for i := range r.multi {
+		sub := &r.multi[i]
+		switch sub.op {
+		case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
 		default:
-			r.op = OpCreate
+			continue
 		}
-		r.ttl = -1
+		mode, known := createModes[sub.flags]
+		switch {
+		case mode.ttl && sub.op == OpCreateTTL:
+			continue
+		case version.keepsMultiOps() && sub.op != OpCreateTTL && (mode.ttl || !known):
+			return false
+		case mode.ttl:
+			sub.op = opError // it has no TTL, and makes the multi fail
+		case mode.container:
+			sub.op = OpCreateContainer
+		case !version.keepsMultiOps() || sub.op == OpCreateTTL:
+			sub.op = OpCreate
+		}
+		sub.ttl = -1
 	}
+	return true
 }
 
 // sameKind is false for a multi that mixes reads and writes, which is none.

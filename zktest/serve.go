@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// served are the opcodes that a client may send, besides auth and sasl.
+// served are the opcodes that some version serves, besides auth and sasl.
 var served = map[Op]bool{
 	OpCreate: true, OpDelete: true, OpExists: true, OpGetData: true, OpSetData: true, OpGetACL: true,
 	OpSetACL: true, OpGetChildren: true, OpSync: true, OpPing: true, OpGetChildren2: true, OpCheck: true,
@@ -35,6 +35,7 @@ func (c *conn) serveFrame(frame []byte) bool {
 	}
 	arrived := time.Now()
 	req, ok := decodeRequest(op, d)
+	ok = ok && req.normalise(c.s.cfg.release)
 	req.xid = xid
 	fault, up := c.consult(&req)
 	if !up || !c.lockThawed() {
@@ -96,7 +97,7 @@ func (c *conn) answerLocked(req *request, ok bool, forced Code) answer {
 		// A server on which SASL is not configured agrees to anything, and gives nothing for it.
 		e.bytes(nil)
 		return answer{c.finish(0, 0), false}
-	case !served[req.op]:
+	case !s.cfg.release.serves(req.op):
 		s.log.Warn("zktest: opcode is not implemented", "op", req.op)
 		return answer{c.finish(-1, ErrUnimplemented), true}
 	case req.op == OpPing:
@@ -149,7 +150,7 @@ func (c *conn) authenticateLocked(req *request) Code {
 
 // writeLocked carries out an operation that takes a zxid, and writes the body of its answer.
 func (c *conn) writeLocked(req *request, ok bool, e *encoder) Code {
-	if req.op == OpReconfig && !ok {
+	if !ok && (req.op == OpReconfig || c.s.cfg.release.decodesFirst() && req.op != OpMulti) {
 		return ErrMarshalling // the real server fails before it takes a zxid
 	}
 	if req.op == OpCloseSession {
@@ -157,6 +158,9 @@ func (c *conn) writeLocked(req *request, ok bool, e *encoder) Code {
 		return 0
 	}
 	t := c.s.beginLocked(c.session.id, c.ids)
+	if req.op == OpDeleteContainer && !c.s.cfg.release.reapsForClients() {
+		return ErrBadArguments // the real server cannot read a client's
+	}
 	if !ok {
 		return ErrMarshalling
 	}
@@ -176,7 +180,7 @@ func (c *conn) writeLocked(req *request, ok bool, e *encoder) Code {
 	case OpCheck:
 		code = t.check(req.path, req.version)
 	case OpDeleteContainer:
-		code = ErrBadArguments // for the server itself only; the real one cannot read a client's
+		code = t.deleteContainer(req.path)
 	case OpReconfig:
 		code = ErrReconfigDisabled
 	case OpSetData:

@@ -61,9 +61,13 @@ func Start(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// New makes a server. It fails only if it was given an address that it cannot listen on.
+// New makes a server. It fails if it was given an address that it cannot listen on, or a version that is
+// not served.
 func New(opts ...Option) (*Server, error) {
-	cfg := newConfig(opts)
+	cfg, err := newConfig(opts)
+	if err != nil {
+		return nil, err
+	}
 	s := &Server{
 		cfg:           cfg,
 		log:           cfg.log,
@@ -98,7 +102,7 @@ func (s *Server) resetLocked() {
 func (s *Server) restartLocked() {
 	s.started = time.Now()
 	s.nextSession = firstSessionID()
-	s.dataWatches, s.childWatches = newWatchTable(), newWatchTable()
+	s.dataWatches, s.childWatches = newWatchTable(s.cfg.release), newWatchTable(s.cfg.release)
 	s.traffic = newTraffic()
 }
 

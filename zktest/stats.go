@@ -14,7 +14,7 @@ type Stats struct {
 	Connections       int          // with a session or, still, without
 	DataWatches       int          // set by getData, exists, setWatches and addWatch
 	ChildWatches      int          // set by getChildren, setWatches and addWatch
-	PersistentWatches int          // set by addWatch; each is one of DataWatches and one of ChildWatches
+	PersistentWatches int          // set by addWatch; they are among DataWatches and, but for the recursive ones of 3.9, ChildWatches
 	Requests          map[Op]int64 // since the start or the last Restart or Wipe; unknown opcodes under 0
 }
 
@@ -34,7 +34,7 @@ func (s *Server) Stats() Stats {
 	}
 	for _, mine := range s.dataWatches.conns {
 		for _, mode := range mine {
-			if mode != watchOnce {
+			if mode&(watchPersist|watchRecursive) != 0 {
 				st.PersistentWatches++
 			}
 		}

@@ -235,7 +235,7 @@ func (c *choices) simple(op Op) request {
 		r.path, r.watch, r.mode = c.path(), c.below(2) == 0, int32(c.below(3))
 		switch op {
 		case OpCheckWatches, OpRemoveWatches:
-			r.mode++
+			r.mode = pick(c, []int32{1, 1, 2, 2, 3, 3, 4, 5, 6})
 		case OpGetEphemerals:
 			r.path = pick(c, []string{"/", "", " ", "~", "~/a", r.path})
 		}

@@ -114,12 +114,12 @@ func TestServerWithNothingToSweepLetsABubbleRest(t *testing.T) {
 // What happens by itself, by expiry and by sweeps, has to look the same from outside: the same events, and
 // one transaction for each dead session, container and TTL node.
 func TestExpiryAndSweepsLookAsOnZooKeeper(t *testing.T) {
-	need38(t)
+	version := realVersion(t)
 	const interval = 200 * time.Millisecond
 	e := ensemble.Start(t, 1, ensemble.Options{
 		Java: []string{fmt.Sprintf("-Dznode.container.checkIntervalMs=%d", interval.Milliseconds())},
 	})
-	s := Start(t, WithTickTime(200*time.Millisecond), WithSweepInterval(interval))
+	s := Start(t, WithTickTime(200*time.Millisecond), WithSweepInterval(interval), WithVersion(version))
 	addr := e.Servers()[0].Addr()
 	var logs []string
 	for _, dial := range []func() (net.Conn, error){

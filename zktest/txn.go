@@ -27,7 +27,7 @@ func (s *Server) beginLocked(session int64, ids []identity) *txn {
 
 func (t *txn) commit() {
 	t.journalLocked()
-	t.s.fireLocked(t.events)
+	t.s.fireLocked(t.zxid, t.events)
 }
 
 func (t *txn) rollback() {
@@ -62,7 +62,7 @@ func (t *txn) create(r *request) (path string, n *node, code Code) {
 	if !ok {
 		return "", nil, ErrBadArguments
 	}
-	acl, code := fixACL(r.acl, t.ids)
+	acl, code := fixACL(r.acl, t.ids, t.s.cfg.release)
 	if code != 0 {
 		return "", nil, code
 	}
@@ -121,7 +121,7 @@ func (t *txn) insert(parent *node, parentPath, name, path string, n *node) {
 		parent.pzxid = oldPzxid
 		parent.created--
 	})
-	t.events = append(t.events, event{nodeCreated, path, n.acl}, event{nodeChildrenChanged, watchPath(parentPath), parent.acl})
+	t.events = append(t.events, event{typ: nodeCreated, path: path, acl: n.acl}, event{typ: nodeChildrenChanged, path: watchPath(parentPath), acl: parent.acl})
 }
 
 // ownLocked notes or forgets who will remove a node without being asked: its session, or the sweep.
@@ -172,6 +172,25 @@ func (t *txn) delete(path string, version int32) Code {
 	return 0
 }
 
+// deleteContainer removes a node that has no children, ephemeral ones excepted, and asks for no permission.
+func (t *txn) deleteContainer(path string) Code {
+	parentPath, name, ok := splitPath(path)
+	if !ok || isSpecialPath(path) {
+		return ErrBadArguments
+	}
+	n := t.s.tree.lookup(path)
+	switch {
+	case n == nil:
+		return ErrNoNode
+	case len(n.children) > 0:
+		return ErrNotEmpty
+	case isEphemeral(n.owner):
+		return ErrBadVersion
+	}
+	t.remove(t.s.tree.lookup(parentPath), parentPath, name, path, n)
+	return 0
+}
+
 func (t *txn) remove(parent *node, parentPath, name, path string, n *node) {
 	s, oldPzxid := t.s, parent.pzxid
 	parent.pzxid = t.zxid
@@ -185,7 +204,7 @@ func (t *txn) remove(parent *node, parentPath, name, path string, n *node) {
 		s.ownLocked(path, n, true)
 		parent.pzxid = oldPzxid
 	})
-	t.events = append(t.events, event{nodeDeleted, path, n.acl}, event{nodeChildrenChanged, watchPath(parentPath), parent.acl})
+	t.events = append(t.events, event{typ: nodeDeleted, path: path, acl: n.acl}, event{typ: nodeChildrenChanged, path: watchPath(parentPath), acl: parent.acl})
 }
 
 func (t *txn) setData(path string, data []byte, version int32) (*node, Code) {
@@ -211,7 +230,7 @@ func (t *txn) setData(path string, data []byte, version int32) (*node, Code) {
 		tree.bytes -= len(data) - len(old.data)
 		n.data, n.mzxid, n.mtime, n.version = old.data, old.mzxid, old.mtime, old.version
 	})
-	t.events = append(t.events, event{nodeDataChanged, path, n.acl})
+	t.events = append(t.events, event{typ: nodeDataChanged, path: path, acl: n.acl})
 	return n, 0
 }
 
@@ -219,7 +238,7 @@ func (t *txn) setACL(path string, list []aclEntry, version int32) (*node, Code) 
 	if !validPath(path) {
 		return nil, ErrBadArguments
 	}
-	acl, code := fixACL(list, t.ids)
+	acl, code := fixACL(list, t.ids, t.s.cfg.release)
 	if code != 0 {
 		return nil, code
 	}
@@ -270,7 +289,7 @@ func (t *txn) multi(ops []request) (results []opResult, ok bool, code Code) {
 		res := opResult{op: r.op}
 		var n *node
 		switch r.op {
-		case OpCreate, OpCreateContainer, OpCreateTTL:
+		case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
 			res.path, n, res.code = t.create(r)
 		case OpDelete:
 			res.code = t.delete(r.path, r.version)

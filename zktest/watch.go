@@ -15,12 +15,14 @@ const (
 // stateConnected is the session state that every watch event carries.
 const stateConnected = 3
 
+// watchMode is a set: a connection may watch one path in several modes.
 type watchMode uint8
 
 const (
-	watchOnce      watchMode = iota // gone when it has fired
-	watchPersist                    // stays until it is removed or its connection ends
-	watchRecursive                  // persistent, and fires for all nodes below
+	watchOnce      watchMode = 1 << iota // gone when it has fired
+	watchPersist                         // stays until it is removed or its connection ends
+	watchRecursive                       // persistent, and fires for all nodes below
+	watchAny       = watchOnce | watchPersist | watchRecursive
 )
 
 // watchers is the set of connections that watch one path. Most paths have one: it costs no map.
@@ -68,17 +70,17 @@ func (w watchers) each(f func(*conn)) {
 }
 
 // watchTable holds the watches of one kind (data, which includes exists, or children). A connection
-// has at most one watch on a path; setting another one changes its mode, as in ZooKeeper 3.8's
-// WatchManager. The Server's mutex guards it.
+// counts once for a path, whatever the modes in which it watches. The Server's mutex guards it.
 type watchTable struct {
+	release   release
 	paths     map[string]watchers
 	conns     map[*conn]map[string]watchMode
 	count     int
 	recursive int
 }
 
-func newWatchTable() *watchTable {
-	return &watchTable{paths: map[string]watchers{}, conns: map[*conn]map[string]watchMode{}}
+func newWatchTable(r release) *watchTable {
+	return &watchTable{release: r, paths: map[string]watchers{}, conns: map[*conn]map[string]watchMode{}}
 }
 
 func (t *watchTable) add(path string, c *conn, mode watchMode) {
@@ -90,15 +92,12 @@ func (t *watchTable) add(path string, c *conn, mode watchMode) {
 		mine = map[string]watchMode{}
 		t.conns[c] = mine
 	}
-	old, had := mine[path]
-	if had && old == watchRecursive {
-		t.recursive--
+	old := mine[path]
+	if t.release.combinesWatches() {
+		mode |= old
 	}
-	if mode == watchRecursive {
-		t.recursive++
-	}
-	mine[path] = mode
-	if !had {
+	t.setModes(path, c, mode)
+	if old == 0 {
 		w := t.paths[path]
 		w.add(c)
 		t.paths[path] = w
@@ -106,16 +105,32 @@ func (t *watchTable) add(path string, c *conn, mode watchMode) {
 	}
 }
 
-// remove tells whether the connection had a watch on the path.
-func (t *watchTable) remove(path string, c *conn) bool {
+// setModes changes the modes in which a connection watches a path.
+func (t *watchTable) setModes(path string, c *conn, mode watchMode) {
 	mine := t.conns[c]
-	mode, had := mine[path]
-	if !had {
+	if mine[path]&watchRecursive != 0 {
+		t.recursive--
+	}
+	if mode&watchRecursive != 0 {
+		t.recursive++
+	}
+	if mode == 0 {
+		delete(mine, path)
+	} else {
+		mine[path] = mode
+	}
+}
+
+// remove takes a connection's watches of some modes away. It is false if there were none.
+func (t *watchTable) remove(path string, c *conn, modes watchMode) bool {
+	old := t.conns[c][path]
+	if old&modes == 0 {
 		return false
 	}
-	delete(mine, path)
-	if mode == watchRecursive {
-		t.recursive--
+	left := old &^ modes
+	t.setModes(path, c, left)
+	if left != 0 {
+		return true
 	}
 	t.count--
 	w := t.paths[path]
@@ -128,24 +143,30 @@ func (t *watchTable) remove(path string, c *conn) bool {
 	return true
 }
 
+// unwatch is remove for removeWatches. Only after it does 3.9 forget a connection that is left without a watch.
+func (t *watchTable) unwatch(path string, c *conn, modes watchMode) bool {
+	removed := t.remove(path, c, modes)
+	if removed && t.release.combinesWatches() && len(t.conns[c]) == 0 {
+		delete(t.conns, c)
+	}
+	return removed
+}
+
 func (t *watchTable) removeConn(c *conn) {
 	for path := range t.conns[c] {
-		t.remove(path, c)
+		t.remove(path, c, watchAny)
 	}
 	delete(t.conns, c)
 }
 
-// contains answers checkWatches as 3.8's WatchManager.containsWatcher does: a watch of any connection
-// on the path counts, and none on "".
-func (t *watchTable) contains(path string, c *conn) bool {
-	if path == "" {
-		return false
+// contains answers checkWatches. From 3.6 to 3.8 WatchManager.containsWatcher takes a watch of any
+// connection on the path for an answer, and finds none on "".
+func (t *watchTable) contains(path string, c *conn, modes watchMode) bool {
+	if t.release.combinesWatches() || t.release.line < 6 {
+		return t.conns[c][path]&modes != 0
 	}
-	if _, ok := t.paths[path]; ok {
-		return true
-	}
-	mode, ok := t.conns[c][path]
-	return ok && mode == watchRecursive
+	_, found := t.paths[path]
+	return found && path != "" && modes != 0
 }
 
 // trigger takes the connections that an event on the path is for, and removes the watches that fire
@@ -160,25 +181,21 @@ func (t *watchTable) trigger(path string, typ eventType) map[*conn]struct{} {
 	}
 	var spent []*conn
 	t.paths[path].each(func(c *conn) {
-		switch t.conns[c][path] {
-		case watchRecursive:
-			if typ != nodeChildrenChanged {
-				fire(c)
-			}
-		case watchPersist:
+		mode := t.conns[c][path]
+		if mode != watchRecursive || typ != nodeChildrenChanged {
 			fire(c)
-		default:
-			fire(c)
+		}
+		if mode&watchOnce != 0 {
 			spent = append(spent, c)
 		}
 	})
 	for _, c := range spent {
-		t.remove(path, c)
+		t.remove(path, c, watchOnce)
 	}
 	if t.recursive > 0 && typ != nodeChildrenChanged {
 		for above := parentPath(path); above != ""; above = parentPath(above) {
 			t.paths[above].each(func(c *conn) {
-				if t.conns[c][above] == watchRecursive {
+				if t.conns[c][above]&watchRecursive != 0 {
 					fire(c)
 				}
 			})
@@ -204,13 +221,15 @@ type event struct {
 	typ  eventType
 	path string
 	acl  aclList // of the node; nil lets everybody know
+	zxid int64   // of the change; 0 in those that setWatches catches up with
 }
 
 // fireLocked sends the events of a committed transaction. A connection that watches a deleted node's
 // data and children gets one event. A watch on a node that its owner may not read fires without an
 // event, as in all servers since CVE-2024-23944.
-func (s *Server) fireLocked(events []event) {
+func (s *Server) fireLocked(zxid int64, events []event) {
 	for _, ev := range events {
+		ev.zxid = zxid
 		switch ev.typ {
 		case nodeCreated, nodeDataChanged:
 			s.notifyLocked(ev, s.dataWatches.trigger(ev.path, ev.typ), nil)
@@ -226,7 +245,10 @@ func (s *Server) fireLocked(events []event) {
 
 func (s *Server) notifyLocked(ev event, to, except map[*conn]struct{}) {
 	for c := range to {
-		if _, told := except[c]; !told && ev.acl.allows(permRead, c.ids) {
+		if _, told := except[c]; told {
+			continue
+		}
+		if !s.cfg.release.hidesEvents() || ev.acl.allows(permRead, c.ids) {
 			c.sendEvent(ev)
 		}
 	}

@@ -12,8 +12,10 @@ import (
 	"time"
 )
 
-// version is what the server says it is: clients read the number before the hyphen.
-const version = "3.8.0-zktest, built on 2022-02-25 08:49 UTC"
+// versionText is what the server says it is: clients read the number before the hyphen.
+func (s *Server) versionText() string {
+	return s.cfg.release.String() + "-zktest, built on 2026-02-11 20:15 UTC"
+}
 
 // words are the four-letter words, the plain-text commands that may stand in place of a handshake. The
 // answer is built with the Server's mutex held.
@@ -61,12 +63,12 @@ func (c *conn) answerWord(w string) {
 }
 
 func (s *Server) wordSrvrLocked(b *strings.Builder) {
-	fmt.Fprintf(b, "Zookeeper version: %s\n", version)
+	fmt.Fprintf(b, "Zookeeper version: %s\n", s.versionText())
 	s.summaryLocked(b)
 }
 
 func (s *Server) wordStatLocked(b *strings.Builder) {
-	fmt.Fprintf(b, "Zookeeper version: %s\nClients:\n", version)
+	fmt.Fprintf(b, "Zookeeper version: %s\nClients:\n", s.versionText())
 	for _, c := range s.sortedConnsLocked() {
 		fmt.Fprintf(b, " %s\n", c.brief())
 	}
@@ -119,7 +121,7 @@ func (s *Server) wordConsLocked(b *strings.Builder) {
 func (s *Server) wordEnviLocked(b *strings.Builder) {
 	host, _ := os.Hostname()
 	dir, _ := os.Getwd()
-	fmt.Fprintf(b, "Environment:\nzookeeper.version=%s\nhost.name=%s\n", version, host)
+	fmt.Fprintf(b, "Environment:\nzookeeper.version=%s\nhost.name=%s\n", s.versionText(), host)
 	fmt.Fprintf(b, "go.version=%s\nos.name=%s\nos.arch=%s\nuser.dir=%s\n", runtime.Version(), runtime.GOOS, runtime.GOARCH, dir)
 }
 
@@ -139,7 +141,7 @@ func (s *Server) wordMntrLocked(b *strings.Builder) {
 		name  string
 		value any
 	}{
-		{"version", version},
+		{"version", s.versionText()},
 		{"server_state", "standalone"},
 		{"ephemerals_count", s.ephemeralsLocked()},
 		{"num_alive_connections", len(s.conns)},
