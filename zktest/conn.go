@@ -16,6 +16,8 @@ const (
 	maxQueued = 64 << 20
 	// flushTime is how long a connection that is being closed may take to read its last bytes.
 	flushTime = time.Second
+	// lingerTime is how long a connection that has been closed goes on taking in what its client still sends.
+	lingerTime = 300 * time.Millisecond
 	// keepBuffer is the largest buffer that a connection keeps for the next frame.
 	keepBuffer = 64 << 10
 )
@@ -81,9 +83,13 @@ func (c *conn) closeLocked(flush bool) {
 	if c.session != nil && c.session.conn == c {
 		c.session.conn = nil
 	}
-	if flush {
+	_, tcp := c.raw.(*net.TCPConn)
+	switch {
+	case flush:
 		c.raw.SetWriteDeadline(time.Now().Add(flushTime))
-	} else {
+	case tcp:
+		c.raw.SetWriteDeadline(time.Now()) // ends a write that is under way; hangUp does the rest
+	default:
 		c.raw.Close()
 	}
 	c.out.close(flush)
@@ -186,7 +192,7 @@ func (c *conn) sendEvent(ev event) {
 
 // writeLoop writes what is queued until the connection is closed, and closes the socket.
 func (c *conn) writeLoop() {
-	defer c.raw.Close()
+	defer c.hangUp()
 	var buf []byte
 	for {
 		var ok bool
@@ -204,6 +210,41 @@ func (c *conn) writeLoop() {
 			buf = nil
 		}
 	}
+}
+
+// hangUp ends a closed connection as the real server does: the client reads what was sent, and then the end
+// of the stream. A socket that is closed with unread bytes in it is reset instead, which can cost the client
+// what it has not read, so these bytes are taken in first. A pipe has no such trait.
+func (c *conn) hangUp() {
+	defer c.raw.Close()
+	tcp, ok := c.raw.(*net.TCPConn)
+	if !ok || !c.s.linger(tcp) {
+		return
+	}
+	defer c.s.endLinger(tcp)
+	if secure, ok := c.nc.(*tls.Conn); ok {
+		secure.CloseWrite()
+	}
+	tcp.CloseWrite()
+	tcp.SetReadDeadline(time.Now().Add(lingerTime))
+	io.Copy(io.Discard, tcp)
+}
+
+// linger notes a socket that Close has to close. It is false if the server is closed.
+func (s *Server) linger(socket net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.lingering[socket] = struct{}{}
+	return true
+}
+
+func (s *Server) endLinger(socket net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.lingering, socket)
 }
 
 // awaitThaw waits while the server is frozen. It is false if the connection was closed meanwhile.

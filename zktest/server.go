@@ -39,8 +39,9 @@ type Server struct {
 	expiry       expiryQueue
 	nextSession  int64
 	conns        map[*conn]struct{}
-	nextPort     int       // of the next in-memory client's made-up address
-	nextWake     time.Time // when the clock will look again; zero for never
+	lingering    map[net.Conn]struct{} // sockets of connections that have been closed
+	nextPort     int                   // of the next in-memory client's made-up address
+	nextWake     time.Time             // when the clock will look again; zero for never
 	nextSweep    time.Time
 	partitioned  bool
 	thawed       chan struct{} // closed when a freeze ends; nil while there is none
@@ -75,6 +76,7 @@ func New(opts ...Option) (*Server, error) {
 		done:          make(chan struct{}),
 		wake:          make(chan struct{}, 1),
 		conns:         map[*conn]struct{}{},
+		lingering:     map[net.Conn]struct{}{},
 		nextPort:      1 << 16,
 	}
 	s.mu.Lock()
@@ -210,6 +212,9 @@ func (s *Server) Close() error {
 			s.listener.Close()
 		}
 		s.dropAllLocked()
+		for socket := range s.lingering {
+			socket.Close()
+		}
 	}
 	s.mu.Unlock()
 	s.wg.Wait()
