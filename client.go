@@ -36,8 +36,14 @@ type Client struct {
 
 // Connect opens a client and waits for its first session. servers is "host:port,host:port/chroot": a
 // host without a port gets 2181, an IPv6 address is written in brackets, "" means 127.0.0.1:2181. All
-// paths are then below the chroot. Names are resolved at each dial; one that cannot be resolved, or a
-// server that cannot be reached, does no harm while another can.
+// paths are then below the chroot. A name that cannot be resolved, or a server that cannot be reached, does no
+// harm while another can.
+//
+// The client tries the addresses of all servers one by one, in random order, so that many clients spread over an
+// ensemble, also if it has one name. After each round it pauses, from 0.1 s growing to 5 s, half of that at
+// random; while the session may be alive, for an eighth of its timeout at most. A lost connection is replaced
+// without a pause. Names are resolved anew before each round, within 30 s; while the resolver fails or is slow,
+// their last addresses are used.
 //
 // ctx bounds the wait for the first session, and nothing else. If it ends, or if the servers refuse a
 // credential, Connect leaves nothing behind and its error says why each server could not be used.
@@ -61,7 +67,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	c := &Client{log: o.log, chroot: root, acl: o.acl, closed: make(chan struct{}), registered: map[string]*Registration{}}
 	c.supervisor = newSupervisor(c, o.max)
 	c.conn, err = zkconn.Open(zkconn.Config{
-		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Logger: o.log, MaxCalls: o.max,
+		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: o.log, MaxCalls: o.max,
 		Changed: c.supervisor.changed,
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ type options struct {
 	auth    []zkconn.Auth
 	tls     *tls.Config
 	dial    zkconn.DialFunc
+	resolve *net.Resolver
 	acl     []zk.ACL
 	max     int
 }
@@ -44,11 +45,16 @@ func WithAuth(scheme string, credential []byte) Option {
 // connection string.
 func WithTLS(config *tls.Config) Option { return func(o *options) { o.tls = config } }
 
-// WithDialer replaces the dialer, a net.Dialer by default. addr is host:port as in the connection
-// string, not resolved. The context has a time limit.
+// WithDialer replaces the dialer, a net.Dialer by default. addr is host:port as in the connection string: the
+// dialer resolves names itself, and a name counts as one server. With [WithResolver] addr is one of the
+// name's addresses and the port. The context has a time limit, which does not include resolving by a Resolver.
 func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return func(o *options) { o.dial = dial }
 }
+
+// WithResolver sets the resolver of the servers' names: [net.DefaultResolver] by default, or with [WithDialer]
+// the dialer. See [Connect] for when names are resolved.
+func WithResolver(r *net.Resolver) Option { return func(o *options) { o.resolve = r } }
 
 // WithDefaultACL sets the access control list of the nodes that Create, and parents that Register,
 // makes. The default is open: anybody may do anything.

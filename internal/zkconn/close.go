@@ -79,18 +79,19 @@ func (c *Conn) farewell(done int64) int64 {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), farewellGrace)
 	defer cancel()
-	ended := make(chan error, len(c.cfg.Servers))
-	for _, server := range c.cfg.Servers {
+	all := c.hosts.names.endpoints()
+	ended := make(chan error, len(all))
+	for _, e := range all {
 		// Ends with ctx, and is waited for below.
 		go func() {
-			err := c.endSession(ctx, server, id, timeout)
+			err := c.endSession(ctx, e, id, timeout)
 			for tries := 1; err == errCutOff && tries < 5 && ctx.Err() == nil; tries++ {
-				err = c.endSession(ctx, server, id, timeout)
+				err = c.endSession(ctx, e, id, timeout)
 			}
 			ended <- err
 		}()
 	}
-	for range c.cfg.Servers {
+	for range all {
 		if err := <-ended; err == nil {
 			cancel()
 		}
@@ -106,9 +107,9 @@ func (c *Conn) Expire() { c.farewell(0) }
 // connection attaches to the session, such as the session's own, in a handshake that was under way.
 var errCutOff = errors.New("cut off")
 
-// endSession attaches to a session at server and ends it. It returns nil if the session is over.
-func (c *Conn) endSession(ctx context.Context, server string, id identity, timeout time.Duration) error {
-	conn, err := c.open(ctx, "tcp", server)
+// endSession attaches to a session at an endpoint and ends it. It returns nil if the session is over.
+func (c *Conn) endSession(ctx context.Context, e endpoint, id identity, timeout time.Duration) error {
+	conn, err := c.open(ctx, "tcp", e)
 	if err != nil {
 		return err
 	}

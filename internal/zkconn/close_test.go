@@ -147,14 +147,14 @@ func TestCloseInEveryState(t *testing.T) {
 			t.Run(s.name, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					f := newFake(t)
-					// b:2 is not dialed before Close: go-zookeeper has only a:1 in its list.
+					// b:2 is not dialed before Close: a:1 alone is in the list.
 					cfg := Config{Servers: []string{"a:1"}, Timeout: at}
 					if s.name == "waiting for the answer to a credential" {
 						cfg.Auth = []Auth{{"digest", []byte("user:password")}}
 					}
 					c := f.open(cfg)
 					s.enter(t, f, c)
-					c.cfg.Servers = []string{"a:1", "b:2"}
+					c.setServers("a:1", "b:2")
 					if s.otherServes {
 						f.serve(func(p *peer) {
 							if p.addr == "b:2" {
@@ -233,13 +233,14 @@ func TestWhatADialBringsAfterCloseIsClosed(t *testing.T) {
 
 func TestCloseReportsADialerThatDoesNotReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		release := make(chan bool)
+		release, dialing := make(chan bool), make(chan bool, 1)
 		stuck := false
 		f := newFake(t)
 		c := f.open(Config{Servers: []string{"a:1"}, Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			if addr == "b:2" || !stuck {
 				return f.dial(ctx, network, addr)
 			}
+			dialing <- true
 			<-release
 			return nil, errRefused
 		}})
@@ -247,8 +248,8 @@ func TestCloseReportsADialerThatDoesNotReturn(t *testing.T) {
 		stuck = true
 		p.Close()
 		c.expect(Down)
-		synctest.Wait()
-		c.cfg.Servers = []string{"b:2"}
+		<-dialing
+		c.setServers("b:2")
 		f.serve(func(p *peer) { p.serve(session, at, nil) })
 		start := time.Now()
 		if err := c.Close(); err == nil || time.Since(start) > 3*time.Second {

@@ -122,6 +122,17 @@ type client struct {
 	changes chan change // watches that have fired
 }
 
+// setServers replaces the list of servers, for the rounds to come and for the farewell.
+func (c *client) setServers(servers ...string) {
+	n := c.hosts.names
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.names = nil
+	for _, s := range servers {
+		n.names = append(n.names, &name{server: s, fixed: true, addrs: []string{s}})
+	}
+}
+
 type change struct {
 	path string
 	kind zk.EventType

@@ -28,7 +28,7 @@ const (
 // zxid is left out: then the server says whether it knows the session.
 func (w *wire) connectRequest(p []byte) []byte {
 	c := w.conn
-	w.deadline = time.Now().Add(c.attempt)
+	w.deadline = time.Now().Add(c.hosts.attemptLimit())
 	w.Conn.SetWriteDeadline(w.deadline)
 	if len(p) < 32 {
 		return p
@@ -74,7 +74,7 @@ func (w *wire) connectReply() error {
 	if err == nil {
 		err = w.greet(reply, password)
 	}
-	w.conn.hosts.failed(w.server, err)
+	w.conn.hosts.outcome(err)
 	if errors.Is(err, zk.ErrAuthFailed) {
 		w.conn.emit(Event{Kind: AuthFailed, Err: err})
 	}
@@ -102,7 +102,7 @@ func (w *wire) greet(reply, password []byte) error {
 	case session == 0 && w.asked == 0:
 		return errors.New("the server gave no session")
 	case session == 0:
-		w.conn.hosts.expired()
+		w.conn.hosts.sessionExpired()
 		return nil
 	case timeout <= 0:
 		return fmt.Errorf("protocol error: a session timeout of %v", timeout)
@@ -120,7 +120,7 @@ func (w *wire) readHandshake() (reply, password []byte, err error) {
 		case err == nil:
 			return
 		case errors.As(err, &timeout) && timeout.Timeout():
-			err = fmt.Errorf("no answer to the handshake within %v", w.conn.attempt)
+			err = fmt.Errorf("no answer to the handshake within %v", w.conn.hosts.attemptLimit())
 			return // it hangs: that says nothing about the session
 		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 			err = errors.New("the server closed the connection during the handshake")

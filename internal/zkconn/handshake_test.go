@@ -102,8 +102,8 @@ func TestAHungHandshakeIsGivenUp(t *testing.T) {
 				c := f.open(Config{Timeout: 8 * time.Second, Auth: []Auth{{"digest", []byte("user:password")}}})
 				stall(f.peer())
 				p := f.peer()
-				if d := time.Since(start); d < c.attempt || d > 2*c.attempt {
-					t.Errorf("given up after %v, the limit is %v", d, c.attempt)
+				if d, limit := time.Since(start), c.hosts.attemptLimit(); d < limit || d > 2*limit {
+					t.Errorf("given up after %v, the limit is %v", d, limit)
 				}
 				p.accept(session, 8*time.Second)
 				p.reply(p.expect(opAuth).xid, 0, 0)

@@ -1,104 +1,211 @@
 package zkconn
 
 import (
-	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 )
 
-// hosts is the list of servers: go-zookeeper's HostProvider, and a memory of why each could not be
-// reached. It holds names, which are resolved at each dial, so one bad name harms no other server and
-// a name may move.
-type hosts struct {
-	conn *Conn
+const (
+	// lasting is how long a connection must have held for its loss not to count as a failure.
+	lasting = time.Second
 
-	mu       sync.Mutex // guards what follows
-	list     []string
-	next     int
-	dials    int       // in the second that began at since
-	since    time.Time // of the first of dials
-	failures map[string]error
-	ended    bool // the last session is over, and calls made in it may still be under way
-	weary    bool // the servers could not be reached at once
+	// zkPause is go-zookeeper's own pause, which it makes when hosts.Next says so.
+	zkPause = time.Second
+
+	// failuresShown is how many addresses of one server Failures names.
+	failuresShown = 4
+)
+
+// hosts decides which server is tried next, and when. It is go-zookeeper's HostProvider, and a memory of
+// why each server could not be used.
+//
+// Dials come in rounds. A round tries each address of each server once, in random order, which spreads
+// clients over servers, and reaches each of them, also behind one name. Between two rounds there is a pause
+// that grows while no connection lasts. Then names are resolved anew.
+//
+// go-zookeeper's loop calls Next and then Conn.dial, again and again until that gives a connection. Next may
+// not wait, since its caller holds a lock, but dial may: so the pause and the lookups happen there.
+type hosts struct {
+	conn  *Conn
+	names *names
+
+	mu        sync.Mutex // guards what follows
+	step      step
+	round     []endpoint    // still to be tried in this round
+	rounds    int           // begun since a connection has lasted
+	pause     time.Duration // before the next round
+	current   endpoint      // the newest that was tried
+	connected time.Time     // when current gave a session; zero: it has not
+	lost      time.Time     // when a connection that had lasted was found lost; at first, when the Conn was opened
+	expired   bool          // the last session is over, and calls made in it may still be under way
+	limit     time.Duration // for a dial, and for a handshake
+	failures  map[endpoint]error
 }
 
-func (h *hosts) init(c *Conn, servers []string) {
+// step is what dial is to do, as Next has decided.
+type step uint8
+
+const (
+	dialCurrent step = iota
+	beginRound
+	waitForCalls // of the expired session
+)
+
+// Why Conn.dial gives no connection without having dialled. go-zookeeper then calls Next again.
+var (
+	errNextRound = errors.New("a round of the servers begins")
+	errMustWait  = errors.New("not before the calls of the expired session have ended")
+)
+
+func (h *hosts) init(c *Conn) {
 	h.conn = c
-	h.list = slices.Clone(servers)
-	rand.Shuffle(len(h.list), func(i, j int) { h.list[i], h.list[j] = h.list[j], h.list[i] })
-	h.failures = map[string]error{}
+	h.names = newNames(c)
+	h.failures = map[endpoint]error{}
+	h.lost = time.Now()
+	h.setLimit(len(c.cfg.Servers))
 }
 
 // Init is called by go-zookeeper with the list that it was given; hosts has its own.
 func (h *hosts) Init([]string) error { return nil }
 
 // Len returns the number of servers.
-func (h *hosts) Len() int { return len(h.list) }
+func (h *hosts) Len() int { return len(h.conn.cfg.Servers) }
 
-// Next returns the server to try. With retryStart go-zookeeper fails the requests that wait to be
-// sent, and sleeps for a second, or ends if it is to close. It is said
+// Next decides what dial does next, and returns the server that go-zookeeper takes itself to be connecting
+// to. With retryStart go-zookeeper fails the requests that wait to be sent, and sleeps for a second; or it
+// ends, if it is to close. So retryStart is for three occasions:
 //
 //   - when closing;
-//   - when a second has seen a round of the list; at first with three dials more, because a lost
-//     connection should be replaced without a pause, also with one server in the list;
 //   - after an expiry, while calls made in the old session are under way: their requests must not run in
-//     the next one.
+//     the next one;
+//   - before a pause of a second or more, of which go-zookeeper's sleep is then a part. Requests that wait
+//     for the connection for so long should rather fail.
 func (h *hosts) Next() (server string, retryStart bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	server = h.list[h.next%len(h.list)]
-	h.next++
-	now := time.Now()
-	if now.Sub(h.since) > time.Second {
-		h.since, h.dials = now, 0
+	if !h.connected.IsZero() {
+		if time.Since(h.connected) >= lasting {
+			h.rounds, h.round, h.lost = 0, nil, time.Now()
+		}
+		h.connected = time.Time{}
 	}
-	h.dials++
-	limit := len(h.list)
-	if !h.weary {
-		limit += 3
+	switch {
+	case h.conn.ctx.Err() != nil || h.mustWaitLocked():
+		h.step = waitForCalls
+		retryStart = true
+	case len(h.round) > 0:
+		h.step = dialCurrent
+		h.current, h.round = h.round[0], h.round[1:]
+	default:
+		h.step = beginRound
+		h.pause = h.pauseLocked()
+		if retryStart = h.pause >= zkPause; retryStart {
+			h.pause -= zkPause
+		}
 	}
-	retryStart = h.dials > limit || h.conn.ctx.Err() != nil || h.heldLocked()
-	if retryStart {
-		h.since = time.Time{} // go-zookeeper sleeps; the next dial begins a new second
-		h.weary = true
-	}
-	return server, retryStart
+	return h.current.server, retryStart
 }
 
-// heldLocked reports whether the next session must wait for calls made in the last one. None can begin
-// meanwhile, and go-zookeeper fails their requests, so they end soon.
-func (h *hosts) heldLocked() bool { return h.ended && h.conn.pending.Load() > 0 }
+// pauseLocked returns the pause before the next round. While the session may still be alive, a long one
+// could cost it.
+func (h *hosts) pauseLocked() time.Duration {
+	pauses := ReconnectPauses
+	h.conn.mu.Lock() // after h.mu, here and everywhere
+	timeout := h.conn.current.Timeout
+	h.conn.mu.Unlock()
+	if timeout == 0 {
+		timeout = h.conn.cfg.Timeout
+	}
+	if time.Since(h.lost) < timeout {
+		pauses.Most = max(pauses.First, min(pauses.Most, timeout/8))
+	}
+	return pauses.After(h.rounds)
+}
 
-func (h *hosts) held() bool {
+// mustWaitLocked reports whether the next session must wait for calls made in the last one. None can begin
+// meanwhile, and go-zookeeper fails their requests, so they end soon.
+func (h *hosts) mustWaitLocked() bool { return h.expired && h.conn.pending.Load() > 0 }
+
+// beginRound makes the pause, resolves the names, and fills the round. The endpoint that was tried last
+// comes last: often it has just been lost. It returns early, with nothing to try, when Close begins.
+func (h *hosts) beginRound() {
+	h.mu.Lock()
+	pause := time.NewTimer(h.pause)
+	h.mu.Unlock()
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+	case <-h.conn.ctx.Done():
+		return
+	}
+	h.names.refresh()
+	all := h.names.endpoints()
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.heldLocked()
+	known := map[endpoint]bool{}
+	for i, e := range all {
+		known[e] = true
+		if e == h.current {
+			all[i], all[len(all)-1] = all[len(all)-1], e
+		}
+	}
+	for e := range h.failures {
+		if !known[e] {
+			delete(h.failures, e)
+		}
+	}
+	h.rounds++
+	h.round = all
+	h.setLimit(len(all))
+}
+
+// setLimit sets the limit of a dial, and of a handshake: with one server out of n that hangs, there is time
+// for the others while the session lives.
+func (h *hosts) setLimit(n int) {
+	h.limit = min(max(h.conn.cfg.Timeout/time.Duration(n+1), 500*time.Millisecond), 10*time.Second)
+}
+
+// attemptLimit returns the limit of a dial, and of a handshake.
+func (h *hosts) attemptLimit() time.Duration {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.limit
+}
+
+// next returns what Next has decided.
+func (h *hosts) next() (step, endpoint) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.step, h.current
 }
 
 // Connected is called by go-zookeeper when there is a session.
 func (h *hosts) Connected() {
 	h.mu.Lock()
-	h.ended, h.weary = false, false
+	h.expired = false
+	h.connected = time.Now()
 	h.mu.Unlock()
 }
 
-func (h *hosts) expired() {
+// sessionExpired notes that the server in use has said so. It is there, so it is asked for a new session
+// at once, whatever is left of the round.
+func (h *hosts) sessionExpired() {
 	h.mu.Lock()
-	h.ended = true
+	h.expired = true
+	h.round = append([]endpoint{h.current}, h.round...)
 	h.mu.Unlock()
 }
 
-// failed remembers why server could not be used; nil forgets.
-func (h *hosts) failed(server string, err error) {
+// outcome remembers why the server in use could not be used; nil: it could.
+func (h *hosts) outcome(err error) {
 	h.mu.Lock()
-	h.failures[server] = err
+	h.failures[h.current] = err
 	h.mu.Unlock()
 }
 
@@ -106,70 +213,41 @@ func (h *hosts) failed(server string, err error) {
 // attempt. It is empty if all could.
 func (c *Conn) Failures() string {
 	h := &c.hosts
+	all := h.names.endpoints()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	var parts []string
-	for _, s := range c.cfg.Servers {
-		err, tried := h.failures[s]
-		switch {
-		case err != nil:
-			parts = append(parts, fmt.Sprintf("%s: %v", s, err))
-		case !tried:
-			parts = append(parts, s+": not reached yet")
+	for _, server := range c.cfg.Servers {
+		var failed []string
+		tried := false
+		if err := h.names.failure(server); err != nil {
+			failed, tried = append(failed, fmt.Sprintf("%s: %v", server, err)), true
 		}
+		for _, e := range all {
+			if e.server != server {
+				continue
+			}
+			err, has := h.failures[e]
+			tried = tried || has
+			if err != nil {
+				failed = append(failed, fmt.Sprintf("%s: %v", e, err))
+			}
+		}
+		if !tried {
+			failed = append(failed, server+": not reached yet")
+		}
+		if more := len(failed) - failuresShown; more > 0 {
+			failed = append(failed[:failuresShown], fmt.Sprintf("%s: and %d more addresses", server, more))
+		}
+		parts = append(parts, failed...)
 	}
 	return strings.Join(parts, "; ")
 }
 
-// dial is go-zookeeper's Dialer. The network connection of the previous attempt is closed here, since
-// go-zookeeper leaves it open when a session has expired.
-func (c *Conn) dial(network, server string, _ time.Duration) (net.Conn, error) {
-	c.mu.Lock()
-	previous := c.wire
-	c.mu.Unlock()
-	if previous != nil {
-		previous.Close()
+// String names the server, and its address if that is another.
+func (e endpoint) String() string {
+	if e.addr == e.server {
+		return e.server
 	}
-	if c.hosts.held() {
-		return nil, errors.New("not before the calls of the expired session have ended")
-	}
-	ctx, cancel := context.WithTimeout(c.ctx, c.attempt)
-	defer cancel()
-	conn, err := c.open(ctx, network, server)
-	if err != nil {
-		c.hosts.failed(server, err)
-		return nil, err
-	}
-	w := newWire(c, conn, server)
-	c.mu.Lock()
-	if c.closing {
-		c.mu.Unlock()
-		hangUp(conn)
-		return nil, ErrClosed
-	}
-	c.wire = w
-	c.mu.Unlock()
-	return w, nil
-}
-
-// open dials server and, if asked to, shakes hands for TLS.
-func (c *Conn) open(ctx context.Context, network, server string) (net.Conn, error) {
-	dial := c.cfg.Dial
-	if dial == nil {
-		dial = new(net.Dialer).DialContext
-	}
-	conn, err := dial(ctx, network, server)
-	if err != nil || c.cfg.TLS == nil {
-		return conn, err
-	}
-	cfg := c.cfg.TLS.Clone()
-	if cfg.ServerName == "" {
-		cfg.ServerName, _, _ = net.SplitHostPort(server)
-	}
-	t := tls.Client(conn, cfg)
-	if err := t.HandshakeContext(ctx); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("TLS: %w", err)
-	}
-	return t, nil
+	return e.server + " (" + e.addr + ")"
 }

@@ -16,8 +16,11 @@ var (
 	infoLines  = []string{"connected to", "authenticated", "recv loop terminated", "authentication failed: zk: session has been expired"}
 )
 
-// Printf logs one line.
+// Printf logs one line. Attempts that did not reach as far as a dial leave none.
 func (l zkLogger) Printf(format string, args ...any) {
+	if n := len(args); n > 0 && (args[n-1] == errNextRound || args[n-1] == errMustWait) {
+		return
+	}
 	level := slog.LevelWarn
 	line := fmt.Sprintf(format, args...)
 	for _, s := range debugLines {

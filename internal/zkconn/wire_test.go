@@ -2,6 +2,7 @@ package zkconn
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -31,9 +32,9 @@ func (r *recorder) SetDeadline(time.Time) error      { return nil }
 
 // bareConn is a Conn without go-zookeeper, for tests of a single wire.
 func bareConn() *Conn {
-	c := &Conn{log: slog.New(slog.DiscardHandler), attempt: time.Second, maxReply: DefaultMaxReply}
-	c.cfg.Timeout = 10 * time.Second
-	c.hosts.init(c, []string{"server:2181"})
+	c := &Conn{log: slog.New(slog.DiscardHandler), maxReply: DefaultMaxReply, ctx: context.Background()}
+	c.cfg.Timeout, c.cfg.Servers = 10*time.Second, []string{"server:2181"}
+	c.hosts.init(c)
 	return c
 }
 

@@ -40,14 +40,15 @@ type Auth struct {
 
 // Config says what to connect to, and how.
 type Config struct {
-	Servers  []string      // each as host:port; names are resolved at each dial
+	Servers  []string      // each as host:port
 	Timeout  time.Duration // the session timeout to ask for
 	Auth     []Auth
-	TLS      *tls.Config  // nil: plain TCP
-	Dial     DialFunc     // nil: a net.Dialer
-	Logger   *slog.Logger // required
-	MaxCalls int          // calls of Do under way at once
-	MaxReply int          // bytes of a reply; 0 means DefaultMaxReply
+	TLS      *tls.Config   // nil: plain TCP
+	Dial     DialFunc      // nil: a net.Dialer
+	Resolver *net.Resolver // of the servers' names; nil: net.DefaultResolver, or with Dial, Dial itself
+	Logger   *slog.Logger  // required
+	MaxCalls int           // calls of Do under way at once
+	MaxReply int           // bytes of a reply; 0 means DefaultMaxReply
 
 	// Changed is told of each watch that fires, with the path as the server has it; nil: nobody is. It is
 	// called by the goroutine that receives, so it must not block, nor call the Conn for what waits.
@@ -99,7 +100,6 @@ type Session struct {
 type Conn struct {
 	cfg      Config
 	log      *slog.Logger
-	attempt  time.Duration // limit for dialling and for the handshake
 	maxReply int
 	zc       *zk.Conn
 	hosts    hosts
@@ -142,7 +142,6 @@ func Open(cfg Config) (*Conn, error) {
 	c := &Conn{
 		cfg:      cfg,
 		log:      cfg.Logger,
-		attempt:  min(max(cfg.Timeout/time.Duration(len(cfg.Servers)+1), 500*time.Millisecond), 10*time.Second),
 		maxReply: cfg.MaxReply,
 		calls:    semaphore.NewWeighted(int64(cfg.MaxCalls)),
 		up:       make(chan struct{}),
@@ -155,7 +154,7 @@ func Open(cfg Config) (*Conn, error) {
 		c.maxReply = DefaultMaxReply
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
-	c.hosts.init(c, cfg.Servers)
+	c.hosts.init(c)
 	zc, events, err := zk.Connect(cfg.Servers, cfg.Timeout,
 		zk.WithDialer(c.dial),
 		zk.WithHostProvider(&c.hosts),
