@@ -2,12 +2,13 @@ package zktest
 
 import "fmt"
 
-// Code is a ZooKeeper error code as it stands in a reply header. A Code other than zero is an error,
-// so errors.Is(err, zktest.ErrNoNode) works on what the Server's own methods return, and a Fault
-// answers a request with one.
+// Code is a ZooKeeper error code as it stands in a reply header. A Code other than zero is an error:
+// errors.Is(err, zktest.ErrNoNode) works on what the Server's own methods return, and so does
+// errors.Is(err, zk.ErrNoNode) with go-zookeeper's. A Fault answers a request with any Code, also one that
+// has no name here.
 type Code int32
 
-// The error codes that the server answers with, named as in ZooKeeper's KeeperException.Code.
+// The error codes of ZooKeeper, named as in its KeeperException.Code.
 const (
 	ErrSystem               Code = -1
 	ErrRuntimeInconsistency Code = -2
@@ -17,6 +18,9 @@ const (
 	ErrUnimplemented        Code = -6
 	ErrOperationTimeout     Code = -7
 	ErrBadArguments         Code = -8
+	ErrUnknownSession       Code = -12
+	ErrNewConfigNoQuorum    Code = -13
+	ErrReconfigInProgress   Code = -14
 	ErrAPI                  Code = -100
 	ErrNoNode               Code = -101
 	ErrNoAuth               Code = -102
@@ -32,8 +36,9 @@ const (
 	ErrNotReadOnly          Code = -119
 	ErrEphemeralOnLocal     Code = -120
 	ErrNoWatcher            Code = -121
-	ErrReconfigDisabled     Code = -123
 	ErrRequestTimeout       Code = -122
+	ErrReconfigDisabled     Code = -123
+	ErrAuthRequired         Code = -124 // SESSIONCLOSEDREQUIRESASLAUTH, whatever the scheme
 	ErrQuotaExceeded        Code = -125
 	ErrThrottledOp          Code = -127
 )
@@ -47,6 +52,9 @@ var codeNames = map[Code]string{
 	ErrUnimplemented:        "unimplemented",
 	ErrOperationTimeout:     "operation timeout",
 	ErrBadArguments:         "bad arguments",
+	ErrUnknownSession:       "unknown session",
+	ErrNewConfigNoQuorum:    "the new configuration has no quorum",
+	ErrReconfigInProgress:   "reconfiguration is in progress",
 	ErrAPI:                  "API error",
 	ErrNoNode:               "no node",
 	ErrNoAuth:               "not authorised",
@@ -62,8 +70,9 @@ var codeNames = map[Code]string{
 	ErrNotReadOnly:          "server is read-only",
 	ErrEphemeralOnLocal:     "ephemeral node on a local session",
 	ErrNoWatcher:            "no such watch",
-	ErrReconfigDisabled:     "reconfiguration is disabled",
 	ErrRequestTimeout:       "request timeout",
+	ErrReconfigDisabled:     "reconfiguration is disabled",
+	ErrAuthRequired:         "authentication required",
 	ErrQuotaExceeded:        "quota exceeded",
 	ErrThrottledOp:          "operation throttled",
 }
@@ -74,6 +83,26 @@ func (c Code) Error() string {
 		return fmt.Sprintf("zktest: %s (%d)", name, int32(c))
 	}
 	return fmt.Sprintf("zktest: error code %d", int32(c))
+}
+
+// goZooKeeper are the texts of go-zookeeper's errors, which have no code that could be compared. This package
+// does not import it.
+var goZooKeeper = map[Code]string{
+	ErrNoNode:               "zk: node does not exist",
+	ErrNoAuth:               "zk: not authenticated",
+	ErrBadVersion:           "zk: version conflict",
+	ErrNoChildrenEphemerals: "zk: ephemeral nodes may not have children",
+	ErrNodeExists:           "zk: node already exists",
+	ErrNotEmpty:             "zk: node has children",
+	ErrInvalidACL:           "zk: invalid ACL specified",
+	ErrBadArguments:         "invalid arguments",
+}
+
+// Is makes errors.Is(err, zk.ErrNoNode) hold for ErrNoNode, and so on for the errors that the Server's own methods
+// return. It goes by the text of go-zookeeper's error.
+func (c Code) Is(target error) bool {
+	text, ok := goZooKeeper[c]
+	return ok && target != nil && target.Error() == text
 }
 
 // err is nil for zero, so that a Code can be returned as an error.
