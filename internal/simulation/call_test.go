@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/pprof"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,7 +24,8 @@ type simCall struct {
 }
 
 // call makes a blocking call in a goroutine of its own. The outcome must be no error, the cause of the
-// context's end, ErrClosed if the client is closed meanwhile, or one of those allowed.
+// context's end, ErrClosed if the client is closed meanwhile, one of those allowed, or any if the server
+// has refused a request of the client's meanwhile.
 func (s *simulation) call(c *simClient, name string, ctx *simContext, fn func(context.Context) error, after func(error), allowed ...error) *simCall {
 	k := &simCall{name: fmt.Sprintf("%v: %s (call %d)", c, name, s.id()), client: c, ctx: ctx, began: time.Now()}
 	s.calls = append(s.calls, k)
@@ -33,10 +33,11 @@ func (s *simulation) call(c *simClient, name string, ctx *simContext, fn func(co
 	// Ends when the call returns, which finish makes sure of.
 	go func() {
 		pprof.SetGoroutineLabels(c.labels)
+		refused := c.refused.Load()
 		err := fn(ctx.ctx)
-		good := err == nil || ctx.ctx.Err() != nil && errors.Is(err, context.Cause(ctx.ctx))
+		good := err == nil || ctx.ctx.Err() != nil && errors.Is(err, context.Cause(ctx.ctx)) || c.refused.Load() != refused
 		for _, a := range allowed {
-			good = good || errors.Is(err, a)
+			good = good || a == errAny || errors.Is(err, a)
 		}
 		if errors.Is(err, zkstream.ErrClosed) {
 			good = s.isClosing(c)
@@ -56,6 +57,9 @@ func (s *simulation) call(c *simClient, name string, ctx *simContext, fn func(co
 	return k
 }
 
+// errAny stands for each error there is: one that the library has no name for.
+var errAny = errors.New("any error")
+
 func (s *simulation) isClosing(c *simClient) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,56 +70,6 @@ func (s *simulation) wiped() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return len(s.wipes)
-}
-
-// simReg is a registration, from Register on.
-type simReg struct {
-	id     int
-	client *simClient
-	path   string // absolute, of its node
-	ctx    *simContext
-
-	// Guarded by s.mu.
-	r       *zkstream.Registration // nil until Register has returned it
-	failed  bool                   // Register has returned an error
-	updates []string               // that it has been asked for
-	reasons []error                // why it may have ended, and then it has
-}
-
-// owns reports whether n is the registration's node.
-func (r *simReg) owns(n seen) bool { return strings.Contains(n.text, fmt.Sprintf(`"id": %d,`, r.id)) }
-
-func (r *simReg) String() string {
-	return fmt.Sprintf("registration %d of %v at %s", r.id, r.client, r.path)
-}
-
-func (s *simulation) register(c *simClient, service, addr string) {
-	r := &simReg{id: s.id(), client: c, path: service + "/" + addr, ctx: s.context()}
-	if !r.ctx.ends.IsZero() {
-		r.reasons = append(r.reasons, context.DeadlineExceeded)
-	}
-	s.regs = append(s.regs, r)
-	props := map[string]any{"id": r.id}
-	k := s.call(c, fmt.Sprintf("Register %d at %s", r.id, r.path), r.ctx, func(ctx context.Context) error {
-		reg, err := c.client.Register(ctx, c.path(service), addr, props)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		r.r, r.failed = reg, err != nil
-		return err
-	}, nil)
-	k.reg = r
-}
-
-// live are the registrations that have not ended, as far as the schedule knows.
-func (s *simulation) live(path string) (live []*simReg) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, r := range s.regs {
-		if (path == "" || r.path == path) && !r.failed && len(r.reasons) == 0 && !r.client.closing {
-			live = append(live, r)
-		}
-	}
-	return live
 }
 
 // direct is a change that no client makes.

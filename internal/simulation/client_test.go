@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"runtime/pprof"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -21,6 +23,9 @@ type simClient struct {
 	chroot  string
 	timeout time.Duration
 	sockets atomic.Int64 // open ones
+	speed   atomic.Int64 // of its network connections in bytes per second; 0: no limit
+	refused atomic.Int64 // requests that were answered with an error of the server's own
+	lines   atomic.Int64 // that it has logged
 
 	// Written before ready is true.
 	client   *zkstream.Client
@@ -28,6 +33,10 @@ type simClient struct {
 	ready    atomic.Bool // connected, and not closed by the schedule yet
 
 	closing bool // Close was called, or Connect has failed
+
+	// Guarded by s.mu.
+	heard time.Time   // when the newest request was sent that has been answered
+	death *time.Timer // then the session timeout has passed since
 
 	// Used by the goroutine that follows sessions, and read when that has nothing to do.
 	session zkstream.Session
@@ -73,13 +82,14 @@ func (s *simulation) connect(limit time.Duration) {
 	if s.chance(3) {
 		opts = append(opts, zkstream.WithAuth("digest", []byte("user:password")))
 	}
+	if s.has(slowLines) && s.chance(2) {
+		c.speed.Store(int64(60<<10 + s.rng.IntN(200<<10)))
+	}
 	servers := "sim:2181"
 	if s.chance(3) {
 		servers = "down:2181,sim:2181"
 	}
-	if s.verbose {
-		opts = append(opts, zkstream.WithLogger(testLogger(s.t).With("client", c.id)))
-	}
+	opts = append(opts, zkstream.WithLogger(slog.New(c.logger())))
 	s.clients = append(s.clients, c)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	s.call(c, "Connect to "+servers+c.chroot, &simContext{ctx: ctx, stop: cancel, ends: time.Now().Add(limit)}, func(ctx context.Context) error {
@@ -100,6 +110,7 @@ func (s *simulation) dialer(c *simClient) func(ctx context.Context, network, add
 		pprof.SetGoroutineLabels(context.Background()) // the server's goroutines are not the client's
 		defer pprof.SetGoroutineLabels(c.labels)
 		s.mu.Lock()
+		s.dials = append(s.dials, time.Now())
 		silent := s.silent
 		s.mu.Unlock()
 		if silent != nil {
@@ -115,7 +126,50 @@ func (s *simulation) dialer(c *simClient) func(ctx context.Context, network, add
 		if err != nil {
 			return nil, err
 		}
-		c.sockets.Add(1)
-		return &simConn{Conn: conn, client: c, asked: map[int32]question{}, watched: map[question]bool{}}, nil
+		return newLine(c, conn), nil
+	}
+}
+
+func (s *simulation) openClient() {
+	if len(s.openClients()) < 3 {
+		s.connect(time.Second + s.upTo(30*time.Second))
+	}
+}
+
+func (s *simulation) closeClient() {
+	if open := s.openClients(); len(open) > 1 || len(open) == 1 && s.chance(4) {
+		s.closeOne(pick(s, open))
+	}
+}
+
+// closes notes that a client is about to be closed.
+func (s *simulation) closes(c *simClient) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.closing = true
+}
+
+// closeOne closes a client and looks what is left of it.
+func (s *simulation) closeOne(c *simClient) {
+	calm := s.calm()
+	now, _ := c.sessions.Latest()
+	s.note("%v: close", c)
+	c.ready.Store(false)
+	s.closes(c)
+	for _, w := range s.streams {
+		if w.client == c && w.err() == nil {
+			w.reasons = append(w.reasons, zkstream.ErrClosed)
+		}
+	}
+	began := time.Now()
+	if err := c.client.Close(); err != nil {
+		s.breach("nothing left behind", "%v: Close returns %v", c, err)
+	}
+	if took := time.Since(began); took > 3*time.Second {
+		s.breach("nothing left behind", "%v: Close took %v", c, took)
+	}
+	s.checkGone(c)
+	if calm && slices.Contains(s.server.Sessions(), now.ID) {
+		s.breach("nothing left behind", "%v is closed; the server still has its session %s", c, hex(now.ID))
 	}
 }

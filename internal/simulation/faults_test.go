@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"slices"
-	"testing/synctest"
 	"time"
 
 	"github.com/zkstream/zkstream/zktest"
@@ -15,8 +14,9 @@ type rule struct {
 	op    zktest.Op
 	path  string // "": any
 	fault zktest.Fault
-	left  int       // requests
-	until time.Time // nothing goes wrong after that; zero: no limit
+	left  int           // requests
+	until time.Time     // nothing goes wrong after that; zero: no limit
+	hits  map[int64]int // of a rule that is in force for long, by second
 }
 
 // applies reports whether r is for req, which it then counts.
@@ -28,6 +28,9 @@ func (r *rule) applies(req zktest.Request) bool {
 		return false
 	}
 	r.left--
+	if r.hits != nil {
+		r.hits[time.Now().Unix()]++
+	}
 	return true
 }
 
@@ -56,10 +59,11 @@ func (s *simulation) last() {
 	s.healing = 1 + s.rng.IntN(8)
 }
 
-// heal ends partition, silence and freeze.
+// heal ends partition, silence, freeze and the loss of events.
 func (s *simulation) heal() {
 	s.mu.Lock()
 	s.healing = 0
+	s.swallow = false
 	if s.silent != nil {
 		close(s.silent)
 		s.silent = nil
@@ -128,10 +132,10 @@ func (s *simulation) wipe() {
 
 // grow makes the nodes that are there from the start.
 func (s *simulation) grow() {
-	for _, path := range simProps {
+	for _, path := range append(simProps, simToggle) {
 		s.direct("create "+path, s.server.Create(path, []byte(simStart)))
 	}
-	for _, path := range append(simServices, simQuiet) {
+	for _, path := range append(simServices, simQuiet, simLarge) {
 		s.direct("create "+path, s.server.Create(path, nil))
 	}
 }
@@ -143,6 +147,7 @@ func (s *simulation) fail() {
 		zktest.OpGetData, zktest.OpGetData, zktest.OpGetChildren2, zktest.OpGetChildren2, zktest.OpExists, zktest.OpExists,
 		zktest.OpSetData, zktest.OpSetData, zktest.OpCreate, zktest.OpCreate, zktest.OpDelete, zktest.OpMulti,
 		zktest.OpSync, zktest.OpConnect, zktest.OpConnect, zktest.OpCloseSession, zktest.OpPing, zktest.OpAuth,
+		zktest.OpSetWatches, zktest.OpSetWatches, zktest.OpMultiRead, zktest.OpMultiRead,
 	})
 	if s.chance(4) {
 		r.path = pick(s, slices.Concat(simData, simProps, simServices))
@@ -157,6 +162,9 @@ func (s *simulation) fail() {
 			zktest.ErrConnectionLoss, zktest.ErrOperationTimeout, zktest.ErrThrottledOp,
 			zktest.ErrSessionMoved, zktest.ErrSessionExpired,
 		})
+		if s.has(serverErrors) && s.chance(2) {
+			r.fault.Code = pick(s, serverCodes)
+		}
 	}
 	if r.op == zktest.OpAuth {
 		r.fault.Code = 0 // the credential is good
@@ -174,6 +182,11 @@ func (s *simulation) fail() {
 	if s.chance(4) { // right after a reconnect
 		s.disconnect()
 	}
+}
+
+// serverCodes are errors that say nothing about the request.
+var serverCodes = []zktest.Code{
+	zktest.ErrSystem, zktest.ErrRuntimeInconsistency, zktest.ErrDataInconsistency, zktest.ErrMarshalling, zktest.ErrRequestTimeout,
 }
 
 // throttle has the server refuse all requests of a kind for a while.
@@ -215,7 +228,7 @@ func (r *rule) String() string {
 // fallBehind has the followers that new sessions meet fall behind, or keep up again.
 func (s *simulation) fallBehind() {
 	switch {
-	case !s.lagging:
+	case !s.has(laggards):
 	case s.chance(3):
 		s.note("followers keep up")
 		s.setPicture(nil)
@@ -226,144 +239,25 @@ func (s *simulation) fallBehind() {
 	}
 }
 
-// begin makes the tree, and opens the first clients with a few streams and registrations.
-func (s *simulation) begin() {
-	s.server.Intercept(s.asked)
-	s.grow()
-	for range 1 + s.rng.IntN(2) {
-		s.connect(time.Minute)
+// refuse has the server refuse all writes of a kind for a while, as one that keeps a quota does.
+func (s *simulation) refuse() {
+	r := &rule{
+		op:    pick(s, []zktest.Op{zktest.OpCreate, zktest.OpMulti, zktest.OpSetData}),
+		fault: zktest.Fault{Code: zktest.ErrQuotaExceeded}, left: math.MaxInt, until: time.Now().Add(s.upTo(30 * time.Second)),
 	}
-	synctest.Wait()
-	for range s.rng.IntN(4) {
-		s.openSome()
-		s.registerSome()
-	}
+	s.note("each %v: %s", r.op, r)
+	s.addRule(r)
 }
 
-// finish stops the faults, checks the promises, and closes everything.
-func (s *simulation) finish() {
-	s.note("the faults stop")
-	s.heal()
+func (s *simulation) addRule(r *rule) {
 	s.mu.Lock()
-	s.rules = nil
-	s.mu.Unlock()
-	s.setPicture(nil)
-	for _, service := range simServices {
-		for _, addr := range simAddrs {
-			s.unblock(service + "/" + addr)
-		}
-	}
-	for _, w := range s.streams {
-		if w.absent && s.chance(2) {
-			w.absent = false
-			w.start()
-		}
-	}
-	time.Sleep(time.Minute) // longer than any session, context or pause
-	for _, w := range s.streams {
-		if w.absent {
-			w.absent = false
-			w.start()
-		}
-	}
-	synctest.Wait()
-	s.check("when the faults have stopped")
-
-	s.rest("a lost connection", true, s.server.Disconnect)
-	s.rest("changes of all nodes", false, s.changeAll)
-	s.rest("expiry", false, func() { s.server.ExpireSession(0) })
-	s.rest("changes of all nodes, again", false, s.changeAll)
-
-	for _, c := range s.openClients() {
-		if s.chance(8) {
-			// Only now: while it waits for a server's answer, go-zookeeper holds the mutex that the client's
-			// own Close then waits for, and for a mutex time does not pass.
-			s.note("%v: close the low-level handle", c)
-			s.closes(c)
-			c.client.Conn().Close() // which has the client close itself
-		}
-		s.closeOne(c)
-	}
-	synctest.Wait()
-	if left := s.server.Sessions(); len(left) > 0 && !s.isBroken() {
-		s.breach("nothing left behind", "all clients are closed; the server has sessions %x", left)
-	}
-	for _, w := range s.streams {
-		if w.err() == nil {
-			s.breach("every end has a reason", "%v is open, and its client is closed", w)
-		}
-	}
-	time.Sleep(10 * time.Second) // longer than the pauses of a consumer
-	s.checkCalls("at the end")
-	s.server.Close()
+	defer s.mu.Unlock()
+	s.rules = append(s.rules, r)
 }
 
-func (s *simulation) check(when string) {
-	if s.isBroken() {
-		return
-	}
-	s.note("check %s", when)
-	s.checkCalls(when)
-	s.checkSessions(when)
-	s.checkStreams(when)
-	s.checkRegistrations(when)
-	s.checkUpdates(when)
-}
-
-// rest has something happen when all is well, and checks that all is well again soon after. If it changes
-// nothing, no stream delivers anything and no node is touched.
-func (s *simulation) rest(what string, quiet bool, do func()) {
-	if s.isBroken() {
-		return
-	}
-	s.note("then %s", what)
-	counts := make([]int, len(s.streams))
-	s.mu.Lock()
-	for i, w := range s.streams {
-		counts[i] = w.count
-	}
-	s.mu.Unlock()
-	zxid := s.server.Stats().Zxid
-	do()
-	time.Sleep(15 * time.Second)
-	synctest.Wait()
-	if now := s.server.Stats().Zxid; quiet && now != zxid {
-		s.breach("a reconnect changes nothing", "%d transactions after %s", now-zxid, what)
-	}
-	s.mu.Lock()
-	var noisy []*watcher
-	for i, w := range s.streams {
-		if quiet && w.count != counts[i] {
-			noisy = append(noisy, w)
-		}
-	}
-	s.mu.Unlock()
-	for _, w := range noisy {
-		s.breach("no noise", "%v has delivered again after %s", w, what)
-	}
-	s.check("after " + what)
-}
-
-// changeAll changes each node that a stream may be on, and deletes each registration's.
-func (s *simulation) changeAll() {
-	for _, path := range append(slices.Concat(simData, simProps, simServices), simQuiet) {
-		data, _, err := s.server.Get(path)
-		switch {
-		case err != nil:
-			s.direct("create "+path, s.server.Create(path, []byte("{}")))
-		case slices.Contains(simData, path) && s.chance(2):
-			s.direct("delete "+path, s.server.Delete(path))
-		default:
-			s.direct("set "+path, s.server.Set(path, append(data, ' ')))
-		}
-	}
-	for _, service := range simServices {
-		s.direct("create a child of "+service, s.server.Create(fmt.Sprintf("%s/z%d", service, s.id()), nil))
-		for _, addr := range simAddrs {
-			if s.chance(2) {
-				s.touched(service + "/" + addr)
-				s.direct("delete "+service+"/"+addr, s.server.Delete(service+"/"+addr))
-			}
-		}
-	}
+// loseEvents has the watch events of a few steps get lost.
+func (s *simulation) loseEvents() {
+	s.note("watch events get lost")
+	s.setSwallow(true)
+	s.last()
 }

@@ -3,7 +3,6 @@ package simulation
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"testing"
 
 	"github.com/zkstream/zkstream"
@@ -31,5 +30,3 @@ func status(r *zkstream.Registration) zkstream.RegistrationStatus {
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func hex(session int64) string { return fmt.Sprintf("0x%x", uint64(session)) }
-
-func testLogger(t testing.TB) *slog.Logger { return slog.New(slog.NewTextHandler(t.Output(), nil)) }

@@ -23,23 +23,6 @@ var (
 	stopAtFirst = flag.Bool("stop-at-first", false, "have TestSimulation end at the first seed that fails")
 )
 
-// The tree of a simulation. All clients work below simRoot, which is the chroot of some of them.
-const simRoot = "/app"
-
-var (
-	simData     = []string{"/app/d0", "/app/d1", "/app/d2"} // come, go and change
-	simProps    = []string{"/app/p0", "/app/p1"}            // changed by UpdateProperties alone
-	simServices = []string{"/app/s0", "/app/s1"}
-	simAddrs    = []string{"a:1", "b:2", "c:3"}
-)
-
-const (
-	simQuiet  = "/app/quiet"  // is there and never changes
-	simNever  = "/app/never"  // is never there
-	simDenied = "/app/denied" // may not be read
-	simStart  = `{"big": 12345678901234567890 , "list":[ 1,2 ]}`
-)
-
 // TestSimulation has a few clients live through random schedules of faults, each in virtual time on a
 // server in memory, and then checks all that zkstream promises. A seed replays a schedule; what it does
 // not replay is the order in which goroutines run that may run at the same time.
@@ -79,6 +62,7 @@ func simulate(t *testing.T, seed uint64, verbose bool) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSimulation(t, seed)
 		s.verbose = verbose && testing.Verbose()
+		s.note("%v", s)
 		defer s.report()
 		s.begin()
 		for range 40 + s.rng.IntN(60) {
@@ -88,18 +72,23 @@ func simulate(t *testing.T, seed uint64, verbose bool) {
 			s.step()
 			s.pause()
 		}
+		if s.has(crowds) {
+			s.crowd()
+		}
 		s.finish()
 	})
 }
 
 // simulation is one schedule, and what has become of it.
 type simulation struct {
-	t       *testing.T
-	seed    uint64
-	rng     *rand.Rand // of the goroutine of the schedule, which alone makes choices
-	server  *zktest.Server
-	started time.Time
-	verbose bool
+	t        *testing.T
+	seed     uint64
+	rng      *rand.Rand // of the goroutine of the schedule, which alone makes choices
+	server   *zktest.Server
+	started  time.Time
+	verbose  bool
+	features map[feature]bool
+	limit    int // of a request in bytes, where the server is a small one
 
 	clients []*simClient // in the order of their making; closed ones included
 	regs    []*simReg
@@ -107,21 +96,25 @@ type simulation struct {
 	calls   []*simCall
 	ids     int
 	wiping  bool // the server may lose its data
-	lagging bool // followers may be behind
 
-	mu       sync.Mutex           // guards what follows
+	mu       sync.Mutex           // guards what follows; its holder calls no method of the server
 	healing  int                  // steps until partition or freeze end; 0: there is none
 	lastTry  map[string]time.Time // when a node was last deleted or made directly, by path
-	updates  []simUpdate          // of properties, that have succeeded
+	closed   map[string]bool      // nodes that have been closed to clients at some time
 	schedule []string
 	breaches []string
 	wipes    []time.Time
 	rules    []*rule
-	instant  time.Time         // of the last request
-	requests int               // at that instant
-	silent   chan struct{}     // until it is closed, dialling gets no answer; nil: it does
+	instant  time.Time     // of the last request
+	requests int           // at that instant
+	silent   chan struct{} // until it is closed, dialling gets no answer; nil: it does
+	swallow  bool          // no watch event arrives
+	dials    []time.Time   // that any client has made
+	rivals   atomic.Int64
 	behind   *picture          // the tree of followers; nil: they keep up
 	contents map[string]string // what has been seen of each path, by zxid: it must be the same for all
+	owners   map[int64]*simClient
+	history  history
 }
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
@@ -131,11 +124,19 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		rng:      rand.New(rand.NewPCG(seed, 0)),
 		started:  time.Now(),
 		lastTry:  map[string]time.Time{},
+		closed:   map[string]bool{},
 		contents: map[string]string{},
+		owners:   map[int64]*simClient{},
+		history:  newHistory(),
 	}
-	s.server = zktest.Start(t, zktest.WithTickTime(500*time.Millisecond))
 	s.wiping = s.chance(3)
-	s.lagging = s.chance(2)
+	s.chooseFeatures()
+	opts := []zktest.Option{zktest.WithTickTime(500 * time.Millisecond)}
+	if s.has(smallServers) {
+		s.limit = 8<<10 + s.rng.IntN(56<<10)
+		opts = append(opts, zktest.WithMaxBuffer(s.limit))
+	}
+	s.server = zktest.Start(t, opts...)
 	return s
 }
 

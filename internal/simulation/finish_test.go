@@ -1,0 +1,193 @@
+package simulation
+
+import (
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing/synctest"
+	"time"
+)
+
+// begin makes the tree, and opens the first clients with a few streams and registrations.
+func (s *simulation) begin() {
+	s.server.Intercept(s.asked)
+	s.server.Journal(s.record)
+	s.grow()
+	for range 1 + s.rng.IntN(2) {
+		s.connect(time.Minute)
+	}
+	synctest.Wait()
+	for range s.rng.IntN(4) {
+		s.openSome()
+		s.registerSome()
+	}
+}
+
+// finish stops the faults, checks the promises, and closes everything.
+func (s *simulation) finish() {
+	s.note("the faults stop")
+	s.heal()
+	s.mu.Lock()
+	s.rules = nil
+	s.mu.Unlock()
+	s.setPicture(nil)
+	s.openAll()
+	for _, path := range places() {
+		s.unblock(path)
+		s.removeLeftover(path)
+	}
+	for _, w := range s.streams {
+		if w.absent && s.chance(2) {
+			w.absent = false
+			w.start()
+		}
+	}
+	time.Sleep(time.Minute) // longer than any session, context or pause
+	for _, w := range s.streams {
+		if w.absent {
+			w.absent = false
+			w.start()
+		}
+	}
+	synctest.Wait()
+	s.check("when the faults have stopped")
+	for _, c := range s.clients {
+		c.speed.Store(0)
+	}
+
+	s.rest("nothing", true, func() {})
+	s.rest("a lost connection", true, s.server.Disconnect)
+	s.rest("changes of all nodes", false, s.changeAll)
+	s.rest("expiry", false, func() { s.server.ExpireSession(0) })
+	s.rest("changes of all nodes, again", false, s.changeAll)
+	if s.has(lostEvents) {
+		s.rest("changes of all nodes without their events", false, func() {
+			s.setSwallow(true)
+			s.changeAll()
+			time.Sleep(time.Second)
+			s.setSwallow(false)
+			time.Sleep(20 * time.Second) // with those of rest, more than the interval at which all is looked at again
+		})
+	}
+
+	for _, c := range s.openClients() {
+		if s.chance(8) {
+			// Only now: while it waits for a server's answer, go-zookeeper holds the mutex that the client's
+			// own Close then waits for, and for a mutex time does not pass.
+			s.note("%v: close the low-level handle", c)
+			s.closes(c)
+			c.client.Conn().Close() // which has the client close itself
+		}
+		s.closeOne(c)
+	}
+	synctest.Wait()
+	if left := s.server.Sessions(); len(left) > 0 && !s.isBroken() {
+		s.breach("nothing left behind", "all clients are closed; the server has sessions %x", left)
+	}
+	for _, w := range s.streams {
+		if w.err() == nil {
+			s.breach("every end has a reason", "%v is open, and its client is closed", w)
+		}
+	}
+	time.Sleep(10 * time.Second) // longer than the pauses of a consumer
+	s.checkCalls("at the end")
+	s.server.Close()
+}
+
+func (s *simulation) check(when string) {
+	if s.isBroken() {
+		return
+	}
+	s.note("check %s", when)
+	s.checkCalls(when)
+	s.checkSessions(when)
+	s.checkStreams(when)
+	s.checkRegistrations(when)
+	s.checkCounts(when)
+}
+
+// rest has something happen when all is well, and checks that all is well again soon after. If it changes
+// nothing, no stream delivers anything and no node is touched.
+func (s *simulation) rest(what string, quiet bool, do func()) {
+	if s.isBroken() {
+		return
+	}
+	s.note("then %s", what)
+	counts := make([]int, len(s.streams))
+	s.mu.Lock()
+	for i, w := range s.streams {
+		counts[i] = w.count
+	}
+	dials := len(s.dials)
+	s.mu.Unlock()
+	zxid := s.server.Stats().Zxid
+	do()
+	time.Sleep(15 * time.Second)
+	synctest.Wait()
+	s.mu.Lock()
+	dials = len(s.dials) - dials
+	s.mu.Unlock()
+	if limit := 6 * len(s.openClients()); dials > limit || what == "nothing" && dials > 0 {
+		s.breach("a connection that is well is kept", "%d dials after %s, by %d clients", dials, what, len(s.openClients()))
+	}
+	if now := s.server.Stats().Zxid; quiet && now != zxid {
+		s.breach("a reconnect changes nothing", "%d transactions after %s", now-zxid, what)
+	}
+	s.mu.Lock()
+	var noisy []*watcher
+	for i, w := range s.streams {
+		if quiet && w.count != counts[i] {
+			noisy = append(noisy, w)
+		}
+	}
+	s.mu.Unlock()
+	for _, w := range noisy {
+		s.breach("no noise", "%v has delivered again after %s", w, what)
+	}
+	s.check("after " + what)
+}
+
+// changeAll changes each node that a stream may be on, and deletes each registration's.
+func (s *simulation) changeAll() {
+	for _, path := range append(slices.Concat(simData, simProps, simServices), simQuiet) {
+		data, _, err := s.server.Get(path)
+		switch {
+		case err != nil:
+			s.direct("create "+path, s.server.Create(path, []byte("{}")))
+		case slices.Contains(simData, path) && s.chance(2):
+			s.direct("delete "+path, s.server.Delete(path))
+		default:
+			s.direct("set "+path, s.server.Set(path, append(data, ' ')))
+		}
+	}
+	for _, service := range simServices {
+		s.direct("create a child of "+service, s.server.Create(fmt.Sprintf("%s/z%d", service, s.id()), nil))
+	}
+	for _, path := range places() {
+		if s.chance(2) {
+			s.touched(path)
+			s.direct("delete "+path, s.server.Delete(path))
+		}
+	}
+}
+
+func (s *simulation) setSwallow(on bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.swallow = on
+}
+
+// removeLeftover deletes a node whose registration has ended and was not allowed to delete it.
+func (s *simulation) removeLeftover(path string) {
+	n := s.truth(kindData, path)
+	if !n.exists || !s.wasClosed(filepath.Dir(path)) {
+		return
+	}
+	for _, r := range s.live(path) {
+		if r.owns(n) {
+			return
+		}
+	}
+	s.touched(path)
+	s.direct("delete what is left at "+path, s.server.Delete(path))
+}

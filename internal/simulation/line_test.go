@@ -1,0 +1,261 @@
+package simulation
+
+import (
+	"encoding/binary"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/zkstream/zkstream/zktest"
+)
+
+// line is a client's end of a network connection. It sees each packet, and can be slow, lose watch events,
+// or stand for the connection to a follower that is behind.
+type line struct {
+	net.Conn
+	client *simClient
+	once   sync.Once
+	closed chan struct{}
+	readBy atomic.Int64 // deadlines in nanoseconds since 1970; 0: none
+	sendBy atomic.Int64
+
+	// Used by the reading goroutine only.
+	in      []byte   // of a packet that is not complete
+	out     []packet // that are, and have not been read yet
+	greeted bool
+	follower
+
+	mu      sync.Mutex // guards what follows
+	sending []byte     // of a packet that has not been written completely
+	begun   bool
+	fresh   bool                 // the client has asked for a new session
+	asked   map[int32][]question // by xid, in their order
+}
+
+// packet is one that arrives.
+type packet struct {
+	data []byte
+	sent time.Time // when the request was sent that it answers; zero: it answers none
+}
+
+// question is a request that has not been answered yet.
+type question struct {
+	op    zktest.Op
+	path  string // of a read
+	watch bool
+	sent  time.Time
+}
+
+func newLine(c *simClient, conn net.Conn) *line {
+	c.sockets.Add(1)
+	return &line{
+		Conn: conn, client: c, closed: make(chan struct{}), asked: map[int32][]question{},
+		follower: follower{watched: map[watched]bool{}},
+	}
+}
+
+func (l *line) Close() error {
+	l.once.Do(func() {
+		l.client.sockets.Add(-1)
+		close(l.closed)
+	})
+	return l.Conn.Close()
+}
+
+func (l *line) SetReadDeadline(t time.Time) error {
+	l.readBy.Store(nanoseconds(t))
+	return l.Conn.SetReadDeadline(t)
+}
+
+func (l *line) SetWriteDeadline(t time.Time) error {
+	l.sendBy.Store(nanoseconds(t))
+	return l.Conn.SetWriteDeadline(t)
+}
+
+func (l *line) SetDeadline(t time.Time) error {
+	l.readBy.Store(nanoseconds(t))
+	l.sendBy.Store(nanoseconds(t))
+	return l.Conn.SetDeadline(t)
+}
+
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// piece is how much of n bytes the line carries at once, and how long that takes.
+func (l *line) piece(n int) (bytes int, takes time.Duration) {
+	speed := int(l.client.speed.Load())
+	if speed == 0 {
+		return n, 0
+	}
+	bytes = min(n, speed/20)
+	return bytes, time.Duration(bytes) * time.Second / time.Duration(speed)
+}
+
+// wait lets time pass in which a slow line carries something.
+func (l *line) wait(d time.Duration, deadline *atomic.Int64) error {
+	if d == 0 {
+		return nil
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-l.closed:
+		return net.ErrClosed
+	case <-timer.C:
+	}
+	if by := deadline.Load(); by != 0 && time.Now().UnixNano() >= by {
+		return os.ErrDeadlineExceeded
+	}
+	return nil
+}
+
+func (l *line) Write(p []byte) (written int, err error) {
+	for written < len(p) {
+		n, takes := l.piece(len(p) - written)
+		l.feed(p[written : written+n])
+		n, err = l.Conn.Write(p[written : written+n])
+		written += n
+		if err == nil {
+			err = l.wait(takes, &l.sendBy)
+		}
+		if err != nil {
+			return written, err
+		}
+	}
+	return written, nil
+}
+
+// feed takes what is written apart.
+func (l *line) feed(p []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sending = append(l.sending, p...)
+	for len(l.sending) >= 4 {
+		size := 4 + int(binary.BigEndian.Uint32(l.sending))
+		if len(l.sending) < size {
+			break
+		}
+		l.askedLocked(l.sending[:size])
+		l.sending = l.sending[size:]
+	}
+	if len(l.sending) == 0 {
+		l.sending = nil
+	}
+}
+
+func (l *line) askedLocked(packet []byte) {
+	if !l.begun { // length, version, zxid, timeout, session
+		l.begun = true
+		l.fresh = binary.BigEndian.Uint64(packet[20:]) == 0
+		l.asked[0] = []question{{op: zktest.OpConnect, sent: time.Now()}}
+		return
+	}
+	xid := int32(binary.BigEndian.Uint32(packet[4:]))
+	q := question{op: zktest.Op(binary.BigEndian.Uint32(packet[8:])), sent: time.Now()}
+	switch q.op {
+	case zktest.OpGetData, zktest.OpExists, zktest.OpGetChildren2:
+		n := binary.BigEndian.Uint32(packet[12:])
+		q.path, q.watch = string(packet[16:16+n]), packet[len(packet)-1] == 1
+	case zktest.OpSetData, zktest.OpCreate:
+		l.client.s.checkSent(l.client, packet)
+	}
+	l.asked[xid] = append(l.asked[xid], q)
+}
+
+// Read hands over what has arrived, by whole packets.
+func (l *line) Read(p []byte) (int, error) {
+	for len(l.out) == 0 {
+		var buf [4096]byte
+		n, err := l.Conn.Read(buf[:])
+		l.in = append(l.in, buf[:n]...)
+		for len(l.in) >= 4 {
+			size := 4 + int(binary.BigEndian.Uint32(l.in))
+			if len(l.in) < size {
+				break
+			}
+			l.arrived(l.in[:size:size])
+			l.in = l.in[size:]
+		}
+		if err != nil && len(l.out) == 0 {
+			return 0, err
+		}
+	}
+	first := &l.out[0]
+	n, takes := l.piece(min(len(p), len(first.data)))
+	if err := l.wait(takes, &l.readBy); err != nil {
+		return 0, err
+	}
+	n = copy(p, first.data[:n])
+	if first.data = first.data[n:]; len(first.data) == 0 {
+		if !first.sent.IsZero() {
+			l.client.answered(first.sent)
+		}
+		l.out = l.out[1:]
+	}
+	return n, nil
+}
+
+// arrived puts a packet into out, changed where the follower is behind: length, xid, zxid, error code, body.
+func (l *line) arrived(data []byte) {
+	s := l.client.s
+	if !l.greeted { // length, version, timeout, session
+		l.greeted = true
+		l.greet(int64(binary.BigEndian.Uint64(data[12:])))
+		l.deliver(packet{data, l.answers(0).sent})
+		return
+	}
+	xid := int32(binary.BigEndian.Uint32(data[4:]))
+	if xid == -1 {
+		s.mu.Lock()
+		lost := s.swallow
+		s.mu.Unlock()
+		if !lost {
+			l.deliver(packet{data: data})
+		}
+		return
+	}
+	q := l.answers(xid)
+	if then, ok := l.outdated(q); ok {
+		data = then.encode(xid, l.behind.zxid, q.op)
+	}
+	l.deliver(packet{data, q.sent})
+}
+
+func (l *line) deliver(p packet) { l.out = append(l.out, p) }
+
+// answers gives the request that an answer is for.
+func (l *line) answers(xid int32) (q question) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if waiting := l.asked[xid]; len(waiting) > 0 {
+		q = waiting[0]
+		if l.asked[xid] = waiting[1:]; len(waiting) == 1 {
+			delete(l.asked, xid)
+		}
+	}
+	return q
+}
+
+// greet notes which session the server has given.
+func (l *line) greet(session int64) {
+	l.mu.Lock()
+	fresh := l.fresh
+	l.mu.Unlock()
+	s := l.client.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if session != 0 {
+		s.owners[session] = l.client
+	}
+	if l.behind = s.behind; l.behind != nil && fresh {
+		l.until = time.Now().Add(l.behind.limit)
+	} else {
+		l.behind = nil
+	}
+}
