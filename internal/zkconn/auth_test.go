@@ -3,7 +3,9 @@ package zkconn
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,7 +62,11 @@ func TestARefusedCredentialIsTold(t *testing.T) {
 			}
 			p.reply(p.expect(opAuth).xid, 0, -115)
 			p.Close()
-			ev := c.expect(AuthFailed) // and no Up
+			if i > 0 {
+				c.quiet() // no Up, and it has been told
+				continue
+			}
+			ev := c.expect(AuthFailed)
 			if !errors.Is(ev.Err, zk.ErrAuthFailed) || strings.Contains(ev.Err.Error(), "password") {
 				t.Errorf("error %v", ev.Err)
 			}
@@ -100,4 +106,88 @@ func TestAnAnswerToACredentialThatIsNoneEndsTheHandshake(t *testing.T) {
 		p.reply(p.expect(opAuth).xid, 0, 0)
 		c.expect(Up)
 	})
+}
+
+func TestACredentialIsRefusedWhenAllServersHaveRefusedIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		var wrong, right []string // addresses of servers
+		var mu sync.Mutex         // guards wrong and right
+		f.serve(func(p *peer) {
+			mu.Lock()
+			refuses := !slices.Contains(right, p.addr)
+			mu.Unlock()
+			if !refuses {
+				p.serve(session, 10*time.Second, nil)
+				return
+			}
+			p.read()
+			p.Write(welcome(session, 10*time.Second))
+			p.read()
+			p.Write(reply(xidAuth, 0, -115))
+			p.Close()
+			mu.Lock()
+			wrong = append(wrong, p.addr)
+			mu.Unlock()
+		})
+		cfg := Config{Servers: []string{"a:1", "b:2", "c:3"}, Auth: []Auth{{"digest", []byte("user:password")}}}
+		right = []string{"b:2"}
+		for range 20 { // the order is random
+			c := f.open(cfg)
+			c.expect(Up)
+			c.Close()
+		}
+		mu.Lock()
+		if len(wrong) == 0 {
+			t.Error("no server has refused the credential")
+		}
+		right, wrong = nil, nil
+		mu.Unlock()
+		c := f.open(cfg)
+		c.expect(AuthFailed)
+		mu.Lock()
+		defer mu.Unlock()
+		if slices.Sort(wrong); !slices.Equal(wrong, cfg.Servers) {
+			t.Errorf("refused by %v, when only these had refused: %v", cfg.Servers, wrong)
+		}
+	})
+}
+
+// A server that enforces authentication by a scheme takes the connection and refuses each request, pings
+// too. It does not name the scheme.
+func TestAServerThatEnforcesAuthenticationRefusesACredential(t *testing.T) {
+	for name, request := range map[string]func(*client) error{
+		"a request": func(c *client) error {
+			err := <-c.get()
+			if !errors.Is(err, zk.ErrAuthFailed) || Transient(err) {
+				t.Errorf("the call: %v", err)
+			}
+			return err
+		},
+		"a ping": func(*client) error { return nil },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t)
+				f.serve(func(p *peer) {
+					p.read()
+					p.Write(welcome(session, 10*time.Second))
+					if b, err := p.read(); err == nil {
+						p.Write(reply(parsePacket(b).xid, 0, codeAuthRequired))
+					}
+					p.Close()
+				})
+				c := f.open(Config{})
+				c.expect(Up)
+				request(c)
+				if ev := c.expect(AuthFailed); !errors.Is(ev.Err, zk.ErrAuthFailed) || !strings.Contains(ev.Err.Error(), "requires authentication") {
+					t.Errorf("error %v", ev.Err)
+				}
+				c.expect(Down)
+				if why := c.Failures(); why != "server:2181: "+errAuthRequired.Error() {
+					t.Errorf("Failures() = %q", why)
+				}
+			})
+		})
+	}
 }

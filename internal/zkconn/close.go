@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// How long Close waits: for an answer from the connection, or the handshake under way and then that;
-// then for any server to end the session that the connection could not end. go-zookeeper's own Close may
-// take two seconds when its queue is full, beside which the others run.
+// How long Close takes at most. While go-zookeeper's own Close runs, which may take two seconds when its queue
+// is full, Close waits closeGrace for the server in use to end the session, then twice farewellGrace for any
+// other: 2.8 s. closeLimit is that sum; what runs on after it is somebody else's.
 const (
-	closeGrace    = time.Second
-	farewellGrace = 900 * time.Millisecond
-	closeLimit    = 2800 * time.Millisecond
+	closeGrace    = time.Second            // for an answer, or for the handshake under way and then that
+	farewellGrace = 900 * time.Millisecond // for any server to end a session that its own could not
+	closeLimit    = closeGrace + 2*farewellGrace
 )
 
 // Close ends the session, then the connection. It takes under three seconds whatever the server does,
@@ -84,9 +84,13 @@ func (c *Conn) farewell(done int64) int64 {
 	for _, e := range all {
 		// Ends with ctx, and is waited for below.
 		go func() {
-			err := c.endSession(ctx, e, id, timeout)
-			for tries := 1; err == errCutOff && tries < 5 && ctx.Err() == nil; tries++ {
-				err = c.endSession(ctx, e, id, timeout)
+			auth := c.cfg.Auth
+			err := c.endSession(ctx, e, id, timeout, auth)
+			for tries := 1; (err == errCutOff || err == errUnauthorized) && tries < 5 && ctx.Err() == nil; tries++ {
+				if err == errUnauthorized {
+					auth = nil // most servers end a session without a credential
+				}
+				err = c.endSession(ctx, e, id, timeout, auth)
 			}
 			ended <- err
 		}()
@@ -107,16 +111,24 @@ func (c *Conn) Expire() { c.farewell(0) }
 // connection attaches to the session, such as the session's own, in a handshake that was under way.
 var errCutOff = errors.New("cut off")
 
+// errUnauthorized says that the server refused a credential.
+var errUnauthorized = errors.New("the server refused the credential")
+
 // endSession attaches to a session at an endpoint and ends it. It returns nil if the session is over.
-func (c *Conn) endSession(ctx context.Context, e endpoint, id identity, timeout time.Duration) error {
+func (c *Conn) endSession(ctx context.Context, e endpoint, id identity, timeout time.Duration, auth []Auth) error {
 	conn, err := c.open(ctx, "tcp", e)
 	if err != nil {
 		return err
 	}
 	defer hangUp(conn)
 	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	// Both at once, so that there is hardly an in-between for another connection.
-	if _, err := conn.Write(append(connectRequest(timeout, id), closeRequest...)); err != nil {
+	// All at once, so that there is hardly an in-between for another connection. The credentials are for
+	// servers that take no request without one.
+	request := encodeConnect(timeout, id)
+	for _, a := range auth {
+		request = append(request, authRequest(a)...)
+	}
+	if _, err := conn.Write(append(request, closeRequest...)); err != nil {
 		return errCutOff
 	}
 	attached, err := readShort(conn)
@@ -126,14 +138,25 @@ func (c *Conn) endSession(ctx context.Context, e endpoint, id identity, timeout 
 	if len(attached) < 16 || int64(binary.BigEndian.Uint64(attached[8:])) != id.session {
 		return nil // expired
 	}
-	ended, err := readShort(conn)
-	if err != nil {
-		return errCutOff
+	for range len(auth) + 1 { // answers may overtake each other
+		reply, err := readShort(conn)
+		if err != nil {
+			return errCutOff
+		}
+		if len(reply) < replyHeader {
+			return fmt.Errorf("the server would not end the session: %x", reply)
+		}
+		xid, code := int32(binary.BigEndian.Uint32(reply)), binary.BigEndian.Uint32(reply[12:])
+		switch {
+		case xid == xidAuth && code != 0:
+			return errUnauthorized
+		case code != 0:
+			return fmt.Errorf("the server would not end the session: %x", reply)
+		case xid == closeXid:
+			return nil
+		}
 	}
-	if len(ended) < replyHeader || binary.BigEndian.Uint32(ended[12:]) != 0 {
-		return fmt.Errorf("the server would not end the session: %x", ended)
-	}
-	return nil
+	return errors.New("the server did not answer the end of the session")
 }
 
 // readShort reads one packet of limited length, without that.
@@ -147,14 +170,15 @@ func readShort(r io.Reader) ([]byte, error) {
 	return b, err
 }
 
-// connectRequest encodes a request to attach to a session: length, protocol version 0, last zxid seen
-// 0, timeout, session ID, password.
-func connectRequest(timeout time.Duration, id identity) []byte {
+// encodeConnect encodes a request to attach to a session: length, protocol version 0, last zxid seen 0,
+// timeout, session ID, password, and that a read-only server will not do.
+func encodeConnect(timeout time.Duration, id identity) []byte {
 	b := make([]byte, 16, 64)
 	b = binary.BigEndian.AppendUint32(b, uint32(timeout/time.Millisecond))
 	b = binary.BigEndian.AppendUint64(b, uint64(id.session))
 	b = binary.BigEndian.AppendUint32(b, uint32(len(id.password)))
 	b = append(b, id.password...)
+	b = append(b, 0)
 	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
 	return b
 }

@@ -16,6 +16,10 @@ var (
 	errConnectionLoss = errors.New("zk: connection loss")
 	errTimeout        = errors.New("zk: operation timed out on the server")
 	errThrottled      = errors.New("zk: throttled by the server")
+
+	// errAuthRequired is the answer to a client that has not authenticated by a scheme that the server
+	// enforces (SESSIONCLOSEDREQUIRESASLAUTH; enforce.auth.enabled, since ZooKeeper 3.7).
+	errAuthRequired = fmt.Errorf("zk: the server requires authentication by another scheme: %w", zk.ErrAuthFailed)
 )
 
 // unnamed maps the texts that go-zookeeper makes of codes that it does not know.
@@ -24,6 +28,7 @@ var unnamed = map[string]error{
 	fmt.Sprintf("unknown error: %d", codeMalformed): errMalformed,
 	"unknown error: -4":                             errConnectionLoss,
 	"unknown error: -7":                             errTimeout,
+	"unknown error: -124":                           errAuthRequired,
 	"unknown error: -127":                           errThrottled,
 }
 

@@ -17,8 +17,9 @@ const (
 	maxPassword  = 128     // bytes; a real one has 16, and go-zookeeper cannot send more than 224
 )
 
-// connectRequest reads the first packet, and returns it as it is to be sent: length, protocol version,
-// last zxid seen, timeout, session ID, password.
+// rewriteConnect reads the first packet, and returns it as it is to be sent: length, protocol version,
+// last zxid seen, timeout, session ID, password, and the byte that go-zookeeper leaves out, without which
+// servers log a warning of an old client: whether a read-only server would do.
 //
 // The timeout is the configured one; go-zookeeper would ask for what a server gave it last.
 //
@@ -26,28 +27,31 @@ const (
 // lag behind what it saw; the reason may be that the ensemble lost its data. A server refuses a client
 // that has seen a newer zxid than itself, for ever, and go-zookeeper would try for ever. So the last
 // zxid is left out: then the server says whether it knows the session.
-func (w *wire) connectRequest(p []byte) []byte {
+func (w *wire) rewriteConnect(p []byte) []byte {
 	c := w.conn
 	w.deadline = time.Now().Add(c.hosts.attemptLimit())
 	w.Conn.SetWriteDeadline(w.deadline)
 	if len(p) < 32 {
 		return p
 	}
-	p = slices.Clone(p)
+	if p = slices.Clone(p); len(p) == 32+int(binary.BigEndian.Uint32(p[28:])) {
+		p = append(p, 0)
+		binary.BigEndian.PutUint32(p, uint32(len(p)-4))
+	}
 	binary.BigEndian.PutUint32(p[16:], uint32(c.cfg.Timeout/time.Millisecond))
 	w.seen = int64(binary.BigEndian.Uint64(p[8:]))
 	w.asked = int64(binary.BigEndian.Uint64(p[20:]))
 
 	c.mu.Lock()
 	known, watching := c.identity, c.watching
-	rewind := w.seen != 0 && c.turned > 0 && time.Since(c.lastGood) > c.current.Timeout
+	rewind := w.seen != 0 && c.rejectedHandshakes > 0 && time.Since(c.lastGood) > c.current.Timeout
 	first := rewind && !c.rewinding
 	c.rewinding = c.rewinding || rewind
 	c.mu.Unlock()
 	if w.asked == 0 && known.session != 0 {
 		// A session that go-zookeeper has not heard of, because the handshake failed after the
 		// server had made it: with the credentials, for example.
-		p = connectRequest(c.cfg.Timeout, known)
+		p = encodeConnect(c.cfg.Timeout, known)
 		w.asked = known.session
 	}
 	if w.seen != 0 && watching {
@@ -75,9 +79,6 @@ func (w *wire) connectReply() error {
 		err = w.greet(reply, password)
 	}
 	w.conn.hosts.outcome(err)
-	if errors.Is(err, zk.ErrAuthFailed) {
-		w.conn.emit(Event{Kind: AuthFailed, Err: err})
-	}
 	if err != nil {
 		return err
 	}
@@ -126,7 +127,7 @@ func (w *wire) readHandshake() (reply, password []byte, err error) {
 			err = errors.New("the server closed the connection during the handshake")
 		}
 		w.conn.mu.Lock()
-		w.conn.turned++
+		w.conn.rejectedHandshakes++
 		w.conn.mu.Unlock()
 	}()
 	b, err := w.r.Peek(4)
@@ -199,7 +200,9 @@ func authRequest(a Auth) []byte {
 	return b
 }
 
-// closeRequest is a whole closeSession packet: length 8, xid 1, opcode -11.
+// closeRequest is a whole closeSession packet: length 8, xid closeXid, opcode -11.
 var closeRequest = []byte{0, 0, 0, 8, 0, 0, 0, 1, 0xff, 0xff, 0xff, 0xf5}
+
+const closeXid = 1
 
 func hex(session int64) string { return fmt.Sprintf("0x%x", uint64(session)) }

@@ -57,6 +57,38 @@ func TestAHandshakeOfGarbageIsAFailureOfItsServer(t *testing.T) {
 	}
 }
 
+// Without the byte that says whether a read-only server would do, servers log a warning of an old client.
+func TestConnectRequestsHaveTheReadOnlyByte(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		c := f.open(Config{Auth: []Auth{{"digest", []byte("user:password")}}})
+		hello := func(p *peer) {
+			t.Helper()
+			b, err := p.read()
+			if err != nil || len(b) != 45 || b[44] != 0 {
+				t.Errorf("a connect request of %d bytes: %x, %v", len(b), b, err)
+			}
+		}
+		p := f.peer()
+		hello(p)
+		p.send(welcome(session, 10*time.Second))
+		p.expect(opAuth)
+		p.Close() // now go-zookeeper knows of no session
+		p = f.peer()
+		hello(p)
+		p.send(append(i32(37), append(welcome(session, 10*time.Second)[4:], 0)...))
+		p.reply(p.expect(opAuth).xid, 0, 0)
+		c.expect(Up)
+		c.works(p)
+		p.Close()
+		c.expect(Down)
+		p = f.peer()
+		hello(p)
+		f.serve(func(p *peer) { hello(p) }) // the farewell
+		c.Close()
+	})
+}
+
 func TestASessionWithoutAPasswordIsASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFake(t)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
 
 const (
@@ -44,6 +46,8 @@ type hosts struct {
 	expired   bool          // the last session is over, and calls made in it may still be under way
 	limit     time.Duration // for a dial, and for a handshake
 	failures  map[endpoint]error
+
+	refusalTold bool // AuthFailed has been emitted since a connection has lasted
 }
 
 // step is what dial is to do, as Next has decided.
@@ -89,7 +93,7 @@ func (h *hosts) Next() (server string, retryStart bool) {
 	defer h.mu.Unlock()
 	if !h.connected.IsZero() {
 		if time.Since(h.connected) >= lasting {
-			h.rounds, h.round, h.lost = 0, nil, time.Now()
+			h.rounds, h.round, h.lost, h.refusalTold = 0, nil, time.Now(), false
 		}
 		h.connected = time.Time{}
 	}
@@ -202,11 +206,33 @@ func (h *hosts) sessionExpired() {
 	h.mu.Unlock()
 }
 
-// outcome remembers why the server in use could not be used; nil: it could.
+// outcome remembers why the server in use could not be used; nil: it could. A server that refuses a
+// credential may be one that is configured wrongly; only when all have, it is the credential.
 func (h *hosts) outcome(err error) {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.failures[h.current] = err
-	h.mu.Unlock()
+	if errors.Is(err, zk.ErrAuthFailed) && !h.refusalTold && h.allRefuseLocked() {
+		h.refusalTold = true
+		h.conn.emit(Event{Kind: AuthFailed, Err: err})
+	}
+}
+
+// allRefuseLocked reports whether each address of each server has refused a credential at the last attempt.
+func (h *hosts) allRefuseLocked() bool {
+	refused := map[string]bool{}
+	for _, e := range h.names.endpoints() {
+		if !errors.Is(h.failures[e], zk.ErrAuthFailed) {
+			return false
+		}
+		refused[e.server] = true
+	}
+	for _, server := range h.conn.cfg.Servers {
+		if !refused[server] { // its name could not be resolved
+			return false
+		}
+	}
+	return true
 }
 
 // Failures describes, in the order of Config.Servers, why each server could not be used at the last

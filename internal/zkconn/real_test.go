@@ -57,10 +57,8 @@ func TestExpireIsAnExpiry(t *testing.T) {
 func TestARealServerRefusesACredential(t *testing.T) {
 	server := zooKeeper.Server(t)
 	c := open(t, Config{Servers: []string{server.Addr()}, Auth: []Auth{{"digest", []byte("user:password")}, {"no-such-scheme", nil}}})
-	for range 2 {
-		if ev := c.expect(AuthFailed); !errors.Is(ev.Err, zk.ErrAuthFailed) || !strings.Contains(ev.Err.Error(), "no-such-scheme") {
-			t.Errorf("error %v", ev.Err)
-		}
+	if ev := c.expect(AuthFailed); !errors.Is(ev.Err, zk.ErrAuthFailed) || !strings.Contains(ev.Err.Error(), "no-such-scheme") {
+		t.Errorf("error %v", ev.Err)
 	}
 	if c.IsUp() {
 		t.Error("there is a session without all credentials")
@@ -180,6 +178,72 @@ func TestCloseEndsTheSessionOnARealServer(t *testing.T) {
 				p.Heal()
 			}
 		})
+	}
+}
+
+// Servers of 3.7 and later may take no request of a client that has not authenticated, the end of its session
+// included.
+func TestARealServerThatEnforcesAuthentication(t *testing.T) {
+	var log lockedBuffer
+	e := ensemble.Start(t, 1, ensemble.Options{
+		Java: []string{"-Dzookeeper.enforce.auth.enabled=true", "-Dzookeeper.enforce.auth.schemes=digest"},
+		Log:  &log,
+	})
+	addr := e.Servers()[0].Addr()
+	if version, err := e.Servers()[0].FourLetter(t.Context(), "srvr"); err != nil || strings.Contains(version, "version: 3.6") {
+		t.Skipf("this server does not enforce authentication: %s, %v", version, err)
+	}
+	t.Run("without a credential", func(t *testing.T) {
+		c := open(t, Config{Servers: []string{addr}})
+		c.expect(Up)
+		if _, err := Do(t.Context(), c.Conn, func(zc *zk.Conn) (bool, error) {
+			found, _, err := zc.Exists("/")
+			return found, err
+		}); !errors.Is(err, zk.ErrAuthFailed) {
+			t.Errorf("a request: %v", err)
+		}
+		if ev := c.expect(AuthFailed); !errors.Is(ev.Err, zk.ErrAuthFailed) {
+			t.Errorf("error %v", ev.Err)
+		}
+		c.expect(Down)
+	})
+	t.Run("with one", func(t *testing.T) {
+		auth := []Auth{{"digest", []byte("user:password")}}
+		admin := open(t, Config{Servers: []string{addr}, Auth: auth})
+		admin.expect(Up)
+		for range 10 {
+			proxy := ensemble.StartProxy(t, addr)
+			c := open(t, Config{Servers: []string{proxy.Addr(), addr}, Auth: auth})
+			if s := c.expect(Up).Session; s.Server != proxy.Addr() {
+				c.Close()
+				continue
+			}
+			if err := c.Run(t.Context(), func(zc *zk.Conn) error {
+				_, err := zc.Create("/mine", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+			proxy.Hang()
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := admin.Run(t.Context(), func(zc *zk.Conn) error {
+				found, _, err := zc.Exists("/mine")
+				if found {
+					t.Error("the session's node is there after Close")
+				}
+				return err
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if !strings.Contains(log.String(), "authent") {
+		t.Errorf("the server has not logged that it refused a request: %s", log.String())
+	}
+	if strings.Contains(log.String(), "old client") {
+		t.Errorf("the server takes this for an old client: %s", log.String())
 	}
 }
 

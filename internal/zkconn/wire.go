@@ -25,6 +25,8 @@ const (
 	gateLimit     = time.Second / 2 // how long the gate may stay shut
 	codeTooLarge  = -32768          // error codes of our own, which no server sends
 	codeMalformed = -32767
+
+	codeAuthRequired = -124 // of a server that enforces authentication, in answer to any request, even a ping
 )
 
 // wire is the network connection that go-zookeeper gets. It knows the frames of the protocol, and
@@ -104,7 +106,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	sent, first := p, !w.begun
 	w.begun = true
 	if first {
-		sent = w.connectRequest(p)
+		sent = w.rewriteConnect(p)
 	} else {
 		sent = w.outgoing(p)
 	}
@@ -260,6 +262,9 @@ func (w *wire) nextFrame() error {
 			return err
 		}
 		w.head, w.body = w.headSpace[:], size-replyHeader
+		if int32(binary.BigEndian.Uint32(w.headSpace[16:])) == codeAuthRequired {
+			w.conn.hosts.outcome(errAuthRequired) // and the server hangs up
+		}
 		var wanted bool
 		switch xid := int32(binary.BigEndian.Uint32(w.headSpace[4:])); xid {
 		case xidEvent:

@@ -73,7 +73,7 @@ const (
 	Up         EventKind = iota // there is a session, and it takes requests
 	Down                        // the network connection was lost; the session may live on
 	Expired                     // the server said that the session is gone
-	AuthFailed                  // the server refused a credential
+	AuthFailed                  // all servers have refused a credential; once until a connection has lasted
 	Ended                       // the last event: somebody closed the low-level handle
 )
 
@@ -112,18 +112,18 @@ type Conn struct {
 	isUp       atomic.Bool  // there is a session, and it takes requests; written with mu held
 	pending    atomic.Int64 // calls of Do and Run under way; grows with mu held, while there is a session
 
-	mu        sync.Mutex // guards what follows
-	up        chan struct{}
-	queue     []Event
-	current   Session // what the newest handshake brought
-	identity  identity
-	wire      *wire          // the newest network connection, nil before the first
-	lastGood  time.Time      // when there last was a session: for rewinding
-	turned    int            // handshakes that a server closed without an answer since lastGood
-	rewinding bool           // the last zxid has been left out since lastGood
-	watching  bool           // go-zookeeper was asked for a watch in this session
-	arming    map[string]int // paths that Watch is reading, and how often
-	closing   bool
+	mu                 sync.Mutex // guards what follows
+	up                 chan struct{}
+	queue              []Event
+	current            Session // what the newest handshake brought
+	identity           identity
+	wire               *wire          // the newest network connection, nil before the first
+	lastGood           time.Time      // when there last was a session: for rewinding
+	rejectedHandshakes int            // that a server closed without an answer since lastGood
+	rewinding          bool           // the last zxid has been left out since lastGood
+	watching           bool           // go-zookeeper was asked for a watch in this session
+	arming             map[string]int // paths that Watch is reading, and how often
+	closing            bool
 
 	ready     chan struct{} // capacity 1: queue has something
 	closeOnce sync.Once
@@ -251,7 +251,7 @@ func (c *Conn) downLocked() {
 	c.isUp.Store(false)
 	c.up = make(chan struct{})
 	c.lastGood = time.Now()
-	c.turned, c.rewinding = 0, false
+	c.rejectedHandshakes, c.rewinding = 0, false
 }
 
 // wait returns once there is a session, or with the reason why there will be none.
