@@ -7,76 +7,95 @@ import (
 )
 
 // clock is the goroutine of everything that happens by itself: sessions that expire, containers and
-// TTL nodes that are swept. It sleeps without a timer when nothing is due, so that in a synctest
-// bubble time passes only for a reason.
-func (s *Server) clock() {
+// TTL nodes that are swept, followers that lag, servers that miss their leader and elect another. It
+// sleeps without a timer when nothing is due, so that in a synctest bubble time passes only for a reason.
+func (e *Ensemble) clock() {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
 		var due <-chan time.Time
-		s.mu.Lock()
-		if s.thawed == nil { // a frozen server does nothing; Freeze wakes the clock when that ends
-			now := time.Now()
-			s.expireDueLocked(now)
-			s.sweepLocked(now)
-			s.nextWake = s.nextDueLocked()
-			if !s.nextWake.IsZero() {
-				timer.Reset(time.Until(s.nextWake))
-				due = timer.C
-			}
+		e.mu.Lock()
+		now := time.Now()
+		e.reviewLocked(now)
+		for _, s := range e.members {
+			s.catchUpLocked(now)
 		}
-		s.mu.Unlock()
+		e.expireDueLocked(now)
+		e.sweepLocked(now)
+		e.nextWake = e.nextDueLocked(now)
+		if !e.nextWake.IsZero() {
+			timer.Reset(time.Until(e.nextWake))
+			due = timer.C
+		}
+		e.mu.Unlock()
 		select {
-		case <-s.done:
+		case <-e.done:
 			return
-		case <-s.wake:
+		case <-e.wake:
 		case <-due:
 		}
 	}
 }
 
-// nextDueLocked is the next time at which there may be something to do; zero for never.
-func (s *Server) nextDueLocked() time.Time {
+// nextDueLocked is the next time at which there may be something to do; zero for never. What is due
+// already has been done, or waits for something else than time.
+func (e *Ensemble) nextDueLocked(now time.Time) time.Time {
 	var next time.Time
-	if len(s.expiry) > 0 {
-		next = s.expiry[0].queued
+	consider := func(t time.Time) {
+		if t.After(now) && (next.IsZero() || t.Before(next)) {
+			next = t
+		}
 	}
-	if len(s.tree.reapable) > 0 && (next.IsZero() || s.nextSweep.Before(next)) {
-		next = s.nextSweep
+	for _, s := range e.members {
+		consider(s.nextApplyLocked())
+		consider(s.nextReviewLocked())
+	}
+	if e.leader != nil && e.leader.ableLocked() {
+		consider(e.tracker.next())
+		if len(e.leader.tree.reapable) > 0 {
+			consider(e.nextSweep)
+		}
 	}
 	return next
 }
 
-// wakeLocked lets the clock know of something due at a time.
-func (s *Server) wakeLocked(due time.Time) {
-	if !s.nextWake.IsZero() && !due.Before(s.nextWake) {
+// wakeLocked lets the clock know of something due at a time; zero means nothing.
+func (e *Ensemble) wakeLocked(due time.Time) {
+	if due.IsZero() || !e.nextWake.IsZero() && !due.Before(e.nextWake) {
 		return
 	}
 	select {
-	case s.wake <- struct{}{}:
+	case e.wake <- struct{}{}:
 	default: // it has been told and has not looked yet
 	}
 }
 
-// reapLocked has the sweep look at a container or TTL node. Sweeps come at multiples of the interval
-// since the server started, as in the real server.
+// reapLocked has the sweep look at a container or TTL node.
 func (s *Server) reapLocked(path string) {
-	if len(s.tree.reapable) == 0 {
-		passed := time.Since(s.started)
-		s.nextSweep = s.started.Add(passed - passed%s.sweepInterval + s.sweepInterval)
-	}
+	first := len(s.tree.reapable) == 0
 	s.tree.reapable[path] = struct{}{}
-	s.wakeLocked(s.nextSweep)
+	if first && s == s.e.leader {
+		s.e.scheduleSweepLocked()
+	}
+}
+
+// scheduleSweepLocked sets when the leader looks at containers and TTL nodes: at multiples of the
+// interval since it came into office, as in the real server.
+func (e *Ensemble) scheduleSweepLocked() {
+	passed := time.Since(e.leader.started)
+	e.nextSweep = e.leader.started.Add(passed - passed%e.cfg.sweep + e.cfg.sweep)
+	e.wakeLocked(e.nextSweep)
 }
 
 // sweepLocked removes containers that have had children and are empty, and TTL nodes without children
 // that have not been changed for their time; each in its own transaction.
-func (s *Server) sweepLocked(now time.Time) {
-	if len(s.tree.reapable) == 0 || now.Before(s.nextSweep) {
+func (e *Ensemble) sweepLocked(now time.Time) {
+	s := e.leader
+	if s == nil || !s.ableLocked() || len(s.tree.reapable) == 0 || now.Before(e.nextSweep) || !e.quorumLocked() {
 		return
 	}
-	for !now.Before(s.nextSweep) {
-		s.nextSweep = s.nextSweep.Add(s.sweepInterval)
+	for !now.Before(e.nextSweep) {
+		e.nextSweep = e.nextSweep.Add(e.cfg.sweep)
 	}
 	for _, path := range slices.Sorted(maps.Keys(s.tree.reapable)) {
 		n := s.tree.lookup(path)
@@ -100,8 +119,5 @@ func (s *Server) sweepLocked(now time.Time) {
 }
 
 func (s *Server) reapNodeLocked(path string) {
-	t := s.beginLocked(0, nil)
-	t.super = true
-	t.delete(path, -1)
-	t.commit()
+	s.transactLocked(0, nil, true, func(t *txn) Code { return t.delete(path, -1) })
 }

@@ -35,7 +35,8 @@ type conn struct {
 
 	// The Server's mutex guards what follows.
 	closed  bool
-	session *session      // nil before the handshake
+	leaving bool          // it has asked to close its session, and is closed when that is answered
+	session int64         // 0 before the handshake
 	timeout time.Duration // negotiated by this connection
 	ids     []identity
 	stats   connStats
@@ -53,7 +54,7 @@ func (s *Server) serve(raw net.Conn) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.closed || s.partitioned {
+	if !s.upLocked() || s.partitioned {
 		return false
 	}
 	s.conns[c] = struct{}{}
@@ -80,9 +81,10 @@ func (c *conn) closeLocked(flush bool) {
 	delete(c.s.conns, c)
 	c.s.dataWatches.removeConn(c)
 	c.s.childWatches.removeConn(c)
-	if c.session != nil && c.session.conn == c {
-		c.session.conn = nil
+	if c.s.attached[c.session] == c {
+		delete(c.s.attached, c.session)
 	}
+	c.s.e.cond.Broadcast()
 	_, tcp := c.raw.(*net.TCPConn)
 	switch {
 	case flush:

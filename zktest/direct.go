@@ -15,8 +15,11 @@ func (s *Server) Create(path string, data []byte) error {
 	if !validPath(path) {
 		return ErrBadArguments
 	}
+	if !s.e.writableLocked() {
+		return ErrNoQuorum
+	}
 	for i, c := range path {
-		if c != '/' || i == 0 || s.tree.lookup(path[:i]) != nil {
+		if c != '/' || i == 0 || s.e.leader.tree.lookup(path[:i]) != nil {
 			continue
 		}
 		if code := s.createLocked(path[:i], []byte{}); code != 0 {
@@ -27,12 +30,10 @@ func (s *Server) Create(path string, data []byte) error {
 }
 
 func (s *Server) createLocked(path string, data []byte) Code {
-	t := s.beginLocked(0, nil)
-	t.super = true
-	_, _, code := t.create(&request{op: OpCreate, path: path, data: data, acl: openACL, ttl: -1})
-	if code == 0 {
-		t.commit()
-	}
+	_, code := s.e.leader.transactLocked(0, nil, true, func(t *txn) Code {
+		_, _, code := t.create(&request{op: OpCreate, path: path, data: data, acl: openACL, ttl: -1})
+		return code
+	})
 	return code
 }
 
@@ -40,12 +41,13 @@ func (s *Server) createLocked(path string, data []byte) Code {
 func (s *Server) Set(path string, data []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.beginLocked(0, nil)
-	t.super = true
-	_, code := t.setData(path, append([]byte{}, data...), -1)
-	if code == 0 {
-		t.commit()
+	if !s.e.writableLocked() {
+		return ErrNoQuorum
 	}
+	_, code := s.e.leader.transactLocked(0, nil, true, func(t *txn) Code {
+		_, code := t.setData(path, append([]byte{}, data...), -1)
+		return code
+	})
 	return code.err()
 }
 
@@ -54,12 +56,10 @@ func (s *Server) Set(path string, data []byte) error {
 func (s *Server) Delete(path string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.beginLocked(0, nil)
-	t.super = true
-	code := t.delete(path, -1)
-	if code == 0 {
-		t.commit()
+	if !s.e.writableLocked() {
+		return ErrNoQuorum
 	}
+	_, code := s.e.leader.transactLocked(0, nil, true, func(t *txn) Code { return t.delete(path, -1) })
 	return code.err()
 }
 
@@ -100,11 +100,12 @@ func (s *Server) SetACL(path string, acl ...ACL) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	t := s.beginLocked(0, nil)
-	t.super = true
-	_, code := t.setACL(path, list, -1)
-	if code == 0 {
-		t.commit()
+	if !s.e.writableLocked() {
+		return ErrNoQuorum
 	}
+	_, code := s.e.leader.transactLocked(0, nil, true, func(t *txn) Code {
+		_, code := t.setACL(path, list, -1)
+		return code
+	})
 	return code.err()
 }

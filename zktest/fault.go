@@ -68,8 +68,8 @@ func (c *conn) consult(req *request) (Fault, bool) {
 
 func (c *conn) describe(req *request) Request {
 	r := Request{Session: req.session, Op: req.op, Path: req.path, Xid: req.xid}
-	if c.session != nil { // only this goroutine sets it
-		r.Session = c.session.id
+	if c.session != 0 { // only this goroutine sets it
+		r.Session = c.session
 	}
 	for _, sub := range req.multi {
 		r.Multi = append(r.Multi, Request{Session: r.Session, Op: sub.op, Path: sub.path, Xid: req.xid})
@@ -103,8 +103,8 @@ func (s *Server) Disconnect() {
 func (s *Server) DisconnectSession(id int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if sess := s.sessions[id]; sess != nil && sess.conn != nil {
-		sess.conn.closeLocked(dropNow)
+	if c := s.attached[id]; c != nil {
+		c.closeLocked(dropNow)
 	}
 }
 
@@ -133,47 +133,49 @@ func (s *Server) Partition(on bool) {
 func (s *Server) Freeze(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if on == (s.thawed != nil) {
+	if on == (s.thawed != nil) || !s.upLocked() {
 		return
 	}
 	if on {
 		s.thawed = make(chan struct{})
-		return
+	} else {
+		thawed := s.thawed
+		s.thawed = nil
+		defer close(thawed)
 	}
-	s.thawLocked()
-}
-
-func (s *Server) thawLocked() {
-	if s.thawed == nil {
-		return
-	}
-	s.expireDueLocked(time.Now())
-	close(s.thawed)
-	s.thawed = nil
-	s.nextWake = time.Time{}
-	s.wakeLocked(time.Now())
+	now := time.Now()
+	s.e.reviewLocked(now)
+	s.e.expireDueLocked(now)
+	s.e.wakeLocked(now)
 }
 
 // Restart stops the server and starts it again on the same address with its data, as a process that is
-// restarted: every connection is dropped, watches and counters are forgotten, and sessions have their
-// whole timeout again. It ends a freeze.
+// restarted: every connection is dropped, watches and counters are forgotten. It ends a freeze. A standalone
+// server carries on at once, and sessions have their whole timeout again; a member of an ensemble looks for the
+// leader, and others elect one if it was the leader itself.
 func (s *Server) Restart() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropAllLocked()
-	for _, sess := range s.sessions {
-		s.touchLocked(sess)
+	if s.closed {
+		return
 	}
-	s.thawLocked()
+	s.stopped = false
+	s.endProcessLocked()
 	s.restartLocked()
+	s.e.reviewLocked(time.Now())
 }
 
 // Wipe makes the server one that has lost its data: every connection is dropped, the tree is empty,
-// there are no sessions and the zxid begins at zero. It ends a freeze.
+// there are no sessions and the zxid begins at zero. It ends a freeze. A member of an ensemble gets it all back from the
+// leader, if there is one; [Ensemble.Wipe] loses the data of all.
 func (s *Server) Wipe() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.dropAllLocked()
+	if s.closed {
+		return
+	}
+	s.stopped = false
+	s.endProcessLocked()
 	s.resetLocked()
-	s.thawLocked()
+	s.e.reviewLocked(time.Now())
 }

@@ -46,6 +46,10 @@ func (c *conn) handshake(frame []byte) bool {
 	if c.closed {
 		return false
 	}
+	if !s.servingLocked() {
+		c.closeLocked(dropNow)
+		return false
+	}
 	c.countLocked(OpConnect)
 	if r.lastZxid > s.zxid {
 		s.log.Info("zktest: client has seen a later zxid, refusing it", "client", r.lastZxid, "server", s.zxid)
@@ -56,64 +60,76 @@ func (c *conn) handshake(frame []byte) bool {
 		r.sessionID = 0
 	}
 	c.timeout = min(max(r.timeout, 2*s.cfg.tick), 20*s.cfg.tick)
-	var sess *session
+	id, zxid, ok := c.establishLocked(r)
+	if !ok {
+		return false
+	}
+	c.answerAtLocked(zxid, func() {
+		if c.closed {
+			return
+		}
+		if id != 0 {
+			c.session = id
+			s.attached[id] = c
+			c.stats.timeout = c.timeout
+		}
+		if fault.LoseReply {
+			c.closeLocked(dropNow)
+			return
+		}
+		c.send(s.e.connectReply(id, c.timeout, r.old))
+		c.answeredLocked(&request{op: OpConnect}, time.Now())
+		if id == 0 {
+			c.closeLocked(flushFirst)
+		}
+	})
+	return !c.closed
+}
+
+// establishLocked gives the client the session that it wants back, or a new one; 0 if it cannot have its
+// own. zxid is the transaction after which it may be answered. ok is false if the connection was closed while
+// the server waited for the leader.
+func (c *conn) establishLocked(r connectRequest) (id, zxid int64, ok bool) {
+	s := c.s
+	if r.sessionID != 0 {
+		// The session's old connection to this server ends even if the password is wrong, as in the real server.
+		if old := s.attached[r.sessionID]; old != nil {
+			old.closeLocked(dropNow)
+		}
+		if subtle.ConstantTimeCompare(s.e.password(r.sessionID), r.password) != 1 {
+			return 0, s.zxid, true
+		}
+	}
+	if !c.awaitQuorumLocked() {
+		return 0, 0, false
+	}
 	if r.sessionID == 0 {
-		sess = s.openSessionLocked(c.timeout)
+		id, zxid = s.openSessionLocked(c.timeout)
+		return id, zxid, true
+	}
+	if !s.e.tracker.move(r.sessionID, c.timeout, s) {
+		return 0, s.zxid, true
+	}
+	s.e.wakeLocked(s.e.tracker.next())
+	return r.sessionID, s.zxid, true
+}
+
+// connectReply grants a session, or none if id is 0.
+func (e *Ensemble) connectReply(id int64, timeout time.Duration, old bool) []byte {
+	password := make([]byte, 16)
+	if id != 0 {
+		password = e.password(id)
 	} else {
-		sess = s.reattachLocked(r, c.timeout)
+		timeout = 0
 	}
-	if sess != nil {
-		sess.conn = c
-		c.session = sess
-		c.stats.timeout = c.timeout
-	}
-	if fault.LoseReply {
-		c.closeLocked(dropNow)
-		return false
-	}
-	c.send(connectReply(sess, r.old))
-	c.answeredLocked(&request{op: OpConnect}, time.Now())
-	if sess == nil {
-		c.closeLocked(flushFirst)
-		return false
-	}
-	return true
-}
-
-// reattachLocked finds the session of a client that comes back. The session's old connection ends
-// even if the password is wrong, as in the real server.
-func (s *Server) reattachLocked(r connectRequest, timeout time.Duration) *session {
-	sess := s.sessions[r.sessionID]
-	if sess == nil {
-		return nil
-	}
-	if sess.conn != nil {
-		sess.conn.closeLocked(dropNow)
-	}
-	if subtle.ConstantTimeCompare(sess.password[:], r.password) != 1 {
-		return nil
-	}
-	sess.timeout = timeout
-	s.touchLocked(sess)
-	if sess.deadline.Before(sess.queued) {
-		s.requeueLocked(sess)
-	}
-	return sess
-}
-
-func connectReply(sess *session, old bool) []byte {
-	var none session
-	if sess == nil {
-		sess = &none
-	}
-	var e encoder
-	e.beginFrame()
-	e.int32(0) // protocol version
-	e.int32(int32(sess.timeout / time.Millisecond))
-	e.int64(sess.id)
-	e.bytes(sess.password[:])
+	var enc encoder
+	enc.beginFrame()
+	enc.int32(0) // protocol version
+	enc.int32(int32(timeout / time.Millisecond))
+	enc.int64(id)
+	enc.bytes(password)
 	if !old {
-		e.bool(false) // not a read-only server
+		enc.bool(false) // not a read-only server
 	}
-	return e.endFrame()
+	return enc.endFrame()
 }

@@ -15,22 +15,22 @@ type Change struct {
 func (s *Server) Journal(fn func(Change)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.journal = fn
+	s.e.journal = fn
 }
 
 var journaled = map[eventType]Op{nodeCreated: OpCreate, nodeDeleted: OpDelete, nodeDataChanged: OpSetData}
 
 func (t *txn) journalLocked() {
-	if t.s.journal == nil {
+	if t.s.e.journal == nil {
 		return
 	}
 	for _, ev := range t.events {
 		if op, ok := journaled[ev.typ]; ok {
-			c := Change{Zxid: t.zxid, Session: t.session, Op: op, Path: ev.path}
+			c := Change{Zxid: t.record.zxid, Session: t.session, Op: op, Path: ev.path}
 			if n := t.s.tree.lookup(ev.path); n != nil {
 				c.Data = n.data
 			}
-			t.s.journal(c)
+			t.s.e.journal(c)
 		}
 	}
 }

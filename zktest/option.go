@@ -10,6 +10,8 @@ type config struct {
 	addr      string
 	tick      time.Duration
 	sweep     time.Duration
+	syncTicks int
+	syncLimit time.Duration // syncTicks of tick
 	maxBuffer int
 	version   string
 	release   release // what version says
@@ -27,6 +29,10 @@ func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
 // WithTickTime sets the tick, 2 s by default. Session timeouts are clamped to between 2 and 20 ticks,
 // so short sessions need a short tick. Zero or less means the default.
 func WithTickTime(d time.Duration) Option { return func(c *config) { c.tick = d } }
+
+// WithSyncLimit sets after how many ticks without contact a follower gives up its leader, and a leader its
+// follower; 5 by default, as in ZooKeeper's sample configuration. Zero or less means the default. A standalone server has no use for it.
+func WithSyncLimit(ticks int) Option { return func(c *config) { c.syncTicks = ticks } }
 
 // WithSweepInterval sets how often containers and TTL nodes are looked at, 1 minute by default as in
 // the real server. Zero or less means the default.
@@ -57,6 +63,10 @@ func newConfig(opts []Option) (config, error) {
 	if c.tick <= 0 {
 		c.tick = 2 * time.Second
 	}
+	if c.syncTicks <= 0 {
+		c.syncTicks = 5
+	}
+	c.syncLimit = time.Duration(c.syncTicks) * c.tick
 	if c.sweep <= 0 {
 		c.sweep = time.Minute
 	}

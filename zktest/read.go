@@ -31,12 +31,6 @@ func (c *conn) readLocked(req *request, e *encoder) Code {
 		e.int32(int32(count))
 	case OpGetEphemerals:
 		c.getEphemeralsLocked(req.path, e)
-	case OpSync:
-		if req.noPath {
-			e.bytes(nil)
-		} else {
-			e.string(req.path)
-		}
 	case OpMultiRead:
 		return c.multiReadLocked(req, e)
 	case OpSetWatches, OpSetWatches2:
@@ -145,7 +139,11 @@ func (c *conn) getEphemeralsLocked(prefix string, e *encoder) {
 		prefix = ""
 	}
 	var paths []string
-	for _, path := range slices.Sorted(maps.Keys(c.session.ephemerals)) {
+	var mine map[string]struct{}
+	if sess := c.s.sessions[c.session]; sess != nil {
+		mine = sess.ephemerals
+	}
+	for _, path := range slices.Sorted(maps.Keys(mine)) {
 		if strings.HasPrefix(path, prefix) {
 			paths = append(paths, path)
 		}

@@ -54,23 +54,27 @@ func (c *conn) serveFrame(frame []byte) bool {
 			return false
 		}
 	} else {
-		if c.s.sessions[c.session.id] != c.session {
+		if !c.s.touchLocked(c.session, c.timeout) {
 			return true // the real server drops requests of a session that has ended
 		}
-		c.s.touchLocked(c.session)
 	}
 	answer := c.answerLocked(&req, ok, fault.Code)
-	if fault.LoseReply {
-		c.closeLocked(dropNow)
-		return false
-	}
-	if answer.frame != nil {
-		c.send(answer.frame)
-		c.answeredLocked(&req, arrived)
-	}
-	if answer.last {
-		c.closeLocked(flushFirst)
-	}
+	c.answerAtLocked(answer.zxid, func() {
+		if c.closed {
+			return
+		}
+		if fault.LoseReply {
+			c.closeLocked(dropNow)
+			return
+		}
+		if answer.frame != nil {
+			c.send(answer.frame)
+			c.answeredLocked(&req, arrived)
+		}
+		if answer.last {
+			c.closeLocked(flushFirst)
+		}
+	})
 	return !c.closed
 }
 
@@ -78,6 +82,7 @@ func (c *conn) serveFrame(frame []byte) bool {
 type answer struct {
 	frame []byte
 	last  bool
+	zxid  int64 // of the transaction that the server has to apply before it answers; 0 for none
 }
 
 // answerLocked carries a request out, unless a fault's code stands in for that. ok is false if the
@@ -87,33 +92,42 @@ func (c *conn) answerLocked(req *request, ok bool, forced Code) answer {
 	e.beginFrame()
 	e.replyHeader(req.xid, 0, 0) // what is 0 here is filled in by finish
 	if forced != 0 {
-		return answer{c.finish(s.zxid, forced), forced == ErrAuthFailed || forced == ErrSessionExpired}
+		return answer{frame: c.finish(s.zxid, forced), last: forced == ErrAuthFailed || forced == ErrSessionExpired}
 	}
 	switch {
 	case req.op == OpAuth:
 		code := c.authenticateLocked(req)
-		return answer{c.finish(0, code), code != 0}
+		return answer{frame: c.finish(0, code), last: code != 0}
 	case req.op == OpSASL:
 		// A server on which SASL is not configured agrees to anything, and gives nothing for it.
 		e.bytes(nil)
-		return answer{c.finish(0, 0), false}
+		return answer{frame: c.finish(0, 0)}
 	case !s.cfg.release.serves(req.op):
 		s.log.Warn("zktest: opcode is not implemented", "op", req.op)
-		return answer{c.finish(-1, ErrUnimplemented), true}
+		return answer{frame: c.finish(-1, ErrUnimplemented), last: true}
 	case req.op == OpPing:
 		binary.BigEndian.PutUint32(e.buf[4:], uint32(0xfffffffe)) // -2, whatever the request had
-		return answer{c.finish(s.zxid, 0), false}
+		return answer{frame: c.finish(s.zxid, 0)}
+	case !ok && s.cfg.release.failsFirst(req.op):
+		return answer{frame: c.finish(s.zxid, ErrMarshalling)}
 	case isWrite(req.op):
-		code := c.writeLocked(req, ok, e)
-		if req.op == OpCheck && code == 0 {
-			return answer{} // outside of a multi the real server fails to answer a check that succeeds
+		zxid, code := c.writeLocked(req, ok, e)
+		switch {
+		case code == ErrSessionMoved:
+			return answer{last: true}
+		case req.op == OpCheck && code == 0:
+			return answer{zxid: zxid} // outside of a multi the real server fails to answer a check that succeeds
 		}
-		return answer{c.finish(s.zxid, code), req.op == OpCloseSession}
-	case !ok:
-		return answer{c.finish(s.zxid, ErrMarshalling), false}
+		return answer{c.finish(zxid, code), req.op == OpCloseSession, zxid}
+	case req.op == OpSync:
+		zxid, code := c.syncLocked(req, e)
+		if code == ErrSessionMoved {
+			return answer{last: true}
+		}
+		return answer{c.finish(max(zxid, s.zxid), code), false, zxid}
 	}
 	code := c.readLocked(req, e)
-	return answer{c.finish(s.zxid, code), false}
+	return answer{frame: c.finish(s.zxid, code)}
 }
 
 // finish completes the reply in the connection's buffer. One with an error is a header only.
@@ -148,27 +162,52 @@ func (c *conn) authenticateLocked(req *request) Code {
 	return 0
 }
 
-// writeLocked carries out an operation that takes a zxid, and writes the body of its answer.
-func (c *conn) writeLocked(req *request, ok bool, e *encoder) Code {
-	if !ok && (req.op == OpReconfig || c.s.cfg.release.decodesFirst() && req.op != OpMulti) {
-		return ErrMarshalling // the real server fails before it takes a zxid
+// syncLocked gives the leader's last transaction, which the server has to have applied before it answers.
+func (c *conn) syncLocked(req *request, e *encoder) (zxid int64, code Code) {
+	if !c.awaitQuorumLocked() {
+		return 0, ErrConnectionLoss // nobody will hear it
 	}
-	if req.op == OpCloseSession {
-		c.s.endSessionLocked(c.session)
-		return 0
+	if req.noPath {
+		e.bytes(nil)
+	} else {
+		e.string(req.path)
 	}
-	t := c.s.beginLocked(c.session.id, c.ids)
-	if req.op == OpDeleteContainer && !c.s.cfg.release.reapsForClients() {
-		return ErrBadArguments // the real server cannot read a client's
+	return c.s.e.leader.txn, c.s.e.tracker.check(c.session, c.s)
+}
+
+// writeLocked has the leader carry out an operation that takes a zxid, and writes the body of its answer.
+func (c *conn) writeLocked(req *request, ok bool, e *encoder) (zxid int64, code Code) {
+	if !c.awaitQuorumLocked() {
+		return 0, ErrConnectionLoss // nobody will hear it
 	}
-	if !ok {
-		return ErrMarshalling
+	en := c.s.e
+	code = en.tracker.check(c.session, c.s)
+	if code == ErrSessionMoved {
+		return 0, code
 	}
-	var code Code
+	if code == 0 && req.op == OpCloseSession {
+		c.leaving = true
+		return en.endSessionLocked(c.session), 0
+	}
+	return en.leader.transactLocked(c.session, c.ids, false, func(t *txn) Code {
+		switch {
+		case code != 0:
+			return code
+		case req.op == OpDeleteContainer && !c.s.cfg.release.reapsForClients():
+			return ErrBadArguments // the real server cannot read a client's
+		case !ok:
+			return ErrMarshalling
+		}
+		return t.carryOut(req, e)
+	})
+}
+
+// carryOut does what a client asks for, and writes the body of the answer.
+func (t *txn) carryOut(req *request, e *encoder) (code Code) {
+	var n *node
 	switch req.op {
 	case OpCreate, OpCreate2, OpCreateContainer, OpCreateTTL:
 		var path string
-		var n *node
 		if path, n, code = t.create(req); code == 0 {
 			e.string(path)
 			if req.op != OpCreate {
@@ -184,27 +223,18 @@ func (c *conn) writeLocked(req *request, ok bool, e *encoder) Code {
 	case OpReconfig:
 		code = ErrReconfigDisabled
 	case OpSetData:
-		var n *node
 		if n, code = t.setData(req.path, req.data, req.version); code == 0 {
 			e.stat(n.stat())
 		}
 	case OpSetACL:
-		var n *node
 		if n, code = t.setACL(req.path, req.acl, req.version); code == 0 {
 			e.stat(n.stat())
 		}
 	case OpMulti:
 		var results []opResult
-		var done bool
-		if results, done, code = t.multi(req.multi); code == 0 {
+		if results, code = t.multi(req.multi); code == 0 {
 			e.results(results)
 		}
-		if !done {
-			return code // rolled back already
-		}
-	}
-	if code == 0 {
-		t.commit()
 	}
 	return code
 }

@@ -16,37 +16,56 @@ import (
 // ErrServerClosed is what the methods of a closed Server return.
 var ErrServerClosed = errors.New("zktest: server closed")
 
-// Server is one ZooKeeper server in memory. All methods may be called from any goroutine.
+// Server is one ZooKeeper server in memory: a standalone one, or a member of an [Ensemble]. All methods may be
+// called from any goroutine.
 type Server struct {
-	cfg           config
-	log           *slog.Logger
-	sweepInterval time.Duration
-	done          chan struct{}  // closed by Close
-	wake          chan struct{}  // tells the clock to look again
-	wg            sync.WaitGroup // all goroutines; Add only with mu held and closed false
+	cfg config
+	log *slog.Logger
+	e   *Ensemble // a standalone server is alone in one
+	id  int
+	wg  sync.WaitGroup // goroutines of connections and the listener; Add only with mu held and closed false
 
-	// mu guards everything below and all that hangs on it: the tree, the watches, the sessions and
-	// the connections. It is never held while waiting for a client.
-	mu           sync.Mutex
-	closed       bool
+	// mu is the Ensemble's. It guards everything below and all that hangs on it: the tree, the watches, the
+	// sessions and the connections. It is never held while waiting for a client.
+	mu *sync.Mutex
+
+	// The state: what transactions make of it, alike on all members that have applied the same.
+	zxid     int64 // what the server tells clients: of the last transaction, or of the leader's election
+	txn      int64 // zxid of the last transaction applied
+	tree     *tree
+	sessions map[int64]*session
+
+	// The place in the ensemble.
+	role         role
+	follows      *Server                 // nil unless following
+	term         int                     // of the leader that it is or follows
+	lost         time.Time               // since when it has no contact with its leader; zero while it has
+	lookingSince time.Time               // since when it could be found by others that look; zero while it cannot
+	backlog      []logged                // logged and not applied yet
+	unsent       []logged                // what the leader has for it when there is contact again
+	unreported   map[int64]time.Duration // sessions heard of without contact, with their timeouts
+	unanswered   map[int64][]func()      // by zxid: answers that wait until it is applied
+
+	// What goes wrong.
+	closed      bool
+	stopped     bool
+	partitioned bool
+	isolated    bool
+	held        bool
+	lag         time.Duration
+	thawed      chan struct{} // closed when a freeze ends; nil while there is none
+	intercept   func(Request) Fault
+
+	// The clients.
 	listener     net.Listener // nil until somebody wants an address
 	started      time.Time
-	zxid         int64
-	tree         *tree
+	conns        map[*conn]struct{}
+	attached     map[int64]*conn // by session
 	dataWatches  *watchTable
 	childWatches *watchTable
-	sessions     map[int64]*session
-	expiry       expiryQueue
 	nextSession  int64
-	conns        map[*conn]struct{}
 	lingering    map[net.Conn]struct{} // sockets of connections that have been closed
 	nextPort     int                   // of the next in-memory client's made-up address
-	nextWake     time.Time             // when the clock will look again; zero for never
-	nextSweep    time.Time
-	partitioned  bool
-	thawed       chan struct{} // closed when a freeze ends; nil while there is none
-	intercept    func(Request) Fault
-	journal      func(Change)
 	traffic      traffic
 }
 
@@ -62,50 +81,52 @@ func Start(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// New makes a server. It fails if it was given an address that it cannot listen on, or a version that is
-// not served.
+// New makes a standalone server. It fails if it was given an address that it cannot listen on, or a version
+// that is not served.
 func New(opts ...Option) (*Server, error) {
-	cfg, err := newConfig(opts)
+	e, err := NewEnsemble(1, opts...)
 	if err != nil {
 		return nil, err
 	}
+	return e.members[0], nil
+}
+
+// newServer makes a member with the state of one that has never run.
+func newServer(e *Ensemble, id int) *Server {
 	s := &Server{
-		cfg:           cfg,
-		log:           cfg.log,
-		sweepInterval: cfg.sweep,
-		done:          make(chan struct{}),
-		wake:          make(chan struct{}, 1),
-		conns:         map[*conn]struct{}{},
-		lingering:     map[net.Conn]struct{}{},
-		nextPort:      1 << 16,
+		cfg: e.cfg, log: e.log, e: e, id: id, mu: &e.mu,
+		unreported: map[int64]time.Duration{},
+		unanswered: map[int64][]func(){},
+		conns:      map[*conn]struct{}{},
+		attached:   map[int64]*conn{},
+		lingering:  map[net.Conn]struct{}{},
+		nextPort:   1 << 16,
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if len(e.members) > 0 || id > 1 {
+		s.log = e.log.With("server", id)
+	}
 	s.resetLocked()
-	if cfg.addr != "" {
-		if err := s.listenLocked(cfg.addr); err != nil {
-			return nil, err
-		}
-	}
-	s.wg.Go(s.clock) // ends when Close closes done; Close waits for it
-	return s, nil
+	return s
 }
 
 // resetLocked gives the server the state of one that has never run.
 func (s *Server) resetLocked() {
-	s.zxid = 0
+	s.zxid, s.txn = 0, 0
 	s.tree = newTree()
 	s.sessions = map[int64]*session{}
-	s.expiry = nil
+	s.backlog = nil
 	s.restartLocked()
 }
 
-// restartLocked forgets what a server process does not keep on disk.
+// restartLocked forgets what a server process does not keep on disk. A standalone server leads at once.
 func (s *Server) restartLocked() {
 	s.started = time.Now()
-	s.nextSession = firstSessionID()
+	s.nextSession = firstSessionID(s.id)
 	s.dataWatches, s.childWatches = newWatchTable(s.cfg.release), newWatchTable(s.cfg.release)
 	s.traffic = newTraffic()
+	if s.e.leader == s {
+		s.leadLocked()
+	}
 }
 
 func (s *Server) listenLocked(addr string) error {
@@ -133,6 +154,10 @@ func (s *Server) Addr() string {
 			panic(err)
 		}
 	}
+	return s.addrLocked()
+}
+
+func (s *Server) addrLocked() string {
 	addr := s.listener.Addr().(*net.TCPAddr)
 	if addr.IP.IsUnspecified() {
 		return fmt.Sprintf("127.0.0.1:%d", addr.Port)
@@ -149,7 +174,7 @@ func (s *Server) accept(l net.Listener) {
 		if err != nil { // out of file descriptors, or the client has gone already
 			s.log.Warn("zktest: accept failed", "error", err)
 			select {
-			case <-s.done:
+			case <-s.e.done:
 				return
 			case <-time.After(10 * time.Millisecond):
 			}
@@ -184,7 +209,7 @@ func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	}
 	local := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: s.nextPort}
 	s.mu.Unlock()
-	remote := &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2181}
+	remote := s.dialAddr()
 	client, server := newPipe(local, remote)
 	if !s.serve(server) {
 		return nil, &net.OpError{
@@ -195,28 +220,45 @@ func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return client, nil
 }
 
+// dialAddr is the made-up address of the server.
+func (s *Server) dialAddr() *net.TCPAddr {
+	if len(s.e.members) == 1 {
+		return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 2181}
+	}
+	return &net.TCPAddr{IP: net.IPv4(10, 0, 0, byte(s.id)), Port: 2181}
+}
+
 // DialTimeout is Dial in the form that go-zookeeper's WithDialer takes. The timeout is not used:
 // connecting takes no time.
 func (s *Server) DialTimeout(network, addr string, timeout time.Duration) (net.Conn, error) {
 	return s.Dial(context.Background(), network, addr)
 }
 
-// Close drops all connections, stops listening and waits for the server's goroutines. It must not be
+// Close drops all connections, stops listening and waits for the server's goroutines. A member of an
+// ensemble is gone for good, while the others go on. It must not be
 // called from within Intercept. A second call does nothing. The error is always nil.
 func (s *Server) Close() error {
-	s.mu.Lock()
-	if !s.closed {
-		s.closed = true
-		close(s.done)
-		if s.listener != nil {
-			s.listener.Close()
-		}
-		s.dropAllLocked()
-		for socket := range s.lingering {
-			socket.Close()
-		}
+	if len(s.e.members) == 1 {
+		return s.e.Close()
 	}
+	s.mu.Lock()
+	s.closeLocked()
+	s.e.reviewLocked(time.Now())
 	s.mu.Unlock()
 	s.wg.Wait()
 	return nil
+}
+
+func (s *Server) closeLocked() {
+	if s.closed {
+		return
+	}
+	s.closed = true
+	if s.listener != nil {
+		s.listener.Close()
+	}
+	s.endProcessLocked()
+	for socket := range s.lingering {
+		socket.Close()
+	}
 }

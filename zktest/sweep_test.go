@@ -103,7 +103,7 @@ func TestServerWithNothingToSweepLetsABubbleRest(t *testing.T) {
 		began := time.Now()
 		synctest.Wait()
 		s.mu.Lock()
-		next := s.nextDueLocked()
+		next := s.e.nextDueLocked(time.Now())
 		s.mu.Unlock()
 		if !next.IsZero() {
 			t.Fatalf("something is due in %v", next.Sub(began))

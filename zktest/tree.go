@@ -1,6 +1,7 @@
 package zktest
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -160,4 +161,23 @@ func (n *node) descendants() int {
 		count += c.descendants()
 	}
 	return count
+}
+
+// clone copies the tree. Data and ACLs are shared: nobody writes to them.
+func (t *tree) clone() *tree {
+	return &tree{
+		root: t.root.clone(), count: t.count, bytes: t.bytes,
+		acls: maps.Clone(t.acls), reapable: maps.Clone(t.reapable),
+	}
+}
+
+func (n *node) clone() *node {
+	c := *n
+	if n.children != nil {
+		c.children = make(map[string]*node, len(n.children))
+		for name, child := range n.children {
+			c.children[name] = child.clone()
+		}
+	}
+	return &c
 }

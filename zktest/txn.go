@@ -2,38 +2,51 @@ package zktest
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
-// A txn is one write transaction: one zxid, and either all of its operations or none. Operations
-// change the tree at once and note how to undo it, and which events to send. The Server's mutex is
-// held from begin to commit or rollback.
+// A txn is one write transaction: one zxid, and either all of its operations or none. Operations check
+// what they were asked for, and change the state at once, through do. The Server's mutex is held from the
+// beginning to the end.
 type txn struct {
 	s       *Server
-	zxid    int64
-	now     int64 // milliseconds since 1970
-	session int64
-	ids     []identity
-	super   bool // no ACL is checked: the Server's own methods
+	session int64      // of the client that asked; 0 for the server itself
+	ids     []identity // what the client has proved to be
+	super   bool       // no ACL is checked: the server's own transactions
+	record  record
 	undo    []func()
 	events  []event
 }
 
-// beginLocked takes the next zxid. A transaction that fails keeps it, as in the real server.
-func (s *Server) beginLocked(session int64, ids []identity) *txn {
+// transactLocked runs fn as one transaction of the leader's, and undoes what it did if it gives a code other
+// than 0. A transaction that fails keeps its zxid, as in the real server.
+func (s *Server) transactLocked(session int64, ids []identity, super bool, fn func(t *txn) Code) (zxid int64, code Code) {
 	s.zxid++
-	return &txn{s: s, zxid: s.zxid, now: time.Now().UnixMilli(), session: session, ids: ids}
-}
-
-func (t *txn) commit() {
-	t.journalLocked()
-	t.s.fireLocked(t.zxid, t.events)
-}
-
-func (t *txn) rollback() {
-	for i := len(t.undo) - 1; i >= 0; i-- {
-		t.undo[i]()
+	t := &txn{s: s, session: session, ids: ids, super: super}
+	t.record.zxid, t.record.time = s.zxid, time.Now().UnixMilli()
+	if code = fn(t); code != 0 {
+		t.rollback()
 	}
+	s.txn = t.record.zxid
+	t.journalLocked()
+	s.fireLocked(t.record.zxid, t.events)
+	s.e.publishLocked(t.record)
+	return t.record.zxid, code
+}
+
+// do makes a change, which must be possible.
+func (t *txn) do(ch change) {
+	t.undo = append(t.undo, t.s.applyChangeLocked(&t.record, ch, &t.events))
+	t.record.changes = append(t.record.changes, ch)
+}
+
+// rollback undoes all changes. The transaction is then one that does nothing.
+func (t *txn) rollback() {
+	for _, undo := range slices.Backward(t.undo) {
+		undo()
+	}
+	t.undo, t.events, t.record.changes = nil, nil, nil
 }
 
 func (t *txn) allowed(n *node, perm int32) bool { return t.super || n.acl.allows(perm, t.ids) }
@@ -87,12 +100,8 @@ func (t *txn) create(r *request) (path string, n *node, code Code) {
 	case isEphemeral(parent.owner):
 		return "", nil, ErrNoChildrenEphemerals
 	}
-	n = &node{
-		data: r.data, acl: tree.intern(acl), owner: t.ownerFor(r, mode),
-		czxid: t.zxid, mzxid: t.zxid, pzxid: t.zxid, ctime: t.now, mtime: t.now,
-	}
-	t.insert(parent, parentPath, name, path, n)
-	return path, n, 0
+	t.do(change{kind: nodeMade, path: path, data: r.data, acl: acl, owner: t.ownerFor(r, mode)})
+	return path, parent.children[name], 0
 }
 
 // ownerFor decides by the opcode whether a node is a container or has a time to live, and by the
@@ -107,44 +116,6 @@ func (t *txn) ownerFor(r *request, mode createMode) int64 {
 		return t.session
 	}
 	return 0
-}
-
-func (t *txn) insert(parent *node, parentPath, name, path string, n *node) {
-	s, oldPzxid := t.s, parent.pzxid
-	parent.created++
-	parent.pzxid = t.zxid
-	s.tree.link(parent, parentPath, name, n)
-	s.ownLocked(path, n, true)
-	t.undo = append(t.undo, func() {
-		s.ownLocked(path, n, false)
-		s.tree.unlink(parent, parentPath, name)
-		parent.pzxid = oldPzxid
-		parent.created--
-	})
-	t.events = append(t.events, event{typ: nodeCreated, path: path, acl: n.acl}, event{typ: nodeChildrenChanged, path: watchPath(parentPath), acl: parent.acl})
-}
-
-// ownLocked notes or forgets who will remove a node without being asked: its session, or the sweep.
-func (s *Server) ownLocked(path string, n *node, on bool) {
-	if isTTL(n.owner) && on {
-		s.reapLocked(path)
-		return
-	}
-	if !isEphemeral(n.owner) {
-		return
-	}
-	sess := s.sessions[n.owner]
-	if sess == nil {
-		return
-	}
-	if on {
-		if sess.ephemerals == nil {
-			sess.ephemerals = map[string]struct{}{}
-		}
-		sess.ephemerals[path] = struct{}{}
-	} else {
-		delete(sess.ephemerals, path)
-	}
 }
 
 func (t *txn) delete(path string, version int32) Code {
@@ -168,14 +139,13 @@ func (t *txn) delete(path string, version int32) Code {
 	case len(n.children) > 0:
 		return ErrNotEmpty
 	}
-	t.remove(parent, parentPath, name, path, n)
+	t.do(change{kind: nodeRemoved, path: path})
 	return 0
 }
 
 // deleteContainer removes a node that has no children, ephemeral ones excepted, and asks for no permission.
 func (t *txn) deleteContainer(path string) Code {
-	parentPath, name, ok := splitPath(path)
-	if !ok || isSpecialPath(path) {
+	if _, _, ok := splitPath(path); !ok || isSpecialPath(path) {
 		return ErrBadArguments
 	}
 	n := t.s.tree.lookup(path)
@@ -187,32 +157,15 @@ func (t *txn) deleteContainer(path string) Code {
 	case isEphemeral(n.owner):
 		return ErrBadVersion
 	}
-	t.remove(t.s.tree.lookup(parentPath), parentPath, name, path, n)
+	t.do(change{kind: nodeRemoved, path: path})
 	return 0
-}
-
-func (t *txn) remove(parent *node, parentPath, name, path string, n *node) {
-	s, oldPzxid := t.s, parent.pzxid
-	parent.pzxid = t.zxid
-	s.tree.unlink(parent, parentPath, name)
-	s.ownLocked(path, n, false)
-	if len(parent.children) == 0 && (isContainer(parent.owner) || isTTL(parent.owner)) {
-		s.reapLocked(parentPath)
-	}
-	t.undo = append(t.undo, func() {
-		s.tree.link(parent, parentPath, name, n)
-		s.ownLocked(path, n, true)
-		parent.pzxid = oldPzxid
-	})
-	t.events = append(t.events, event{typ: nodeDeleted, path: path, acl: n.acl}, event{typ: nodeChildrenChanged, path: watchPath(parentPath), acl: parent.acl})
 }
 
 func (t *txn) setData(path string, data []byte, version int32) (*node, Code) {
 	if !validPath(path) {
 		return nil, ErrBadArguments
 	}
-	tree := t.s.tree
-	n := tree.lookup(path)
+	n := t.s.tree.lookup(path)
 	if n == nil {
 		return nil, ErrNoNode
 	}
@@ -222,15 +175,7 @@ func (t *txn) setData(path string, data []byte, version int32) (*node, Code) {
 	if version != -1 && version != n.version {
 		return nil, ErrBadVersion
 	}
-	old := *n
-	n.data, n.mzxid, n.mtime = data, t.zxid, t.now
-	n.version++
-	tree.bytes += len(data) - len(old.data)
-	t.undo = append(t.undo, func() {
-		tree.bytes -= len(data) - len(old.data)
-		n.data, n.mzxid, n.mtime, n.version = old.data, old.mzxid, old.mtime, old.version
-	})
-	t.events = append(t.events, event{typ: nodeDataChanged, path: path, acl: n.acl})
+	t.do(change{kind: dataSet, path: path, data: data})
 	return n, 0
 }
 
@@ -252,8 +197,7 @@ func (t *txn) setACL(path string, list []aclEntry, version int32) (*node, Code) 
 	if version != -1 && version != n.aversion {
 		return nil, ErrBadVersion
 	}
-	n.acl = t.s.tree.intern(acl)
-	n.aversion++
+	t.do(change{kind: aclSet, path: path, acl: acl})
 	return n, 0
 }
 
@@ -282,8 +226,8 @@ type opResult struct {
 }
 
 // multi carries out all operations, or none: on a failure those before it report 0, it reports its
-// code, and those after it report a runtime inconsistency. all is false if it failed.
-func (t *txn) multi(ops []request) (results []opResult, ok bool, code Code) {
+// code, and those after it report a runtime inconsistency. The multi's own code is 0 then, too.
+func (t *txn) multi(ops []request) (results []opResult, code Code) {
 	for i := range ops {
 		r := &ops[i]
 		res := opResult{op: r.op}
@@ -301,19 +245,18 @@ func (t *txn) multi(ops []request) (results []opResult, ok bool, code Code) {
 			res.code = ErrMarshalling // the real server fails the whole request
 		}
 		if res.code == ErrMarshalling {
-			t.rollback()
-			return nil, false, ErrMarshalling
+			return nil, ErrMarshalling
 		}
 		if res.code != 0 {
 			t.rollback()
-			return failedResults(len(ops), i, res.code), false, 0
+			return failedResults(len(ops), i, res.code), 0
 		}
 		if n != nil {
 			res.stat = n.stat()
 		}
 		results = append(results, res)
 	}
-	return results, true, 0
+	return results, 0
 }
 
 func failedResults(count, failed int, code Code) []opResult {

@@ -69,8 +69,11 @@ func (r release) keepsMultiOps() bool {
 	return r.line >= 9 || r.line == 8 && r.patch >= 2 || r.line == 7 && r.patch >= 2
 }
 
-// decodesFirst: a write that cannot be decoded takes no zxid, unless it is a multi.
-func (r release) decodesFirst() bool { return r.line >= 9 }
+// failsFirst: a request of that opcode that cannot be decoded takes no zxid. From 3.9 on that goes for writes
+// other than multi, too.
+func (r release) failsFirst(op Op) bool {
+	return !isWrite(op) || op == OpReconfig || r.line >= 9 && op != OpMulti
+}
 
 // reapsForClients: deleteContainer, which the server's own sweep uses, works for any client.
 func (r release) reapsForClients() bool { return r.line >= 9 }

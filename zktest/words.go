@@ -97,7 +97,7 @@ func (c *conn) address() string { return c.raw.RemoteAddr().String() }
 // brief is a connection's line in "stat"; the 1 or 0 says whether it has a session.
 func (c *conn) brief() string {
 	established := 0
-	if c.session != nil {
+	if c.session != 0 {
 		established = 1
 	}
 	return fmt.Sprintf("/%s[%d](queued=0,recved=%d,sent=%d)", c.address(), established, c.stats.received, c.stats.sent)
@@ -107,9 +107,9 @@ func (s *Server) wordConsLocked(b *strings.Builder) {
 	for _, c := range s.sortedConnsLocked() {
 		st := &c.stats
 		line := c.brief()
-		if c.session != nil {
+		if c.session != 0 {
 			line = fmt.Sprintf("%s,sid=0x%x,lop=%s,est=%d,to=%d,lcxid=0x%x,lzxid=0x%x,lresp=%d,llat=%d,minlat=%d,avglat=%d,maxlat=%d)",
-				strings.TrimSuffix(line, ")"), c.session.id, st.lastOp.short(), st.opened.UnixMilli(),
+				strings.TrimSuffix(line, ")"), c.session, st.lastOp.short(), st.opened.UnixMilli(),
 				st.timeout.Milliseconds(), uint32(st.lastXid), st.lastZxid, st.lastAnswer.UnixMilli(),
 				st.lastLatency.Milliseconds(), st.latency.min, int64(st.latency.average()), st.latency.max)
 		}
@@ -165,7 +165,9 @@ func (s *Server) wordMntrLocked(b *strings.Builder) {
 func (s *Server) wordDumpLocked(b *strings.Builder) {
 	fmt.Fprintf(b, "SessionTracker dump:\nSession Sets (%d)/(%d):\n", len(s.sessions), len(s.sessions))
 	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
-		fmt.Fprintf(b, "1 expire at %s:\n\t0x%x\n", s.sessions[id].deadline.Format(time.UnixDate), id)
+		if tr := s.trackedLocked(id); tr != nil {
+			fmt.Fprintf(b, "1 expire at %s:\n\t0x%x\n", tr.deadline.Format(time.UnixDate), id)
+		}
 	}
 	owners := slices.DeleteFunc(slices.Sorted(maps.Keys(s.sessions)), func(id int64) bool {
 		return len(s.sessions[id].ephemerals) == 0
@@ -179,11 +181,7 @@ func (s *Server) wordDumpLocked(b *strings.Builder) {
 	}
 	b.WriteString("Connections dump:\n")
 	for _, c := range s.sortedConnsLocked() {
-		var id int64
-		if c.session != nil {
-			id = c.session.id
-		}
-		fmt.Fprintf(b, "\tip: /%s sessionId: 0x%x\n", c.address(), id)
+		fmt.Fprintf(b, "\tip: /%s sessionId: 0x%x\n", c.address(), c.session)
 	}
 }
 
@@ -198,7 +196,7 @@ func (s *Server) wordWchpLocked(b *strings.Builder) {
 	for _, path := range slices.Sorted(maps.Keys(s.dataWatches.paths)) {
 		fmt.Fprintf(b, "%s\n", path)
 		var ids []int64
-		s.dataWatches.paths[path].each(func(c *conn) { ids = append(ids, c.session.id) })
+		s.dataWatches.paths[path].each(func(c *conn) { ids = append(ids, c.session) })
 		slices.Sort(ids)
 		for _, id := range ids {
 			fmt.Fprintf(b, "\t0x%x\n", id)
@@ -213,7 +211,7 @@ func (s *Server) wordWchcLocked(b *strings.Builder) {
 		if mine == nil {
 			continue
 		}
-		fmt.Fprintf(b, "0x%x\n", c.session.id)
+		fmt.Fprintf(b, "0x%x\n", c.session)
 		for _, path := range slices.Sorted(maps.Keys(mine)) {
 			fmt.Fprintf(b, "\t%s\n", path)
 		}
