@@ -71,7 +71,9 @@ func (e *Ensemble) reviewLocked(now time.Time) {
 	}
 	e.electLocked(now)
 	for _, s := range e.members {
-		e.wakeLocked(s.nextReviewLocked())
+		if next := s.nextReviewLocked(); next.After(now) {
+			e.wakeLocked(next)
+		}
 	}
 }
 

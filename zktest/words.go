@@ -21,7 +21,7 @@ func (s *Server) versionText() string {
 // answer is built with the Server's mutex held.
 var words = map[string]func(*Server, *strings.Builder){
 	"ruok": func(_ *Server, b *strings.Builder) { b.WriteString("imok") },
-	"isro": func(_ *Server, b *strings.Builder) { b.WriteString("rw") },
+	"isro": func(s *Server, b *strings.Builder) { b.WriteString(isro[s.role]) },
 	"srvr": (*Server).wordSrvrLocked,
 	"stat": (*Server).wordStatLocked,
 	"cons": (*Server).wordConsLocked,
@@ -54,9 +54,12 @@ func (c *conn) answerWord(w string) {
 	c.stats.received++
 	c.s.traffic.received++
 	var b strings.Builder
-	if answer := words[w]; answer != nil {
+	switch answer := words[w]; {
+	case c.s.role == looking && w != "ruok" && w != "isro" && w != "envi":
+		b.WriteString("This ZooKeeper instance is not currently serving requests\n")
+	case answer != nil:
 		answer(c.s, &b)
-	} else {
+	default:
 		b.WriteString(w + " is not executed because it is not in the whitelist.\n")
 	}
 	c.send([]byte(b.String()))
@@ -80,8 +83,24 @@ func (s *Server) summaryLocked(b *strings.Builder) {
 	l := s.traffic.latency
 	fmt.Fprintf(b, "Latency min/avg/max: %d/%.1f/%d\n", l.min, l.average(), l.max)
 	fmt.Fprintf(b, "Received: %d\nSent: %d\nConnections: %d\n", s.traffic.received, s.traffic.sent, len(s.conns))
-	fmt.Fprintf(b, "Outstanding: 0\nZxid: 0x%x\nMode: standalone\nNode count: %d\n", s.zxid, s.nodeCountLocked())
+	fmt.Fprintf(b, "Outstanding: 0\nZxid: 0x%x\nMode: %s\nNode count: %d\n", s.zxid, s.modeLocked(), s.nodeCountLocked())
+	if s.modeLocked() == "leader" {
+		b.WriteString("Proposal sizes last/min/max: -1/-1/-1\n")
+	}
 }
+
+// modeLocked is what the server calls its role.
+func (s *Server) modeLocked() string {
+	if len(s.e.members) == 1 {
+		return "standalone"
+	}
+	return modes[s.role]
+}
+
+var (
+	modes = map[role]string{following: "follower", leading: "leader", readOnly: "read-only"}
+	isro  = map[role]string{looking: "null", following: "rw", leading: "rw", readOnly: "ro"}
+)
 
 // nodeCountLocked counts the root twice, since the real server has it under two names.
 func (s *Server) nodeCountLocked() int { return s.tree.count + 2 }
@@ -142,7 +161,7 @@ func (s *Server) wordMntrLocked(b *strings.Builder) {
 		value any
 	}{
 		{"version", s.versionText()},
-		{"server_state", "standalone"},
+		{"server_state", s.modeLocked()},
 		{"ephemerals_count", s.ephemeralsLocked()},
 		{"num_alive_connections", len(s.conns)},
 		{"avg_latency", fmt.Sprintf("%.1f", l.average())},
