@@ -48,15 +48,23 @@ type Client struct {
 // ctx bounds the wait for the first session, and nothing else. If it ends, or if the servers refuse a
 // credential, Connect leaves nothing behind and its error says why each server could not be used.
 func Connect(ctx context.Context, servers string, opts ...Option) (*Client, error) {
+	if ctx == nil {
+		return nil, errors.New("zkstream: Connect: the context is nil")
+	}
 	hosts, root, err := parseServers(servers)
 	if err != nil {
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)
 	}
 	o := options{timeout: 10 * time.Second, log: slog.New(slog.DiscardHandler), acl: zk.WorldACL(zk.PermAll), max: 64}
 	for _, opt := range opts {
+		if opt == nil {
+			return nil, errors.New("zkstream: Connect: an option is nil")
+		}
 		opt(&o)
 	}
 	switch {
+	case o.err != nil:
+		return nil, fmt.Errorf("zkstream: %w", o.err)
 	case o.timeout < time.Millisecond:
 		return nil, fmt.Errorf("zkstream: session timeout %v is too short", o.timeout)
 	case o.max < 1:

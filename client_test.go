@@ -38,6 +38,9 @@ func TestParseServers(t *testing.T) {
 		"zk1:1, zk2:2 ,zk3/app": {[]string{"zk1:1", "zk2:2", "zk3:2181"}, "/app"},
 		"[::1]":                 {[]string{"[::1]:2181"}, ""},
 		"[::1]:80,10.0.0.1/x":   {[]string{"[::1]:80", "10.0.0.1:2181"}, "/x"},
+		"zk1:1,":                {[]string{"zk1:1"}, ""},
+		",zk1:1,, zk2:2 ,/app":  {[]string{"zk1:1", "zk2:2"}, "/app"},
+		" zk1:1\n":              {[]string{"zk1:1"}, ""},
 	} {
 		hosts, chroot, err := parseServers(s)
 		if err != nil || !slices.Equal(hosts, want.hosts) || string(chroot) != want.chroot {
@@ -45,7 +48,10 @@ func TestParseServers(t *testing.T) {
 		}
 	}
 	for s, part := range map[string]string{
-		"a,,b": `""`, "a:b:c": "a:b:c", "a:": `"a:"`, "a:0": `"a:0"`, "a:99999": "99999", ":80": ":80", "a/b/": "/b/", "a//b": "//b", "::1": "::1",
+		",": "no server", " , /app": "no server", "a:b:c": "a:b:c", "a:": `"a:"`, "a:0": `"a:0"`, "a:99999": "99999", ":80": ":80", "a/b/": "/b/", "a//b": "//b", "::1": "::1",
+		"a:1/app,b:2/app": `chroot "/app,b:2/app" has a comma`, "a:1/app,b:2": "has a comma", "a/app ": `chroot "/app " ends in a blank`,
+		"a/app\n": "ends in a blank", "a/\t": "ends in a blank", "zk://h:1/app": "a scheme: want host:port,host:port/chroot",
+		"https://h": "a scheme",
 	} {
 		if _, err := Connect(t.Context(), s); err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%q: %v, want an error with %s", s, err, part)
@@ -55,12 +61,25 @@ func TestParseServers(t *testing.T) {
 
 func TestConnectRefusesBadOptions(t *testing.T) {
 	for name, opt := range map[string]Option{
-		"timeout": WithSessionTimeout(0), "in flight": WithMaxInFlight(0), "logger": WithLogger(nil),
+		"timeout": WithSessionTimeout(0), "in flight": WithMaxInFlight(0), "logger": WithLogger(nil), "option is nil": nil,
+		"WithTLS: the configuration is nil": WithTLS(nil),
 	} {
-		if _, err := Connect(t.Context(), "", opt); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := Connect(t.Context(), "", dialsNothing(t), opt); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+	var none context.Context
+	if _, err := Connect(none, "", dialsNothing(t)); err == nil || !strings.Contains(err.Error(), "context is nil") {
+		t.Errorf("without a context: %v", err)
+	}
+}
+
+// dialsNothing fails the test when a server is dialled.
+func dialsNothing(t *testing.T) Option {
+	return WithDialer(func(_ context.Context, _, addr string) (net.Conn, error) {
+		t.Errorf("%s is dialled", addr)
+		return nil, errors.ErrUnsupported
+	})
 }
 
 // silent is a server that accepts connections and says nothing.

@@ -3,6 +3,7 @@ package zkstream
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"log/slog"
 	"net"
 	"time"
@@ -18,11 +19,12 @@ type options struct {
 	tls     *tls.Config
 	dial    zkconn.DialFunc
 	resolve *net.Resolver
+	err     error // of the first option that cannot be right
 	acl     []zk.ACL
 	max     int
 }
 
-// An Option changes how Connect connects.
+// An Option changes how [Connect] connects. It must not be nil.
 type Option func(*options)
 
 // WithSessionTimeout asks for a session timeout; the default is 10 seconds. A server that has not heard
@@ -42,18 +44,24 @@ func WithAuth(scheme string, credential []byte) Option {
 }
 
 // WithTLS has each network connection use TLS. An empty ServerName means the host's name in the
-// connection string.
-func WithTLS(config *tls.Config) Option { return func(o *options) { o.tls = config } }
+// connection string. Nil is an error of [Connect], for otherwise credentials would go unencrypted.
+func WithTLS(config *tls.Config) Option {
+	return func(o *options) {
+		if o.tls = config; config == nil && o.err == nil {
+			o.err = errors.New("WithTLS: the configuration is nil")
+		}
+	}
+}
 
-// WithDialer replaces the dialer, a net.Dialer by default. addr is host:port as in the connection string: the
+// WithDialer replaces the dialer; nil means a net.Dialer, the default. addr is host:port as in the connection string: the
 // dialer resolves names itself, and a name counts as one server. With [WithResolver] addr is one of the
 // name's addresses and the port. The context has a time limit, which does not include resolving by a Resolver.
 func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return func(o *options) { o.dial = dial }
 }
 
-// WithResolver sets the resolver of the servers' names: [net.DefaultResolver] by default, or with [WithDialer]
-// the dialer. See [Connect] for when names are resolved.
+// WithResolver sets the resolver of the servers' names. Nil, the default, means [net.DefaultResolver], or with
+// [WithDialer] the dialer. See [Connect] for when names are resolved.
 func WithResolver(r *net.Resolver) Option { return func(o *options) { o.resolve = r } }
 
 // WithDefaultACL sets the access control list of the nodes that Create, and parents that Register,

@@ -1,6 +1,7 @@
 package zkstream
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"strconv"
@@ -10,26 +11,47 @@ import (
 
 // parseServers takes a connection string apart.
 func parseServers(s string) (hosts []string, root chroot, err error) {
-	list, _, _ := strings.Cut(s, "/")
-	if root = chroot(s[len(list):]); root == "/" {
-		root = ""
+	if strings.Contains(s, "://") {
+		return nil, "", errors.New("a scheme: want host:port,host:port/chroot")
 	}
-	if root != "" {
-		if err := validatePath(string(root)); err != nil {
-			return nil, "", fmt.Errorf("chroot %q: %w", root, err)
-		}
+	list, _, _ := strings.Cut(s, "/")
+	if root, err = parseChroot(s[len(list):]); err != nil {
+		return nil, "", err
 	}
 	if strings.TrimSpace(list) == "" {
 		return []string{"127.0.0.1:2181"}, root, nil
 	}
 	for part := range strings.SplitSeq(list, ",") {
-		host, err := parseHost(strings.TrimSpace(part))
+		if part = strings.TrimSpace(part); part == "" {
+			continue
+		}
+		host, err := parseHost(part)
 		if err != nil {
 			return nil, "", err
 		}
 		hosts = append(hosts, host)
 	}
+	if len(hosts) == 0 {
+		return nil, "", fmt.Errorf("no server in %q", list)
+	}
 	return hosts, root, nil
+}
+
+// parseChroot refuses what ZooKeeper's rules for paths allow and nobody means: a chroot that goes with each
+// server, and the blanks of a configuration file.
+func parseChroot(s string) (chroot, error) {
+	switch {
+	case s == "" || s == "/":
+		return "", nil
+	case strings.Contains(s, ","):
+		return "", fmt.Errorf("chroot %q has a comma: it is given once, after the last server", s)
+	case strings.TrimSpace(s) != s:
+		return "", fmt.Errorf("chroot %q ends in a blank", s)
+	}
+	if err := validatePath(s); err != nil {
+		return "", fmt.Errorf("chroot %q: %w", s, err)
+	}
+	return chroot(s), nil
 }
 
 func parseHost(s string) (string, error) {
