@@ -3,6 +3,7 @@ package zktest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net"
 	"os"
@@ -26,19 +27,34 @@ const compareTick = 3 * time.Second
 
 // startPair needs a ZooKeeper 3.8 or 3.9 that hides events from those who may not read the node
 // (CVE-2024-23944): Debian's 3.8.0, 3.8.4 and later, 3.9.2 and later.
-func startPair(t testing.TB) *pair {
+func startPair(t testing.TB, settings ...setting) *pair {
 	version := realVersion(t)
-	e := ensemble.Start(t, 1, ensemble.Options{
+	real := ensemble.Options{
 		TickTime: compareTick,
 		Java:     []string{"-Dznode.container.checkIntervalMs=3600000"},
-	})
+		Config:   map[string]string{"extendedTypesEnabled": "false"},
+	}
+	opts := []Option{WithTickTime(compareTick), WithSweepInterval(time.Hour), WithVersion(version)}
+	for _, set := range settings {
+		maps.Copy(real.Config, set.config)
+		opts = append(opts, set.option)
+	}
+	e := ensemble.Start(t, 1, real)
 	addr := e.Servers()[0].Addr()
-	s := Start(t, WithTickTime(compareTick), WithSweepInterval(time.Hour), WithVersion(version))
+	s := Start(t, opts...)
 	return &pair{
 		real: func() (net.Conn, error) { return net.Dial("tcp", addr) },
 		fake: func() (net.Conn, error) { return s.Dial(context.Background(), "tcp", "") },
 	}
 }
+
+// setting is something that a server can be told, in the words of the real one's zoo.cfg and in ours.
+type setting struct {
+	config map[string]string
+	option Option
+}
+
+var extendedTypes = setting{map[string]string{"extendedTypesEnabled": "true"}, WithExtendedTypes()}
 
 // realVersion is that of the installed ZooKeeper. It skips the test where that one is not compared with.
 func realVersion(t testing.TB) string {
@@ -205,7 +221,7 @@ func (r request) String() string {
 // ZKTEST_SEED the first seed.
 const sequences = 300
 
-func setting(name string, otherwise int) int {
+func number(name string, otherwise int) int {
 	if n, err := strconv.Atoi(os.Getenv(name)); err == nil {
 		return n
 	}
@@ -213,16 +229,25 @@ func setting(name string, otherwise int) int {
 }
 
 func TestRandomSequencesAnswerAsZooKeeper(t *testing.T) {
-	p := startPair(t)
-	first := setting("ZKTEST_SEED", 1)
-	for seed := first; seed < first+setting("ZKTEST_SEQUENCES", sequences); seed++ {
+	startPair(t, extendedTypes).random(t, 1, stepsFrom)
+}
+
+// The same with a server as it is installed, which has no TTL nodes.
+func TestRandomSequencesAnswerAsAnUnconfiguredZooKeeper(t *testing.T) {
+	startPair(t).random(t, 10, stepsFrom)
+}
+
+// random compares as many random sequences as are asked for, divided by share.
+func (p *pair) random(t *testing.T, share int, steps func(data []byte) []step) {
+	first := number("ZKTEST_SEED", 1)
+	for seed := first; seed < first+number("ZKTEST_SEQUENCES", sequences)/share; seed++ {
 		rnd := rand.New(rand.NewPCG(uint64(seed), 0))
 		data := make([]byte, 200+rnd.IntN(1000))
 		for i := range data {
 			data[i] = byte(rnd.Uint32())
 		}
-		steps := stepsFrom(data)
-		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) { p.check(t, steps) })
+		sequence := steps(data)
+		t.Run(fmt.Sprintf("seed%d", seed), func(t *testing.T) { p.check(t, sequence) })
 		if t.Failed() {
 			return
 		}
@@ -242,7 +267,7 @@ func TestFramesOfGarbageEndTheConnectionAsOnZooKeeper(t *testing.T) {
 	} {
 		steps = append(steps, step{act: "raw", raw: raw}, step{act: "attach"})
 	}
-	startPair(t).check(t, steps)
+	startPair(t, extendedTypes).check(t, steps)
 }
 
 // FuzzAnswersAsZooKeeper has the fuzzer invent sequences:
@@ -251,7 +276,7 @@ func TestFramesOfGarbageEndTheConnectionAsOnZooKeeper(t *testing.T) {
 //
 // (Shortening an input that is merely new is a waste of time: a failing sequence is shrunk here.)
 func FuzzAnswersAsZooKeeper(f *testing.F) {
-	p := startPair(f)
+	p := startPair(f, extendedTypes)
 	f.Add([]byte("a few bytes that make a few steps, which is what there is to begin with"))
 	f.Fuzz(func(t *testing.T, data []byte) { p.check(t, stepsFrom(data)) })
 }

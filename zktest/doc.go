@@ -15,7 +15,7 @@
 // Answers, error codes, stats, zxids, sequence numbers, watch events and their order are those of
 // ZooKeeper 3.8, with which it is compared operation by operation in this package's tests, or of the version
 // that WithVersion names. Sessions
-// expire, containers and TTL nodes are swept, ACLs are enforced, and digest authentication works.
+// expire, containers and TTL nodes are swept (the latter need WithExtendedTypes), ACLs are enforced, and digest authentication works.
 // Served are connect, ping, create (also create2, containers and TTL nodes), delete, exists, getData,
 // setData, getACL, setACL, getChildren, getChildren2, getAllChildrenNumber, getEphemerals, sync,
 // multi with check, multiRead, setWatches, setWatches2, addWatch, checkWatches, removeWatches, auth,

@@ -156,7 +156,7 @@ func FuzzFrames(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, handshake bool, data []byte) {
 		synctest.Test(t, func(t *testing.T) {
-			s := Start(t, WithMaxBuffer(1<<16))
+			s := Start(t, WithMaxBuffer(1<<16), WithExtendedTypes())
 			c := rawDial(t, s)
 			if handshake {
 				if _, err := c.handshake(time.Minute, false); err != nil {

@@ -59,7 +59,7 @@ func (c *conn) handshake(frame []byte) bool {
 	if fault.NewSession {
 		r.sessionID = 0
 	}
-	c.timeout = min(max(r.timeout, 2*s.cfg.tick), 20*s.cfg.tick)
+	c.timeout = min(max(r.timeout, s.cfg.minTimeout), s.cfg.maxTimeout)
 	id, zxid, ok := c.establishLocked(r)
 	if !ok {
 		return false

@@ -2,6 +2,7 @@ package zktest
 
 import (
 	"crypto/tls"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -13,10 +14,14 @@ type config struct {
 	syncTicks int
 	syncLimit time.Duration // syncTicks of tick
 	maxBuffer int
-	version   string
-	release   release // what version says
-	log       *slog.Logger
-	tls       *tls.Config
+
+	extendedTypes bool
+	minTimeout    time.Duration
+	maxTimeout    time.Duration
+	version       string
+	release       release // what version says
+	log           *slog.Logger
+	tls           *tls.Config
 }
 
 // Option changes how a Server is made.
@@ -27,12 +32,24 @@ type Option func(*config)
 func WithAddr(addr string) Option { return func(c *config) { c.addr = addr } }
 
 // WithTickTime sets the tick, 2 s by default. Session timeouts are clamped to between 2 and 20 ticks,
-// so short sessions need a short tick. Zero or less means the default.
+// so short sessions need a short tick, unless WithSessionTimeouts says otherwise. Zero or less means the
+// default.
 func WithTickTime(d time.Duration) Option { return func(c *config) { c.tick = d } }
 
 // WithSyncLimit sets after how many ticks without contact a follower gives up its leader, and a leader its
 // follower; 5 by default, as in ZooKeeper's sample configuration. Zero or less means the default. A standalone server has no use for it.
 func WithSyncLimit(ticks int) Option { return func(c *config) { c.syncTicks = ticks } }
+
+// WithSessionTimeouts sets the shortest and the longest session timeout, to which clients' wishes are clamped
+// (minSessionTimeout and maxSessionTimeout). Zero or less means 2 ticks for the one and 20 for the other. New
+// refuses a shortest that is longer than the longest.
+func WithSessionTimeouts(shortest, longest time.Duration) Option {
+	return func(c *config) { c.minTimeout, c.maxTimeout = shortest, longest }
+}
+
+// WithExtendedTypes allows TTL nodes. Without it they are refused with ErrUnimplemented, as by a ZooKeeper that has been
+// installed and not configured (zookeeper.extendedTypesEnabled).
+func WithExtendedTypes() Option { return func(c *config) { c.extendedTypes = true } }
 
 // WithSweepInterval sets how often containers and TTL nodes are looked at, 1 minute by default as in
 // the real server. Zero or less means the default.
@@ -67,6 +84,12 @@ func newConfig(opts []Option) (config, error) {
 		c.syncTicks = 5
 	}
 	c.syncLimit = time.Duration(c.syncTicks) * c.tick
+	if c.minTimeout <= 0 {
+		c.minTimeout = 2 * c.tick
+	}
+	if c.maxTimeout <= 0 {
+		c.maxTimeout = 20 * c.tick
+	}
 	if c.sweep <= 0 {
 		c.sweep = time.Minute
 	}
@@ -75,6 +98,9 @@ func newConfig(opts []Option) (config, error) {
 	}
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.minTimeout > c.maxTimeout {
+		return config{}, fmt.Errorf("zktest: the shortest session timeout, %v, is longer than the longest, %v", c.minTimeout, c.maxTimeout)
 	}
 	var err error
 	c.release, err = parseVersion(c.version)

@@ -123,6 +123,17 @@ func rawDial(t testing.TB, s *Server) *rawClient {
 	return &rawClient{nc: nc}
 }
 
+// rawTCP is rawDial over TCP, to any server.
+func rawTCP(t testing.TB, addr string) *rawClient {
+	t.Helper()
+	nc, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { nc.Close() })
+	return &rawClient{nc: nc}
+}
+
 // rawSession is rawDial with a session.
 func rawSession(t testing.TB, s *Server, timeout time.Duration) *rawClient {
 	t.Helper()

@@ -81,8 +81,8 @@ func Start(t testing.TB, opts ...Option) *Server {
 	return s
 }
 
-// New makes a standalone server. It fails if it was given an address that it cannot listen on, or a version
-// that is not served.
+// New makes a standalone server. It fails if it was given an address that it cannot listen on, a version that is
+// not served, or options that contradict one another.
 func New(opts ...Option) (*Server, error) {
 	e, err := NewEnsemble(1, opts...)
 	if err != nil {

@@ -58,7 +58,7 @@ func TestContainerGoesWithItsLastChild(t *testing.T) {
 
 func TestTTLNodeGoesWhenItHasNotBeenChanged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := Start(t, WithSweepInterval(time.Second))
+		s := Start(t, WithSweepInterval(time.Second), WithExtendedTypes())
 		c := rawSession(t, s, 40*time.Second)
 		ttl := func(path string) request {
 			return request{op: OpCreateTTL, path: path, acl: openACL, flags: 5, ttl: 10_000}
@@ -119,7 +119,7 @@ func TestExpiryAndSweepsLookAsOnZooKeeper(t *testing.T) {
 	e := ensemble.Start(t, 1, ensemble.Options{
 		Java: []string{fmt.Sprintf("-Dznode.container.checkIntervalMs=%d", interval.Milliseconds())},
 	})
-	s := Start(t, WithTickTime(200*time.Millisecond), WithSweepInterval(interval), WithVersion(version))
+	s := Start(t, WithTickTime(200*time.Millisecond), WithSweepInterval(interval), WithVersion(version), WithExtendedTypes())
 	addr := e.Servers()[0].Addr()
 	var logs []string
 	for _, dial := range []func() (net.Conn, error){

@@ -68,7 +68,12 @@ var createModes = map[int32]createMode{
 // checks stand in the order of PrepRequestProcessor.pRequest2TxnCreate.
 func (t *txn) create(r *request) (path string, n *node, code Code) {
 	mode, ok := createModes[r.flags]
-	if !ok || mode.ttl && (r.ttl <= 0 || r.ttl > maxTTL) || !mode.ttl && (r.ttl >= 0 || r.op == OpCreateTTL) {
+	switch {
+	case !ok:
+		return "", nil, ErrBadArguments
+	case mode.ttl && !t.s.cfg.extendedTypes:
+		return "", nil, ErrUnimplemented
+	case mode.ttl && (r.ttl <= 0 || r.ttl > maxTTL), !mode.ttl && (r.ttl >= 0 || r.op == OpCreateTTL):
 		return "", nil, ErrBadArguments
 	}
 	parentPath, name, ok := splitPath(r.path)

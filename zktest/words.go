@@ -151,7 +151,8 @@ func (s *Server) wordConfLocked(b *strings.Builder) {
 	}
 	tick := s.cfg.tick.Milliseconds()
 	fmt.Fprintf(b, "clientPort=%d\nsecureClientPort=-1\ntickTime=%d\nmaxClientCnxns=0\n", port, tick)
-	fmt.Fprintf(b, "minSessionTimeout=%d\nmaxSessionTimeout=%d\nserverId=0\n", 2*tick, 20*tick)
+	fmt.Fprintf(b, "minSessionTimeout=%d\nmaxSessionTimeout=%d\nserverId=0\n",
+		s.cfg.minTimeout.Milliseconds(), s.cfg.maxTimeout.Milliseconds())
 }
 
 func (s *Server) wordMntrLocked(b *strings.Builder) {

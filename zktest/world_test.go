@@ -300,10 +300,10 @@ func (w *world) request(c *peer, st step, note func(int, string, ...any)) error 
 // endsConnection tells the answers after which the server closes the connection.
 func endsConnection(op Op, frame []byte) bool {
 	d := &decoder{buf: frame}
-	d.int64()
 	d.int32()
-	code := Code(d.int32())
-	return code == ErrUnimplemented || code == ErrAuthFailed || op == OpCloseSession
+	zxid, code := d.int64(), Code(d.int32())
+	unknown := code == ErrUnimplemented && zxid == -1 // not a TTL node, which is refused with the same code
+	return unknown || code == ErrAuthFailed || op == OpCloseSession
 }
 
 func (w *world) readUntilClosed(c *peer, st step, note func(int, string, ...any)) error {

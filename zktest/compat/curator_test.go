@@ -20,7 +20,7 @@ func TestCurator(t *testing.T) {
 	suite(t)
 	classpath := compileCurator(t)
 	e := ensemble.Start(t, 1, ensemble.Options{TickTime: curatorTick})
-	s := zktest.Start(t, zktest.WithTickTime(curatorTick))
+	s := zktest.Start(t, zktest.WithTickTime(curatorTick), zktest.WithExtendedTypes())
 	var real, fake []string
 	var wg sync.WaitGroup
 	// These end when the program does, at the latest when the test's time is up; waited for below.
