@@ -25,13 +25,14 @@ const (
 // conn is a client's connection. One goroutine reads and serves its requests, another writes what is
 // in out; both end when the connection is closed.
 type conn struct {
-	s    *Server
-	nc   net.Conn      // TLS, if the server speaks it
-	raw  net.Conn      // what nc runs on; closing it never blocks
-	dead chan struct{} // closed with the connection
-	out  outbox
-	in   []byte  // the reader's frame buffer
-	enc  encoder // the reader's reply buffer
+	s      *Server
+	dialer *Dialer       // that it came through; nil for none
+	nc     net.Conn      // TLS, if the server speaks it
+	raw    net.Conn      // what nc runs on; closing it never blocks
+	dead   chan struct{} // closed with the connection
+	out    outbox
+	in     []byte  // the reader's frame buffer
+	enc    encoder // the reader's reply buffer
 
 	// The Server's mutex guards what follows.
 	closed  bool
@@ -42,9 +43,10 @@ type conn struct {
 	stats   connStats
 }
 
-// serve takes a connection on, or is false if the server is not to be reached.
-func (s *Server) serve(raw net.Conn) bool {
-	c := &conn{s: s, nc: raw, raw: raw, dead: make(chan struct{})}
+// serve takes a connection on, which came through a Dialer unless that is nil. It is false if the server is
+// not to be reached.
+func (s *Server) serve(raw net.Conn, d *Dialer) bool {
+	c := &conn{s: s, dialer: d, nc: raw, raw: raw, dead: make(chan struct{})}
 	if s.cfg.tls != nil {
 		c.nc = tls.Server(raw, s.cfg.tls)
 	}
@@ -54,8 +56,11 @@ func (s *Server) serve(raw net.Conn) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.upLocked() || s.partitioned {
+	if !s.upLocked() || s.partitioned || d != nil && d.partitioned {
 		return false
+	}
+	if d != nil {
+		d.addLocked(raw.(*pipeEnd))
 	}
 	s.conns[c] = struct{}{}
 	c.stats.opened = time.Now()

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,7 +45,10 @@ type Ensemble struct {
 	epoch     int64     // the high half of the leader's zxids
 	nextSweep time.Time
 	journal   func(Change)
-	nextWake  time.Time // when the clock will look again; zero for never
+	dialers   map[string]*Dialer
+	dialerOf  map[int64]*Dialer // by session, for those that came through one
+	cutOff    map[int64]bool    // sessions that PartitionSession keeps from their clients
+	nextWake  time.Time         // when the clock will look again; zero for never
 }
 
 // StartEnsemble makes an ensemble of n servers that t's cleanup closes. It calls t.Fatal if that fails.
@@ -71,7 +73,14 @@ func NewEnsemble(n int, opts ...Option) (*Ensemble, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Ensemble{cfg: cfg, log: cfg.log, done: make(chan struct{}), wake: make(chan struct{}, 1)}
+	e := &Ensemble{
+		cfg: cfg, log: cfg.log,
+		done:     make(chan struct{}),
+		wake:     make(chan struct{}, 1),
+		dialers:  map[string]*Dialer{},
+		dialerOf: map[int64]*Dialer{},
+		cutOff:   map[int64]bool{},
+	}
 	e.cond = sync.NewCond(&e.mu)
 	rand.Read(e.secret[:]) // never fails
 	e.mu.Lock()
@@ -140,24 +149,21 @@ func (e *Ensemble) DialAddrs() []string {
 	return addrs
 }
 
-// Dial connects in memory to the member with the address, which is one of DialAddrs or Addrs. It is for
+// Dial connects in memory to the member with the address, which is one of DialAddrs or Addrs. An
+// ensemble of one takes any address. It is for
 // clients that take a dialer, and works inside a synctest bubble as [Server.Dial] does.
 func (e *Ensemble) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	for _, s := range e.members {
-		if s.hasAddr(addr) {
-			return s.Dial(ctx, network, addr)
-		}
-	}
-	return nil, &net.OpError{
-		Op: "dial", Net: network, Addr: stringAddr(addr),
-		Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH),
-	}
+	return e.dial(ctx, network, addr, nil)
 }
 
-type stringAddr string
-
-func (stringAddr) Network() string  { return "tcp" }
-func (a stringAddr) String() string { return string(a) }
+func (e *Ensemble) dial(ctx context.Context, network, addr string, d *Dialer) (net.Conn, error) {
+	for _, s := range e.members {
+		if s.hasAddr(addr) {
+			return s.dial(ctx, network, d)
+		}
+	}
+	return nil, dialError(network, addr, syscall.EHOSTUNREACH)
+}
 
 // DialTimeout is Dial in the form that go-zookeeper's WithDialer takes. The timeout is not used:
 // connecting takes no time.

@@ -4,7 +4,9 @@ import "time"
 
 // Request is what Intercept sees of a client's request.
 type Request struct {
-	Session int64 // 0 in the connect request of a new session
+	Member  int    // the ID of the server that the request has reached
+	Dialer  string // the name of the Dialer that the client connected through; empty for none
+	Session int64  // 0 in the connect request of a new session
 	Op      Op
 	Path    string    // "" if the operation has none; a sequence node's without its number
 	Xid     int32     // the client's number of the request; 0 for a connect request
@@ -67,12 +69,15 @@ func (c *conn) consult(req *request) (Fault, bool) {
 }
 
 func (c *conn) describe(req *request) Request {
-	r := Request{Session: req.session, Op: req.op, Path: req.path, Xid: req.xid}
+	r := Request{Member: c.s.id, Session: req.session, Op: req.op, Path: req.path, Xid: req.xid}
 	if c.session != 0 { // only this goroutine sets it
 		r.Session = c.session
 	}
+	if c.dialer != nil {
+		r.Dialer = c.dialer.name
+	}
 	for _, sub := range req.multi {
-		r.Multi = append(r.Multi, Request{Session: r.Session, Op: sub.op, Path: sub.path, Xid: req.xid})
+		r.Multi = append(r.Multi, Request{Member: r.Member, Dialer: r.Dialer, Session: r.Session, Op: sub.op, Path: sub.path, Xid: req.xid})
 	}
 	return r
 }

@@ -46,7 +46,7 @@ func (c *conn) handshake(frame []byte) bool {
 	if c.closed {
 		return false
 	}
-	if !s.servingLocked() {
+	if !s.servingLocked() || s.e.cutOff[r.sessionID] {
 		c.closeLocked(dropNow)
 		return false
 	}
@@ -71,6 +71,9 @@ func (c *conn) handshake(frame []byte) bool {
 		if id != 0 {
 			c.session = id
 			s.attached[id] = c
+			if c.dialer != nil {
+				s.e.dialerOf[id] = c.dialer
+			}
 			c.stats.timeout = c.timeout
 		}
 		if fault.LoseReply {

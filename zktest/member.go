@@ -17,7 +17,7 @@ func (s *Server) DialAddr() string {
 func (s *Server) hasAddr(addr string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return addr == s.DialAddr() || s.listener != nil && addr == s.addrLocked()
+	return len(s.e.members) == 1 || addr == s.DialAddr() || s.listener != nil && addr == s.addrLocked()
 }
 
 // Leads tells whether the server is the leader of its ensemble.

@@ -15,7 +15,7 @@ const pipeBuffer = 1 << 20
 // newPipe gives the two ends of an in-memory connection. Unlike net.Pipe it is buffered, so that
 // a write does not wait for the other side's read. Everything blocks on condition variables, which a
 // synctest bubble can wait for.
-func newPipe(client, server net.Addr) (net.Conn, net.Conn) {
+func newPipe(client, server net.Addr) (*pipeEnd, *pipeEnd) {
 	up, down := newHalf(), newHalf()
 	return &pipeEnd{in: down, out: up, local: client, remote: server},
 		&pipeEnd{in: up, out: down, local: server, remote: client}
@@ -63,6 +63,23 @@ func (p *pipeEnd) SetDeadline(t time.Time) error {
 	return p.SetWriteDeadline(t)
 }
 
+// freeze holds up what is on the way in both directions while on.
+func (p *pipeEnd) freeze(on bool) {
+	for _, h := range []*half{p.in, p.out} {
+		h.mu.Lock()
+		h.frozen = on
+		h.cond.Broadcast()
+		h.mu.Unlock()
+	}
+}
+
+// ended tells whether both sides have closed.
+func (p *pipeEnd) ended() bool {
+	p.in.mu.Lock()
+	defer p.in.mu.Unlock()
+	return p.in.noReader && p.in.noWriter
+}
+
 // half is one direction: bytes that have been written and not read yet.
 type half struct {
 	mu       sync.Mutex // guards all below
@@ -71,6 +88,7 @@ type half struct {
 	start    int // of the unread bytes in buf
 	noWriter bool
 	noReader bool
+	frozen   bool // on the way, for as long as that lasts: the reader sees neither bytes nor the end
 	readBy   deadline
 	writeBy  deadline
 }
@@ -104,6 +122,7 @@ func (h *half) read(b []byte) (int, error) {
 			return 0, os.ErrDeadlineExceeded
 		case len(b) == 0:
 			return 0, nil
+		case h.frozen:
 		case h.start < len(h.buf):
 			n := copy(b, h.buf[h.start:])
 			h.start += n
@@ -129,6 +148,8 @@ func (h *half) write(b []byte) (n int, err error) {
 		switch {
 		case h.noWriter:
 			return n, net.ErrClosed
+		case h.noReader && h.frozen:
+			return n + len(b), nil // the writer cannot know, and nobody will read it
 		case h.noReader:
 			return n, io.ErrClosedPipe
 		case h.writeBy.passed():

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -180,7 +179,7 @@ func (s *Server) accept(l net.Listener) {
 			}
 			continue
 		}
-		if !s.serve(nc) {
+		if !s.serve(nc, nil) {
 			refuse(nc)
 		}
 	}
@@ -199,6 +198,11 @@ func refuse(nc net.Conn) {
 // fails while the server is partitioned or closed, as if the connection were refused, and when ctx
 // has ended; it does not wait otherwise.
 func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	return s.dial(ctx, network, nil)
+}
+
+// dial connects through a Dialer, which may be nil.
+func (s *Server) dial(ctx context.Context, network string, d *Dialer) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -211,11 +215,8 @@ func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	s.mu.Unlock()
 	remote := s.dialAddr()
 	client, server := newPipe(local, remote)
-	if !s.serve(server) {
-		return nil, &net.OpError{
-			Op: "dial", Net: network, Addr: remote,
-			Err: os.NewSyscallError("connect", syscall.ECONNREFUSED),
-		}
+	if !s.serve(server, d) {
+		return nil, dialError(network, remote.String(), syscall.ECONNREFUSED)
 	}
 	return client, nil
 }
