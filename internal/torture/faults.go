@@ -17,7 +17,7 @@ const healLimit = time.Minute
 
 // inject makes a round's faults happen, each at its time, and returns when all are over those that have
 // happened as they should. Errors of the servers are logged: what matters is that heal brings them back.
-func (f *field) inject(ctx context.Context, r round) (injected []kind) {
+func (a *arena) inject(ctx context.Context, r round) (injected []kind) {
 	var mu sync.Mutex    // guards injected
 	var g errgroup.Group // waited for here
 	begin := time.Now()
@@ -26,16 +26,16 @@ func (f *field) inject(ctx context.Context, r round) (injected []kind) {
 			if pause(ctx, time.Until(begin.Add(fault.at))) != nil {
 				return nil
 			}
-			f.log.add("fault", fault.String())
+			a.log.add("fault", fault.String())
 			rng := rand.New(rand.NewPCG(r.seed, uint64(i)))
-			if err := f.one(ctx, fault, rng); err != nil {
-				f.log.add("fault", fmt.Sprintf("%v: %v", fault, err))
+			if err := a.one(ctx, fault, rng); err != nil {
+				a.log.add("fault", fmt.Sprintf("%v: %v", fault, err))
 			} else {
 				mu.Lock()
 				injected = append(injected, fault.kind)
 				mu.Unlock()
 			}
-			f.log.add("fault", fault.String()+" is over")
+			a.log.add("fault", fault.String()+" is over")
 			return nil
 		})
 	}
@@ -44,22 +44,22 @@ func (f *field) inject(ctx context.Context, r round) (injected []kind) {
 }
 
 // one makes one fault happen and undoes it.
-func (f *field) one(ctx context.Context, fault fault, rng *rand.Rand) error {
+func (a *arena) one(ctx context.Context, fault fault, rng *rand.Rand) error {
 	switch fault.kind {
 	case killFollower, killLeader:
-		return f.down(ctx, fault.last, f.choose(ctx, fault))
+		return a.down(ctx, fault.last, a.choose(ctx, fault))
 	case stopFollower, stopLeader:
-		s := f.choose(ctx, fault)
-		f.log.add("fault", "SIGSTOP to "+s.String())
+		s := a.choose(ctx, fault)
+		a.log.add("fault", "SIGSTOP to "+s.String())
 		err := s.Stop()
 		_ = pause(ctx, fault.last)
 		return errors.Join(err, s.Continue())
 	case noQuorum:
-		all := f.ensemble.Servers()
-		return f.down(ctx, fault.last, all[fault.pick], all[(fault.pick+1)%len(all)])
+		all := a.ensemble.Servers()
+		return a.down(ctx, fault.last, all[fault.pick], all[(fault.pick+1)%len(all)])
 	case rolling:
-		for _, s := range f.ensemble.Servers() {
-			if err := f.restart(ctx, s); err != nil {
+		for _, s := range a.ensemble.Servers() {
+			if err := a.restart(ctx, s); err != nil {
 				return err
 			}
 		}
@@ -68,7 +68,7 @@ func (f *field) one(ctx context.Context, fault fault, rng *rand.Rand) error {
 		return nil // begun with the round, and it lasts longer than this
 	}
 
-	proxies, reset := f.hit(fault), false
+	proxies, reset := a.hit(fault), false
 	switch fault.kind {
 	case cut, cutServer, expiry:
 		each(proxies, (*ensemble.Proxy).Cut)
@@ -96,7 +96,7 @@ func (f *field) one(ctx context.Context, fault fault, rng *rand.Rand) error {
 	_ = pause(ctx, fault.last)
 	if fault.kind == cut || fault.kind == expiry || fault.kind == halfOpen || fault.kind == hang {
 		now := time.Now()
-		for _, c := range f.targets(fault) {
+		for _, c := range a.targets(fault) {
 			if c.alive() {
 				c.oracle.cutOff(now, now.Sub(begin), reset)
 			}
@@ -107,9 +107,9 @@ func (f *field) one(ctx context.Context, fault fault, rng *rand.Rand) error {
 }
 
 // down kills servers, and starts them again.
-func (f *field) down(ctx context.Context, last time.Duration, servers ...*ensemble.Server) error {
+func (a *arena) down(ctx context.Context, last time.Duration, servers ...*ensemble.Server) error {
 	for _, s := range servers {
-		f.log.add("fault", "SIGKILL to "+s.String())
+		a.log.add("fault", "SIGKILL to "+s.String())
 		if err := s.Kill(); err != nil {
 			return err
 		}
@@ -123,19 +123,19 @@ func (f *field) down(ctx context.Context, last time.Duration, servers ...*ensemb
 	return nil
 }
 
-func (f *field) restart(ctx context.Context, s *ensemble.Server) error {
-	f.log.add("fault", "restart of "+s.String())
+func (a *arena) restart(ctx context.Context, s *ensemble.Server) error {
+	a.log.add("fault", "restart of "+s.String())
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	return s.Restart(ctx)
 }
 
 // choose returns the server that a fault is for. While nobody leads, any will do.
-func (f *field) choose(ctx context.Context, fault fault) *ensemble.Server {
+func (a *arena) choose(ctx context.Context, fault fault) *ensemble.Server {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
-	all := f.ensemble.Servers()
-	leader, err := f.ensemble.Leader(ctx)
+	all := a.ensemble.Servers()
+	leader, err := a.ensemble.Leader(ctx)
 	switch {
 	case err != nil:
 		return all[fault.pick%len(all)]
@@ -149,8 +149,8 @@ func (f *field) choose(ctx context.Context, fault fault) *ensemble.Server {
 }
 
 // targets returns the clients that a fault of the network is for.
-func (f *field) targets(fault fault) (clients []*client) {
-	for _, c := range f.clients {
+func (a *arena) targets(fault fault) (clients []*client) {
+	for _, c := range a.clients {
 		if !fault.odd || c.number%2 == 0 {
 			clients = append(clients, c)
 		}
@@ -159,14 +159,14 @@ func (f *field) targets(fault fault) (clients []*client) {
 }
 
 // hit returns the proxies that a fault of the network is for.
-func (f *field) hit(fault fault) (proxies []*ensemble.Proxy) {
-	for _, c := range f.targets(fault) {
+func (a *arena) hit(fault fault) (proxies []*ensemble.Proxy) {
+	for _, c := range a.targets(fault) {
 		if fault.kind == cutServer {
 			proxies = append(proxies, c.proxies[fault.pick%len(c.proxies)])
 			continue
 		}
 		proxies = append(proxies, c.proxies...)
-		if !f.quiet { // else it hangs already
+		if !a.quiet { // else it hangs already
 			proxies = append(proxies, c.silent)
 		}
 	}
@@ -174,9 +174,9 @@ func (f *field) hit(fault fault) (proxies []*ensemble.Proxy) {
 }
 
 // quieten sets whether the one more server answers.
-func (f *field) quieten(on bool) {
-	f.quiet = on
-	for _, c := range f.clients {
+func (a *arena) quieten(on bool) {
+	a.quiet = on
+	for _, c := range a.clients {
 		if on {
 			c.silent.Hang()
 		} else {
@@ -186,30 +186,30 @@ func (f *field) quieten(on bool) {
 }
 
 // heal undoes all that may be left, and waits for the servers.
-func (f *field) heal(ctx context.Context, silent bool) error {
-	for _, c := range f.clients {
+func (a *arena) heal(ctx context.Context, silent bool) error {
+	for _, c := range a.clients {
 		each(c.proxies, func(p *ensemble.Proxy) { p.Delay(0); p.Heal() })
 		c.silent.Delay(0)
 	}
-	f.quieten(silent)
+	a.quieten(silent)
 	for attempt := 1; ; attempt++ {
-		for _, s := range f.ensemble.Servers() {
+		for _, s := range a.ensemble.Servers() {
 			if !s.Running() {
 				if err := s.StartProcess(); err != nil {
 					return err
 				}
 			} else if err := s.Continue(); err != nil {
-				f.log.add("driver", err.Error())
+				a.log.add("driver", err.Error())
 			}
 		}
 		within, cancel := context.WithTimeout(ctx, healLimit)
-		err := f.ensemble.WaitServing(within)
+		err := a.ensemble.WaitServing(within)
 		cancel()
 		if err == nil || attempt == 3 || ctx.Err() != nil {
 			return err
 		}
-		f.log.add("driver", fmt.Sprintf("the servers do not come back, and are restarted: %v", err))
-		for _, s := range f.ensemble.Servers() {
+		a.log.add("driver", fmt.Sprintf("the servers do not come back, and are restarted: %v", err))
+		for _, s := range a.ensemble.Servers() {
 			if err := s.Kill(); err != nil {
 				return err
 			}

@@ -65,7 +65,7 @@ func TestServersThatLoseAcknowledgedChangesAreSeen(t *testing.T) {
 			l.deleted("/a", zk.ErrNoNode)
 		}, gone, true},
 	} {
-		l := &losses{log: &record{name: "field"}, nodes: map[string]known{}}
+		l := &losses{log: &record{name: "arena"}, nodes: map[string]known{}}
 		c.do(l)
 		if got := l.take(c.truth); got != c.want {
 			t.Errorf("%s: lost is %v, want %v", name, got, c.want)

@@ -10,36 +10,6 @@ import (
 	"time"
 )
 
-// unsettled is for how long a node must not have changed for a stream to be judged by it. Only nodes of
-// registrations change when the writers have stopped.
-const unsettled = 2 * time.Second
-
-// truth is what the servers have, read by a plain client.
-type truth struct {
-	nodes  map[string]state          // of data streams, by path
-	names  map[string]state          // of children streams, by path
-	owners map[string][]serviceNode  // of services, by path
-	props  map[string]map[string]any // of property nodes, by path
-	since  map[string]time.Time      // since when a path is as it is, by kind and path
-	at     time.Time
-}
-
-// serviceNode is a node of a service.
-type serviceNode struct {
-	name, addr string
-	owner      int64 // the session
-}
-
-// of returns the truth for a stream, and whether it has been so for a while.
-func (t *truth) of(verb, path string) (s state, settled bool) {
-	if verb == "data" {
-		s = t.nodes[path]
-	} else {
-		s = t.names[path]
-	}
-	return s, t.at.Sub(t.since[verb+path]) >= unsettled
-}
-
 // oracle watches what one client says, and judges it.
 type oracle struct {
 	client  string // its name

@@ -50,7 +50,7 @@ func (r *run) keep(c *contender, round round, wrong []string) error {
 	}
 	texts := map[string]string{
 		c.name + "-verdict": fmt.Sprintf("seed %d, round %d: %v\n%s\n", r.seed, round.number, round, strings.Join(wrong, "\n")),
-		"field":             r.field.log.String(),
+		"arena":             r.arena.log.String(),
 	}
 	for _, client := range c.clients {
 		texts[client.name] = client.process.log.String()

@@ -42,9 +42,9 @@ type options struct {
 // run is a run of it all.
 type run struct {
 	options
-	field      *field
+	arena      *arena
 	contenders []*contender
-	hands      map[*client]*hands
+	drivers    map[*client]*driver
 	changes    *changes
 	writers    *writers
 	result     *result
@@ -75,17 +75,17 @@ func torture(ctx context.Context, o options) (_ *result, err error) {
 	}
 	r := &run{
 		options: o,
-		field:   &field{ensemble: e, timeout: sessionTimeout, log: &record{name: "field"}},
-		hands:   map[*client]*hands{},
+		arena:   &arena{ensemble: e, timeout: sessionTimeout, log: &record{name: "arena"}},
+		drivers: map[*client]*driver{},
 		changes: newChanges(),
 		begin:   time.Now(),
 	}
-	defer func() { err = errors.Join(err, r.field.close()) }()
+	defer func() { err = errors.Join(err, r.arena.close()) }()
 	r.stalls = watchStalls()
 	defer r.stalls.end()
 	r.writers = &writers{
-		servers: r.servers(), changes: r.changes, log: r.field.log,
-		losses: losses{log: r.field.log, nodes: map[string]known{}},
+		servers: r.servers(), changes: r.changes, log: r.arena.log,
+		losses: losses{log: r.arena.log, nodes: map[string]known{}},
 	}
 	if err := r.start(ctx, ready); err != nil {
 		return nil, err
@@ -105,7 +105,7 @@ func torture(ctx context.Context, o options) (_ *result, err error) {
 		default:
 			failed++
 			fmt.Fprintf(o.out, "round %d cannot be judged: %v\n", n, err)
-			for _, c := range r.field.clients {
+			for _, c := range r.arena.clients {
 				c.oracle.skip()
 			}
 			for _, c := range r.contenders {
@@ -117,7 +117,7 @@ func torture(ctx context.Context, o options) (_ *result, err error) {
 }
 
 // servers returns the addresses of the servers themselves.
-func (r *run) servers() []string { return strings.Split(r.field.ensemble.ConnectString(), ",") }
+func (r *run) servers() []string { return strings.Split(r.arena.ensemble.ConnectString(), ",") }
 
 // start starts all contenders, and opens their streams.
 func (r *run) start(ctx context.Context, ready []prepared) error {
@@ -125,11 +125,11 @@ func (r *run) start(ctx context.Context, ready []prepared) error {
 		c := &contender{prepared: p, tally: newTally()}
 		r.contenders = append(r.contenders, c)
 		for n := range r.clients {
-			client, err := r.field.newClient(c, n, r.changes)
+			client, err := r.arena.newClient(c, n, r.changes)
 			if err != nil {
 				return err
 			}
-			r.hands[client] = &hands{client: client}
+			r.drivers[client] = &driver{client: client}
 		}
 	}
 	within, cancel := context.WithTimeout(ctx, readyLimit)
@@ -139,11 +139,11 @@ func (r *run) start(ctx context.Context, ready []prepared) error {
 		return err
 	}
 	defer p.close()
-	if err := prepareNodes(p, r.field); err != nil {
+	if err := prepareNodes(p, r.arena); err != nil {
 		return err
 	}
 	var g errgroup.Group // waited for here
-	for _, c := range r.field.clients {
+	for _, c := range r.arena.clients {
 		g.Go(func() error {
 			err := c.start(ctx, sessionTimeout)
 			if err != nil && c.process != nil && c.owner.name != subject {
@@ -155,18 +155,18 @@ func (r *run) start(ctx context.Context, ready []prepared) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	for _, c := range r.field.clients {
-		h := r.hands[c]
+	for _, c := range r.arena.clients {
+		d := r.drivers[c]
 		for _, path := range values {
-			h.open("data", path)
+			d.open("data", path)
 		}
 		for _, path := range parents {
-			h.open("children", path)
+			d.open("children", path)
 		}
 		for _, other := range c.owner.clients {
-			h.open("children", other.service())
+			d.open("children", other.service())
 		}
-		h.fill()
+		d.fill()
 	}
 	return nil
 }
@@ -174,27 +174,27 @@ func (r *run) start(ctx context.Context, ready []prepared) error {
 // round is one round: faults while all work, then a calm and a verdict. An error means that it could not be
 // judged.
 func (r *run) round(ctx context.Context, round round) error {
-	f := r.field
-	f.turnLogs()
+	a := r.arena
+	a.turnLogs()
 	r.stalls.take()
-	f.log.add("driver", fmt.Sprintf("round %d: %v", round.number, round))
+	a.log.add("driver", fmt.Sprintf("round %d: %v", round.number, round))
 	begin := time.Now()
 	props, err := r.newProperties(ctx, round.number)
 	if err != nil {
 		return err
 	}
-	f.quieten(round.silent())
+	a.quieten(round.silent())
 
 	work, stop := context.WithCancel(ctx)
 	var g errgroup.Group // waited for below
 	g.Go(func() error { return r.writers.run(work, round.seed) })
-	for client, h := range r.hands {
-		h.props = props[client.owner]
-		g.Go(func() error { h.work(work, round.seed); return nil })
+	for client, d := range r.drivers {
+		d.props = props[client.owner]
+		g.Go(func() error { d.work(work, round.seed); return nil })
 	}
-	injected := f.inject(ctx, round)
+	injected := a.inject(ctx, round)
 	_ = pause(ctx, leastRound-time.Since(begin))
-	err = f.heal(ctx, round.silent())
+	err = a.heal(ctx, round.silent())
 	_ = pause(ctx, afterHeal)
 	stop()
 	_ = g.Wait()
@@ -205,12 +205,12 @@ func (r *run) round(ctx context.Context, round round) error {
 		r.result.faults[k]++
 	}
 
-	f.log.add("driver", "calm")
+	a.log.add("driver", "calm")
 	limit := calmLimit
 	if round.silent() {
 		limit += silentLimit
 	}
-	rest, err := r.calm(ctx, limit, props)
+	rest, err := r.quiesce(ctx, limit, props)
 	if err != nil {
 		return err
 	}
@@ -246,7 +246,7 @@ func (r *run) newProperties(ctx context.Context, round int) (map[*contender]stri
 			return nil, fmt.Errorf("create %s: %w", paths[c], err)
 		}
 	}
-	for _, c := range r.field.clients { // go-kit may have deleted it
+	for _, c := range r.arena.clients { // go-kit may have deleted it
 		if _, err := p.Create(c.service(), []byte("0"), 0, zk.WorldACL(zk.PermAll)); err != nil && !errors.Is(err, zk.ErrNodeExists) {
 			return nil, fmt.Errorf("create %s: %w", c.service(), err)
 		}

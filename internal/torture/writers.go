@@ -198,9 +198,9 @@ func (w *writers) writeChild(p *plain, rng *rand.Rand) {
 }
 
 // prepareNodes makes the nodes that must be there before the first round.
-func prepareNodes(p *plain, f *field) error {
+func prepareNodes(p *plain, a *arena) error {
 	paths := []string{root, parents[0], parents[1], parents[2]}
-	for _, c := range f.clients {
+	for _, c := range a.clients {
 		paths = append(paths, c.service())
 	}
 	for _, path := range paths {

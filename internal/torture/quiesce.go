@@ -8,13 +8,13 @@ import (
 	"time"
 )
 
-// calm waits until all clients are at rest, or the limit is over, and judges. It returns how long each
+// quiesce waits until all clients are at rest, or the limit is over, and judges. It returns how long each
 // contender took.
-func (r *run) calm(ctx context.Context, limit time.Duration, props map[*contender]string) (map[*contender]time.Duration, error) {
-	for client, h := range r.hands {
+func (r *run) quiesce(ctx context.Context, limit time.Duration, props map[*contender]string) (map[*contender]time.Duration, error) {
+	for client, d := range r.drivers {
 		r.bury(client)
-		h.again()
-		h.fill()
+		d.again()
+		d.fill()
 	}
 	begin := time.Now()
 	within, cancel := context.WithTimeout(ctx, healLimit)
@@ -25,7 +25,7 @@ func (r *run) calm(ctx context.Context, limit time.Duration, props map[*contende
 	}
 	defer p.close()
 	truth := &reader{conn: p}
-	for _, c := range r.field.clients {
+	for _, c := range r.arena.clients {
 		truth.services = append(truth.services, c.service())
 	}
 	for _, path := range props {
@@ -55,7 +55,7 @@ func (r *run) calm(ctx context.Context, limit time.Duration, props map[*contende
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		default:
-			r.field.log.add("driver", fmt.Sprintf("the truth cannot be read: %v", err))
+			r.arena.log.add("driver", fmt.Sprintf("the truth cannot be read: %v", err))
 		}
 		if time.Since(begin) > limit && err == nil {
 			return rest, r.judge(p, t)
@@ -65,8 +65,8 @@ func (r *run) calm(ctx context.Context, limit time.Duration, props map[*contende
 		}
 		if time.Since(again) > time.Second {
 			again = time.Now()
-			for _, h := range r.hands {
-				h.again()
+			for _, d := range r.drivers {
+				d.again()
 			}
 		}
 		_ = pause(ctx, calmPoll)
@@ -84,7 +84,7 @@ func (r *run) look(ctx context.Context, truth *reader) (*truthAndSessions, error
 	if err != nil {
 		return nil, err
 	}
-	sessions, err := r.field.sessions(ctx)
+	sessions, err := r.arena.sessions(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -107,15 +107,15 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 	if r.writers.losses.take(t.truth) {
 		r.excuse = serversLost
 	}
-	for client, h := range r.hands {
+	for client, d := range r.drivers {
 		if !client.alive() {
 			continue
 		}
 		reopen := client.oracle.judge(t.truth, t.sessions[client], r.excuse)
 		for _, s := range reopen {
-			h.open(s.verb, s.path)
+			d.open(s.verb, s.path)
 		}
-		h.mend()
+		d.mend()
 		for _, name := range client.oracle.leftovers(t.truth) {
 			_ = p.Delete(client.service()+"/"+name, -1)
 		}
@@ -131,7 +131,7 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 func (r *run) measure() {
 	var wg sync.WaitGroup // waited for here
 	var mu sync.Mutex     // guards the samples
-	for client := range r.hands {
+	for client := range r.drivers {
 		if !client.alive() {
 			continue
 		}
@@ -152,7 +152,7 @@ func (r *run) measure() {
 		})
 	}
 	wg.Wait()
-	for client := range r.hands {
+	for client := range r.drivers {
 		r.bury(client)
 	}
 }

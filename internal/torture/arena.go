@@ -13,9 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// field is where it happens: the ensemble, and the proxies through which the clients of all contenders reach
+// arena is where it happens: the ensemble, and the proxies through which the clients of all contenders reach
 // it.
-type field struct {
+type arena struct {
 	ensemble *ensemble.Ensemble
 	clients  []*client
 	timeout  time.Duration // of sessions
@@ -52,11 +52,11 @@ func (c *client) service() string       { return root + "/s-" + c.name }
 func (c *client) alive() bool { return !c.gone && c.process != nil && c.process.alive() }
 
 // newClient puts proxies between a client and the servers.
-func (f *field) newClient(owner *contender, number int, changes *changes) (*client, error) {
+func (a *arena) newClient(owner *contender, number int, changes *changes) (*client, error) {
 	c := &client{name: fmt.Sprintf("%s%d", owner.name, number), number: number, owner: owner}
-	f.clients = append(f.clients, c) // so that close reaches it
+	a.clients = append(a.clients, c) // so that close reaches it
 	owner.clients = append(owner.clients, c)
-	for _, s := range f.ensemble.Servers() {
+	for _, s := range a.ensemble.Servers() {
 		p, err := ensemble.NewProxy(s.Addr())
 		if err != nil {
 			return nil, err
@@ -64,10 +64,10 @@ func (f *field) newClient(owner *contender, number int, changes *changes) (*clie
 		c.proxies = append(c.proxies, p)
 	}
 	var err error
-	if c.silent, err = ensemble.NewProxy(f.ensemble.Servers()[0].Addr()); err != nil {
+	if c.silent, err = ensemble.NewProxy(a.ensemble.Servers()[0].Addr()); err != nil {
 		return nil, err
 	}
-	c.oracle = newOracle(c.name, c.service(), f.timeout, owner.tally, changes)
+	c.oracle = newOracle(c.name, c.service(), a.timeout, owner.tally, changes)
 	return c, nil
 }
 
@@ -99,9 +99,9 @@ func (c *client) start(ctx context.Context, timeout time.Duration) error {
 }
 
 // close ends all processes, and the servers.
-func (f *field) close() error {
+func (a *arena) close() error {
 	var g errgroup.Group
-	for _, c := range f.clients {
+	for _, c := range a.clients {
 		g.Go(func() error {
 			if c.process != nil {
 				c.process.end()
@@ -115,15 +115,15 @@ func (f *field) close() error {
 		})
 	}
 	_ = g.Wait()
-	return f.ensemble.Close()
+	return a.ensemble.Close()
 }
 
 // sessions returns which sessions each client has, as the servers tell.
-func (f *field) sessions(ctx context.Context) (map[*client][]int64, error) {
+func (a *arena) sessions(ctx context.Context) (map[*client][]int64, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
 	defer cancel()
 	at := map[string]int64{} // by the address that the server sees
-	for _, s := range f.ensemble.Servers() {
+	for _, s := range a.ensemble.Servers() {
 		conns, err := s.Connections(ctx)
 		if err != nil {
 			return nil, err
@@ -133,8 +133,8 @@ func (f *field) sessions(ctx context.Context) (map[*client][]int64, error) {
 		}
 	}
 	all := map[*client][]int64{}
-	servers := f.ensemble.Servers()
-	for _, c := range f.clients {
+	servers := a.ensemble.Servers()
+	for _, c := range a.clients {
 		add := func(p *ensemble.Proxy, server *ensemble.Server) {
 			for _, addr := range p.ServerSides() {
 				if id := at[server.Addr()+" "+addr]; id != 0 && !slices.Contains(all[c], id) {
@@ -151,9 +151,9 @@ func (f *field) sessions(ctx context.Context) (map[*client][]int64, error) {
 }
 
 // turnLogs begins a round in all logs.
-func (f *field) turnLogs() {
-	f.log.turn()
-	for _, c := range f.clients {
+func (a *arena) turnLogs() {
+	a.log.turn()
+	for _, c := range a.clients {
 		if c.process != nil {
 			c.process.log.turn()
 		}
