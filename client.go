@@ -55,7 +55,8 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	if err != nil {
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)
 	}
-	o := options{timeout: 10 * time.Second, log: slog.New(slog.DiscardHandler), acl: zk.WorldACL(zk.PermAll), max: 64}
+	o := options{timeout: 10 * time.Second, log: slog.New(slog.DiscardHandler), acl: zk.WorldACL(zk.PermAll), max: 64,
+		maxRequest: zkconn.DefaultMaxRequest}
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, errors.New("zkstream: Connect: an option is nil")
@@ -69,13 +70,16 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 		return nil, fmt.Errorf("zkstream: session timeout %v is too short", o.timeout)
 	case o.max < 1:
 		return nil, fmt.Errorf("zkstream: max in flight is %d, want at least 1", o.max)
+	case o.maxRequest < 1:
+		return nil, fmt.Errorf("zkstream: limit of %d bytes for a request, want at least 1", o.maxRequest)
 	case o.log == nil:
 		return nil, errors.New("zkstream: logger is nil")
 	}
 	c := &Client{log: o.log, chroot: root, acl: o.acl, closed: make(chan struct{}), registered: map[string]*Registration{}}
 	c.supervisor = newSupervisor(c, o.max)
 	c.conn, err = zkconn.Open(zkconn.Config{
-		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: o.log, MaxCalls: o.max,
+		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: o.log,
+		MaxCalls: o.max, MaxRequest: o.maxRequest,
 		Changed: c.supervisor.changed,
 	})
 	if err != nil {

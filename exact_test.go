@@ -70,7 +70,7 @@ func TestALostReplyDoesNoHarmToAWrite(t *testing.T) {
 		}
 		for i := range lossy {
 			faults(server, zktest.OpCreate, lossy[i:]...)
-			if err := c.Create(ctx, "/a/b", map[string]any{"n": i}); err != nil {
+			if err := c.Create(ctx, "/a/b", map[string]any{"n": i}); err != nil && !errors.Is(err, ErrUnknown) {
 				t.Errorf("create: %v", err)
 			}
 			if got, want := content(), fmt.Sprintf(`{"n": %d}`, i); got != want {
@@ -80,21 +80,21 @@ func TestALostReplyDoesNoHarmToAWrite(t *testing.T) {
 				t.Errorf("created twice: %v", err)
 			}
 			faults(server, zktest.OpSetData, lossy[i:]...)
-			if err := c.UpdateProperties(ctx, "/a/b", map[string]any{"m": i}); err != nil {
+			if err := c.UpdateProperties(ctx, "/a/b", map[string]any{"m": i}); err != nil && !errors.Is(err, ErrUnknown) {
 				t.Errorf("update: %v", err)
 			}
 			if got, want := content(), fmt.Sprintf(`{"n": %d, "m": %d}`, i, i); got != want {
 				t.Errorf("updated %s, want %s", got, want)
 			}
 			faults(server, zktest.OpSetData, lossy[i:]...)
-			if err := c.SetProperties(ctx, "/a/b", map[string]any{"k": i}); err != nil {
+			if err := c.SetProperties(ctx, "/a/b", map[string]any{"k": i}); err != nil && !errors.Is(err, ErrUnknown) {
 				t.Errorf("set: %v", err)
 			}
 			if got, want := content(), fmt.Sprintf(`{"k": %d}`, i); got != want {
 				t.Errorf("set %s, want %s", got, want)
 			}
 			faults(server, zktest.OpDelete, lossy[i:]...)
-			if err := c.Delete(ctx, "/a/b"); err != nil {
+			if err := c.Delete(ctx, "/a/b"); err != nil && !errors.Is(err, ErrUnknown) {
 				t.Errorf("delete: %v", err)
 			}
 			if err := c.Delete(ctx, "/a/b"); !errors.Is(err, zk.ErrNoNode) {
@@ -222,7 +222,7 @@ func TestAReadThatFailsForGoodEndsItsStream(t *testing.T) {
 		server.Create("/a", []byte("0"))
 		other := c.Children(t.Context(), "/a")
 		next(t, other)
-		for _, code := range []zktest.Code{zktest.ErrBadArguments, zktest.ErrUnimplemented, zktest.ErrSystem} {
+		for _, code := range []zktest.Code{zktest.ErrBadArguments, zktest.ErrUnimplemented, zktest.ErrNoAuth} {
 			faults(server, zktest.OpGetData, zktest.Fault{Code: code})
 			var pe *PathError
 			if err := ended(t, c.Data(t.Context(), "/a")); !errors.As(err, &pe) || pe.Path != "/a" {

@@ -22,6 +22,8 @@ type options struct {
 	err     error // of the first option that cannot be right
 	acl     []zk.ACL
 	max     int
+
+	maxRequest int // bytes
 }
 
 // An Option changes how [Connect] connects. It must not be nil.
@@ -74,3 +76,9 @@ func WithDefaultACL(acl []zk.ACL) Option {
 // WithMaxInFlight limits how many reads the streams have under way at once, and apart from that how
 // many calls; the default is 64.
 func WithMaxInFlight(n int) Option { return func(o *options) { o.max = n } }
+
+// WithMaxRequest sets the size from which on a request is not sent: then the call's error is ErrTooLarge. Set it to what
+// the servers take, their jute.maxbuffer; the default is the servers' own, 1 MB less one byte. A server ends the connection
+// without a word when a request is larger than that. A smaller limit than this that a server has is found out, at the price
+// of three connections for each such request: ErrTooLarge then, too.
+func WithMaxRequest(bytes int) Option { return func(o *options) { o.maxRequest = bytes } }

@@ -4,10 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
-	"math/rand/v2"
-	"time"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -173,55 +172,79 @@ func Decode[T any](s *PropertyStream) *Stream[Decoded[T]] {
 // SetProperties replaces all properties of the node at path; nil means none. Its content is then JSON,
 // or the plain text if the only property is a string named "string_value". It returns when the server
 // has answered or ctx ends, and meanwhile retries through lost connections. The error is a *PathError:
-// zk.ErrNoNode, for example.
+// zk.ErrNoNode, for example. ErrUnknown is in it if the connection was lost and the node has been changed since,
+// perhaps by this call.
 func (c *Client) SetProperties(ctx context.Context, path string, props map[string]any) error {
-	data, err := c.encode("set", path, props)
+	data, err := encodeProperties(props)
 	if err != nil {
-		return err
+		return &PathError{Op: "set", Path: path, Err: err}
 	}
-	_, err = call(ctx, c, "set", path, func(zc *zk.Conn, path string, _ bool) (*zk.Stat, error) {
-		return zc.Set(path, data, -1)
-	})
+	_, err = c.change(ctx, "set", path, &zk.SetDataRequest{Path: c.chroot.absolute(path), Data: data, Version: AnyVersion})
 	return err
 }
 
 // UpdateProperties sets the named properties of the node at path and leaves all others as they are,
 // byte by byte; nil sets null. Updates from anywhere at the same time lose nothing: each is based on the
 // content that it replaces. It returns when the server has answered or ctx ends, and meanwhile retries
-// through lost connections and conflicts. The error is a *PathError: zk.ErrNoNode, for example.
+// through lost connections and conflicts. The error is a *PathError: zk.ErrNoNode, for example. ErrUnknown is in it
+// if the connection was lost and the node has been changed since, perhaps by this call.
+//
+// ZooKeeper compares only a version, which begins anew when a node is deleted and created again. So there is one gap, as
+// long as a round trip: if between the read and the write of an update somebody deletes the node, makes it again and changes
+// it as often as it had been changed before, the update overwrites that. It then returns an error that says so.
 func (c *Client) UpdateProperties(ctx context.Context, path string, props map[string]any) error {
-	const op = "update"
-	if _, err := c.encode(op, path, props); err != nil {
-		return err
+	w := &write{client: c, op: "update", path: path}
+	if err := validatePath(path); err != nil {
+		return w.fail(err)
 	}
-	for pause := time.Millisecond; ; pause = min(2*pause, 64*time.Millisecond) {
-		done, err := call(ctx, c, op, path, func(zc *zk.Conn, abs string, again bool) (bool, error) {
-			old, stat, err := zc.Get(abs)
-			if err != nil {
-				return false, err
-			}
-			data, err := mergeProperties(old, props)
-			if err != nil {
-				return false, err
-			}
-			if err := checkSize(path, data); err != nil {
-				return false, err
-			}
-			if again && bytes.Equal(data, old) {
-				return true, nil // the try whose answer was lost has done it
-			}
-			_, err = zc.Set(abs, data, stat.Version)
-			if err == zk.ErrBadVersion {
-				return false, nil
-			}
-			return err == nil, err
-		})
-		if err != nil || done {
+	if _, err := encodeProperties(props); err != nil {
+		return w.fail(err)
+	}
+	abs := c.chroot.absolute(path)
+	var before *zk.Stat // of the latest try, and what it wrote
+	var wrote []byte
+	w.send = func(ctx context.Context, zc *zk.Conn) error {
+		old, stat, err := get(ctx, zc, abs)
+		if err != nil {
 			return err
 		}
-		// Somebody else was faster. A pause of random length lets one of many through.
-		if err := c.pause(ctx, rand.N(pause)); err != nil {
-			return &PathError{Op: op, Path: path, Err: err}
+		data, err := mergeProperties(old, props)
+		if err != nil {
+			return err
 		}
+		change, err := c.conn.NewChange(&zk.SetDataRequest{Path: abs, Data: data, Version: stat.Version})
+		if err != nil {
+			return err
+		}
+		change.Continue(w.change)
+		before, wrote = stat, data
+		r, err := w.try(ctx, zc, change)
+		switch {
+		case errors.Is(err, zk.ErrBadVersion):
+			return errConflict
+		case err == nil && r.Stat.Czxid != stat.Czxid:
+			return errNewNode
+		}
+		return err
 	}
+	w.look = func(ctx context.Context, zc *zk.Conn) (fate, error) {
+		data, stat, err := get(ctx, zc, abs)
+		switch {
+		case errors.Is(err, zk.ErrNoNode):
+			return unknown, nil
+		case err != nil:
+			return unknown, err
+		case stat.Czxid != before.Czxid:
+			return unknown, nil
+		case stat.Version == before.Version:
+			return notDone, nil
+		case stat.Version == before.Version+1 && !bytes.Equal(data, wrote):
+			return notDone, nil // somebody else's change was faster
+		}
+		return unknown, nil // equal content may also be somebody else's
+	}
+	return w.run(ctx)
 }
+
+// errNewNode is of an update that was carried out.
+var errNewNode = errors.New("the node was deleted and created anew while it was updated: what it had since then is overwritten")

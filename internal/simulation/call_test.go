@@ -24,8 +24,8 @@ type simCall struct {
 }
 
 // call makes a blocking call in a goroutine of its own. The outcome must be no error, the cause of the
-// context's end, ErrClosed if the client is closed meanwhile, one of those allowed, or any if the server
-// has refused a request of the client's meanwhile.
+// context's end, ErrClosed if the client is closed meanwhile, ErrUnknown, one of those allowed, or any if the
+// server has refused a request of the client's meanwhile.
 func (s *simulation) call(c *simClient, name string, ctx *simContext, fn func(context.Context) error, after func(error), allowed ...error) *simCall {
 	k := &simCall{name: fmt.Sprintf("%v: %s (call %d)", c, name, s.id()), client: c, ctx: ctx, began: time.Now()}
 	s.calls = append(s.calls, k)
@@ -39,6 +39,7 @@ func (s *simulation) call(c *simClient, name string, ctx *simContext, fn func(co
 		for _, a := range allowed {
 			good = good || a == errAny || errors.Is(err, a)
 		}
+		good = good || isUnknown(err)
 		if errors.Is(err, zkstream.ErrClosed) {
 			good = s.isClosing(c)
 		}

@@ -57,9 +57,7 @@ func newHistory() history {
 const promiseWrites = "a write says what became of it"
 
 // isUnknown reports whether err leaves open what became of a write.
-func isUnknown(ctx context.Context, err error) bool {
-	return errors.Is(err, zkstream.ErrClosed) || ctx.Err() != nil && errors.Is(err, context.Cause(ctx))
-}
+func isUnknown(err error) bool { return errors.Is(err, zkstream.ErrUnknown) }
 
 // write makes a call that writes once. fn writes content with the number that it gets.
 func (s *simulation) write(c *simClient, op, path string, fn func(ctx context.Context, n int) error, allowed ...error) *simCall {
@@ -73,7 +71,7 @@ func (s *simulation) write(c *simClient, op, path string, fn func(ctx context.Co
 	}, func(err error) {
 		s.mu.Lock()
 		w.returned = time.Now()
-		w.done, w.err = err == nil || !isUnknown(ctx.ctx, err), err
+		w.done, w.err = err == nil || !isUnknown(err), err
 		done, applied := w.done, w.applied
 		s.mu.Unlock()
 		switch {
@@ -98,7 +96,7 @@ func (s *simulation) counted(c *simClient, op, path string, fn func(ctx context.
 		switch {
 		case err == nil:
 			n.succeeded++
-		case isUnknown(ctx.ctx, err):
+		case isUnknown(err):
 			n.unknown++
 		}
 	}, allowed...)

@@ -97,8 +97,8 @@ var plants = []plant{
 	},
 	{
 		"an update does not look at the version",
-		"zc.Set(abs, data, stat.Version)",
-		"zc.Set(abs, data, stat.Version-stat.Version-1)",
+		"Data: data, Version: stat.Version})",
+		"Data: data, Version: stat.Version - stat.Version - 1})",
 	},
 	{
 		"a closed client leaves its session to the server",

@@ -184,7 +184,7 @@ func TestAServerThatEnforcesAuthenticationRefusesACredential(t *testing.T) {
 					t.Errorf("error %v", ev.Err)
 				}
 				c.expect(Down)
-				if why := c.Failures(); why != "server:2181: "+errAuthRequired.Error() {
+				if why := c.Failures(); why != "server:2181: "+ErrAuthRequired.Error() {
 					t.Errorf("Failures() = %q", why)
 				}
 			})

@@ -3,33 +3,86 @@ package zkconn
 import (
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"github.com/go-zookeeper/zk"
 )
 
-// Errors that go-zookeeper has no name for.
+// ErrTooLarge is inside the error of what is larger than can be carried: a reply of more than
+// Config.MaxReply bytes, or a request that a server does not take.
+var ErrTooLarge = errors.New("too large")
+
+// Names for the codes of org.apache.zookeeper.KeeperException that go-zookeeper has none for.
 var (
-	// ErrTooLarge says that the server's reply was larger than Config.MaxReply.
-	ErrTooLarge = errors.New("reply is too large")
-
-	errMalformed      = errors.New("zk: malformed reply")
-	errConnectionLoss = errors.New("zk: connection loss")
-	errTimeout        = errors.New("zk: operation timed out on the server")
-	errThrottled      = errors.New("zk: throttled by the server")
-
-	// errAuthRequired is the answer to a client that has not authenticated by a scheme that the server
+	ErrUnimplemented = errors.New("zk: the server does not know this operation")
+	ErrThrottled     = errors.New("zk: throttled by the server")
+	ErrQuotaExceeded = errors.New("zk: quota exceeded")
+	ErrLocalSession  = errors.New("zk: a local session cannot have ephemeral nodes")
+	// ErrAuthRequired is the answer to a client that has not authenticated by a scheme that the server
 	// enforces (SESSIONCLOSEDREQUIRESASLAUTH; enforce.auth.enabled, since ZooKeeper 3.7).
-	errAuthRequired = fmt.Errorf("zk: the server requires authentication by another scheme: %w", zk.ErrAuthFailed)
+	ErrAuthRequired   = fmt.Errorf("zk: the server requires authentication by another scheme: %w", zk.ErrAuthFailed)
+	ErrNotReadOnly    = errors.New("zk: the server is in read-only mode")
+	errSystem         = errors.New("zk: system error on the server")
+	errRuntime        = errors.New("zk: runtime inconsistency on the server")
+	errData           = errors.New("zk: data inconsistency on the server")
+	errConnectionLoss = errors.New("zk: connection loss")
+	errMarshalling    = errors.New("zk: the server failed inside, or could not decode the request")
+	errTimeout        = errors.New("zk: operation timed out on the server")
+	errRequestTimeout = errors.New("zk: request timed out on the server")
+	errNoQuorum       = errors.New("zk: no quorum of the new configuration")
+	errReconfiguring  = errors.New("zk: a reconfiguration is under way")
+	errUnknownSession = errors.New("zk: unknown session")
+	errNoWatch        = errors.New("zk: no such watch, or not allowed for a node of this kind")
 )
 
-// unnamed maps the texts that go-zookeeper makes of codes that it does not know.
-var unnamed = map[string]error{
-	fmt.Sprintf("unknown error: %d", codeTooLarge):  ErrTooLarge,
-	fmt.Sprintf("unknown error: %d", codeMalformed): errMalformed,
-	"unknown error: -4":                             errConnectionLoss,
-	"unknown error: -7":                             errTimeout,
-	"unknown error: -124":                           errAuthRequired,
-	"unknown error: -127":                           errThrottled,
+// Errors of this package's own.
+var (
+	errReplyTooLarge = fmt.Errorf("the reply is %w", ErrTooLarge)
+	errMalformed     = errors.New("zk: malformed reply")
+)
+
+// named maps codes to errors, those of this package's own included: see wire.reply.
+var named = map[int32]error{
+	codeTooLarge:     errReplyTooLarge,
+	codeMalformed:    errMalformed,
+	-1:               errSystem,
+	-2:               errRuntime,
+	-3:               errData,
+	-4:               errConnectionLoss,
+	-5:               errMarshalling,
+	-6:               ErrUnimplemented,
+	-7:               errTimeout,
+	-8:               zk.ErrBadArguments,
+	-12:              errUnknownSession,
+	-13:              errNoQuorum,
+	-14:              errReconfiguring,
+	-119:             ErrNotReadOnly,
+	-120:             ErrLocalSession,
+	-121:             errNoWatch,
+	-122:             errRequestTimeout,
+	codeAuthRequired: ErrAuthRequired,
+	-125:             ErrQuotaExceeded,
+	-127:             ErrThrottled,
+}
+
+// Named returns err with a name that errors.Is finds, if go-zookeeper knows it only by its number.
+func Named(err error) error {
+	if err == nil {
+		return nil
+	}
+	// go-zookeeper makes a text of a code that it does not know, and nothing else.
+	if number, ok := strings.CutPrefix(err.Error(), "unknown error: "); ok {
+		if code, convErr := strconv.ParseInt(number, 10, 32); convErr == nil {
+			if e, ok := named[int32(code)]; ok {
+				return e
+			}
+		}
+	}
+	if errors.Is(err, zk.ErrShortBuffer) { // the request did not fit into go-zookeeper's buffer
+		return fmt.Errorf("the request is %w", ErrTooLarge)
+	}
+	return err
 }
 
 // explain gives err a name, and ErrClosed to what failed because of Close.
@@ -37,25 +90,48 @@ func (c *Conn) explain(err error) error {
 	if err == nil {
 		return nil
 	}
-	if c.ctx.Err() != nil && Transient(err) {
+	if err = Named(err); c.ctx.Err() != nil && Transient(err) {
 		return ErrClosed
-	}
-	if named, ok := unnamed[err.Error()]; ok {
-		return named
 	}
 	return err
 }
 
-// Transient reports whether err says nothing about the request itself, so that it may be sent again
-// once there is a session. Whether the request was carried out is not known.
-func Transient(err error) bool {
-	for _, t := range []error{
-		zk.ErrConnectionClosed, zk.ErrNoServer, zk.ErrClosing, zk.ErrSessionExpired, zk.ErrSessionMoved,
-		errConnectionLoss, errTimeout, errThrottled, ErrDown,
-	} {
+func isAny(err error, targets []error) bool {
+	for _, t := range targets {
 		if errors.Is(err, t) {
 			return true
 		}
 	}
 	return false
+}
+
+// notCarriedOut are the transient errors of a request that certainly had no effect. Either it was never
+// sent, or a server refused it before it became a transaction: PrepRequestProcessor checks the session
+// first, and throttled requests pass it by.
+var notCarriedOut = []error{zk.ErrNoServer, ErrDown, zk.ErrSessionExpired, zk.ErrSessionMoved, ErrThrottled}
+
+// maybeCarriedOut are the transient errors that do not say whether the request had an effect. A server
+// answers -1 to -5 to any exception inside it, which may come after the transaction.
+var maybeCarriedOut = []error{
+	zk.ErrConnectionClosed, zk.ErrClosing, errConnectionLoss, errTimeout, errRequestTimeout,
+	errSystem, errRuntime, errData, errMarshalling,
+}
+
+// Transient reports whether err says nothing about the request itself, so that it may be sent again
+// once there is a session. Whether the request was carried out is not known: Change.Lost tells.
+func Transient(err error) bool { return isAny(err, notCarriedOut) || isAny(err, maybeCarriedOut) }
+
+// ServerFailed reports whether err is a server's answer that something went wrong inside it. A request that has
+// brought it again and again is better given up.
+func ServerFailed(err error) bool {
+	return isAny(err, []error{errRequestTimeout, errSystem, errRuntime, errData, errMarshalling})
+}
+
+// Permanent reports whether trying the same request again cannot mend err, as far as anybody can tell.
+// All other errors may pass: a quota is raised, a node comes or goes, a server recovers.
+func Permanent(err error) bool {
+	return isAny(err, []error{
+		zk.ErrNoAuth, zk.ErrInvalidACL, zk.ErrInvalidPath, zk.ErrInvalidFlags, zk.ErrBadArguments, ErrUnimplemented,
+		zk.ErrNoChildrenForEphemerals, ErrTooLarge,
+	})
 }

@@ -245,11 +245,10 @@ func (c *client) get() <-chan error {
 	done := make(chan error, 1)
 	// Ends with the call, at the latest when the test closes the Conn.
 	go func() {
-		_, err := Do(c.t.Context(), c.Conn, func(zc *zk.Conn) (string, error) {
-			data, _, err := zc.Get("/x")
-			return string(data), err
+		done <- c.Do(c.t.Context(), func(zc *zk.Conn) error {
+			_, _, err := zc.Get("/x")
+			return err
 		})
-		done <- err
 	}()
 	return done
 }

@@ -108,7 +108,7 @@ func (w *wire) greet(reply, password []byte) error {
 	case timeout <= 0:
 		return fmt.Errorf("protocol error: a session timeout of %v", timeout)
 	}
-	w.timeout = timeout
+	w.timeout, w.session = timeout, session
 	w.established(identity{session, password}, timeout)
 	return w.authenticate()
 }
@@ -156,6 +156,7 @@ func (w *wire) established(id identity, timeout time.Duration) {
 	defer c.mu.Unlock()
 	if id.session != c.current.ID || w.rewound {
 		c.generation.Add(1)
+		c.zxid.Store(0)
 	}
 	c.identity = id
 	c.current = Session{id.session, timeout, w.server, c.generation.Load()}

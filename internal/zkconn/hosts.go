@@ -218,6 +218,16 @@ func (h *hosts) outcome(err error) {
 	}
 }
 
+// refusal returns the error of the server that was tried last, if all refuse a credential; otherwise nil.
+func (h *hosts) refusal() error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.allRefuseLocked() {
+		return nil
+	}
+	return h.failures[h.current]
+}
+
 // allRefuseLocked reports whether each address of each server has refused a credential at the last attempt.
 func (h *hosts) allRefuseLocked() bool {
 	refused := map[string]bool{}

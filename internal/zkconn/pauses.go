@@ -16,6 +16,10 @@ type Pauses struct {
 var (
 	// ReconnectPauses are between two rounds in which no server gave a session.
 	ReconnectPauses = Pauses{First: 100 * time.Millisecond, Most: 5 * time.Second}
+	// CallPauses are between two tries of a call that failed with the connection, or for a reason that passes.
+	CallPauses = Pauses{First: 10 * time.Millisecond, Most: 5 * time.Second}
+	// ConflictPauses are between two tries of an update that somebody else's was faster than.
+	ConflictPauses = Pauses{First: time.Millisecond, Most: 64 * time.Millisecond}
 )
 
 // After returns the wait after that many failures in a row; none for less than one.

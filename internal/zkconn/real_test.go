@@ -196,9 +196,9 @@ func TestARealServerThatEnforcesAuthentication(t *testing.T) {
 	t.Run("without a credential", func(t *testing.T) {
 		c := open(t, Config{Servers: []string{addr}})
 		c.expect(Up)
-		if _, err := Do(t.Context(), c.Conn, func(zc *zk.Conn) (bool, error) {
-			found, _, err := zc.Exists("/")
-			return found, err
+		if err := c.Do(t.Context(), func(zc *zk.Conn) error {
+			_, _, err := zc.Exists("/")
+			return err
 		}); !errors.Is(err, zk.ErrAuthFailed) {
 			t.Errorf("a request: %v", err)
 		}

@@ -71,7 +71,10 @@ func (c *client) ask(p *peer, op int32, body []byte) (v any, err error) {
 		// Ends with the call, which is answered below.
 		go func() {
 			defer close(done)
-			v, err = Do(c.t.Context(), c.Conn, call.fn)
+			err = c.Do(c.t.Context(), func(zc *zk.Conn) (err error) {
+				v, err = call.fn(zc)
+				return err
+			})
 		}()
 		p.reply(p.expect(op).xid, 1, 0, body)
 		<-done

@@ -56,6 +56,8 @@ type wire struct {
 	rewound  bool      // go-zookeeper had named a later one
 	deadline time.Time // for the handshake
 
+	session int64 // that the handshake brought; written before any request is sent
+
 	closeOnce sync.Once
 	closeErr  error
 	closed    chan struct{}
@@ -64,6 +66,8 @@ type wire struct {
 	gate        chan struct{}
 	gateTimer   *time.Timer
 	outstanding []request // without an answer yet, in the order in which they were sent
+	answers     int       // that have come
+	cause       error     // why the connection ended, as far as the network said; see fail
 }
 
 // request is what wire remembers of one that was sent.
@@ -112,7 +116,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	}
 	if _, err := w.Conn.Write(sent); err != nil {
 		w.conn.log.Debug("zkstream: write failed", "server", w.server, "error", err)
-		w.Close()
+		w.fail(err)
 	} else if !first && opcode(p) == opSetWatches {
 		w.openGate()
 	}
@@ -139,6 +143,7 @@ func (w *wire) outgoing(p []byte) []byte {
 		w.outstanding = append(w.outstanding, request{xid, op, len(p), time.Now()})
 		w.mu.Unlock()
 	}
+	w.conn.changes.passes(w, op, p)
 	switch op {
 	case opExists, opGetData, opGetChildren2: // path, and whether to set a watch
 		w.conn.mu.Lock()
@@ -229,7 +234,7 @@ func (w *wire) Read(p []byte) (n int, err error) {
 			err = w.connectReply()
 		}
 		if err != nil {
-			w.Close()
+			w.fail(err)
 			return 0, err
 		}
 	}
@@ -241,7 +246,7 @@ func (w *wire) Read(p []byte) (n int, err error) {
 	n, err = w.r.Read(p[:min(len(p), w.body)])
 	w.body -= n
 	if err != nil {
-		w.Close() // which ends a write that may be under way
+		w.fail(err) // which ends a write that may be under way
 	}
 	return n, err
 }
@@ -263,7 +268,10 @@ func (w *wire) nextFrame() error {
 		}
 		w.head, w.body = w.headSpace[:], size-replyHeader
 		if int32(binary.BigEndian.Uint32(w.headSpace[16:])) == codeAuthRequired {
-			w.conn.hosts.outcome(errAuthRequired) // and the server hangs up
+			w.conn.hosts.outcome(ErrAuthRequired) // and the server hangs up
+		}
+		if zxid := int64(binary.BigEndian.Uint64(w.headSpace[8:])); zxid > w.conn.zxid.Load() {
+			w.conn.zxid.Store(zxid) // only here, and by one goroutine at a time
 		}
 		var wanted bool
 		switch xid := int32(binary.BigEndian.Uint32(w.headSpace[4:])); xid {
@@ -366,6 +374,7 @@ func (w *wire) take(xid int32) (found request, asked bool, err error) {
 		return request{}, false, nil
 	}
 	found = w.outstanding[i]
+	w.answers++
 	for _, r := range w.outstanding[:i] {
 		if r.op != opAuth && found.op != opAuth && found.op != opClose {
 			return found, true, fmt.Errorf("protocol error: an answer to request %d before that to %d", xid, r.xid)

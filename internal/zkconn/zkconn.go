@@ -50,6 +50,10 @@ type Config struct {
 	MaxCalls int           // calls of Do under way at once
 	MaxReply int           // bytes of a reply; 0 means DefaultMaxReply
 
+	// MaxRequest is how many bytes a Change may have, as a server's jute.maxbuffer counts; 0 means
+	// DefaultMaxRequest.
+	MaxRequest int
+
 	// Changed is told of each watch that fires, with the path as the server has it; nil: nobody is. It is
 	// called by the goroutine that receives, so it must not block, nor call the Conn for what waits.
 	Changed func(path string, t zk.EventType)
@@ -110,7 +114,10 @@ type Conn struct {
 
 	generation atomic.Int64 // of the newest session; see Session.Generation
 	isUp       atomic.Bool  // there is a session, and it takes requests; written with mu held
+	zxid       atomic.Int64 // see Zxid
 	pending    atomic.Int64 // calls of Do and Run under way; grows with mu held, while there is a session
+
+	changes changes // that go-zookeeper has
 
 	mu                 sync.Mutex // guards what follows
 	up                 chan struct{}
@@ -150,6 +157,9 @@ func Open(cfg Config) (*Conn, error) {
 		arming:   map[string]int{},
 		lastGood: time.Now(),
 	}
+	if c.cfg.MaxRequest == 0 {
+		c.cfg.MaxRequest = DefaultMaxRequest
+	}
 	if c.maxReply == 0 {
 		c.maxReply = DefaultMaxReply
 	}
@@ -160,6 +170,7 @@ func Open(cfg Config) (*Conn, error) {
 		zk.WithHostProvider(&c.hosts),
 		zk.WithLogger(zkLogger{c.log}),
 		zk.WithEventCallback(c.callback),
+		zk.WithMaxConnBufferSize(4+max(c.cfg.MaxRequest, 3<<19)), // the length; go-zookeeper's own default
 	)
 	if err != nil {
 		c.cancel()
@@ -264,7 +275,7 @@ func (c *Conn) wait(ctx context.Context) error {
 		case closing:
 			return ErrClosed
 		case ctx.Err() != nil:
-			return context.Cause(ctx)
+			return c.NoSession(context.Cause(ctx))
 		case isUp:
 			return nil
 		}
@@ -276,35 +287,54 @@ func (c *Conn) wait(ctx context.Context) error {
 	}
 }
 
-// Do waits for a session, calls fn and returns its result. It returns when ctx ends, although
-// go-zookeeper's calls do not: then fn goes on alone, its result is dropped, and Close waits for it.
-func Do[T any](ctx context.Context, c *Conn, fn func(*zk.Conn) (T, error)) (T, error) {
-	type result struct {
-		value T
-		err   error
-	}
-	var zero T
+// Do waits for a session, calls fn and returns its error. It returns when ctx ends, although
+// go-zookeeper's calls do not: then fn goes on alone, its outcome is dropped, and Close waits for it. Left
+// tells that from the error: then the caller must not look at variables that fn writes. So that nothing new is
+// sent for a caller who has gone, fn looks at ctx before each of its requests.
+//
+// If ctx ends while there is no session, the error also says why: see NoSession.
+func (c *Conn) Do(ctx context.Context, fn func(*zk.Conn) error) error {
 	if err := c.calls.Acquire(ctx, 1); err != nil {
-		return zero, context.Cause(ctx)
+		return c.NoSession(context.Cause(ctx))
 	}
 	if err := c.begin(ctx); err != nil {
 		c.calls.Release(1)
-		return zero, err
+		return err
 	}
-	done := make(chan result, 1)
+	if ctx.Done() == nil { // nothing could make it return before fn
+		defer c.calls.Release(1)
+		defer c.finish()
+		return c.explain(fn(c.zc))
+	}
+	done := make(chan error, 1)
 	// Ends with fn: with the server's answer, the connection's loss or Close, which waits for it.
 	go func() {
 		defer c.calls.Release(1)
 		defer c.finish()
-		v, err := fn(c.zc)
-		done <- result{v, c.explain(err)}
+		done <- c.explain(fn(c.zc))
 	}()
 	select {
-	case r := <-done:
-		return r.value, r.err
+	case err := <-done:
+		return err
 	case <-ctx.Done():
-		return zero, context.Cause(ctx)
 	}
+	select {
+	case err := <-done:
+		return err
+	default:
+		return left{c.NoSession(context.Cause(ctx))}
+	}
+}
+
+// left is the reason why Do returned before its function did.
+type left struct{ error }
+
+func (l left) Unwrap() error { return l.error }
+
+// Left reports whether err is of a Do that returned because its context ended, while its function goes on.
+func Left(err error) bool {
+	_, ok := err.(left)
+	return ok
 }
 
 // Run waits for a session and calls fn in the caller's goroutine. ctx ends only the wait: once begun,

@@ -97,11 +97,10 @@ func TestDoReturnsWhenItsContextEnds(t *testing.T) {
 					go func() {
 						ctx, cancel := context.WithTimeoutCause(t.Context(), limit, cause)
 						defer cancel()
-						_, err := Do(ctx, c.Conn, func(zc *zk.Conn) (string, error) {
-							data, _, err := zc.Get("/x")
-							return string(data), err
+						results <- c.Do(ctx, func(zc *zk.Conn) error {
+							_, _, err := zc.Get("/x")
+							return err
 						})
-						results <- err
 					}()
 				}
 				start := time.Now()
@@ -124,7 +123,7 @@ func TestDoReturnsAtOnceWhenItsContextHasEnded(t *testing.T) {
 		c := f.open(Config{})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := Do(ctx, c.Conn, func(*zk.Conn) (int, error) { return 1, nil }); !errors.Is(err, context.Canceled) {
+		if err := c.Do(ctx, func(*zk.Conn) error { return nil }); !errors.Is(err, context.Canceled) {
 			t.Errorf("Do: %v", err)
 		}
 		if err := c.Run(ctx, func(*zk.Conn) error { return nil }); !errors.Is(err, context.Canceled) {
@@ -224,7 +223,17 @@ func TestCodesGetTheirNames(t *testing.T) {
 		}{
 			{-4, errConnectionLoss, true},
 			{-7, errTimeout, true},
-			{-127, errThrottled, true},
+			{-127, ErrThrottled, true},
+			{-1, errSystem, true},
+			{-2, errRuntime, true},
+			{-3, errData, true},
+			{-5, errMarshalling, true},
+			{-122, errRequestTimeout, true},
+			{-6, ErrUnimplemented, false},
+			{-8, zk.ErrBadArguments, false},
+			{-119, ErrNotReadOnly, false},
+			{-120, ErrLocalSession, false},
+			{-125, ErrQuotaExceeded, false},
 			{-112, zk.ErrSessionExpired, true},
 			{-118, zk.ErrSessionMoved, true},
 			{-101, zk.ErrNoNode, false},

@@ -1,0 +1,377 @@
+package zkconn
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// What may be wrong with a request that costs the connection.
+const (
+	// SuspectSize is the size in bytes from which on a request may be the reason why its connection ends. A
+	// server closes the connection on a request that is larger than its jute.maxbuffer. Nobody sets that as
+	// low, so a smaller request that loses its connection again and again only has a bad line.
+	SuspectSize = 4 << 10
+
+	// maxLosses is how many connections in a row a suspect may cost.
+	maxLosses = 3
+
+	// DefaultMaxRequest is what a server takes by default: its jute.maxbuffer, 0xfffff bytes.
+	DefaultMaxRequest = 1<<20 - 1
+)
+
+// A SetACL is a request that go-zookeeper has no exported type for.
+type SetACL struct {
+	Path    string
+	ACL     []zk.ACL
+	Version int32
+}
+
+// A Change is one request that changes the tree, followed through all its tries. go-zookeeper says of a
+// request that failed with the connection only that; a Change also knows
+//
+//   - whether a try may have reached a server (Lost): its packet has been seen on its way out;
+//   - whether the request is what ends the connections (TooLarge).
+//
+// Make one with Conn.NewChange or Conn.NewTransaction for each thing that is to happen, and pass it to Conn.Send for each try. One
+// Change is not for several goroutines at once.
+type Change struct {
+	op   int32
+	path string // the first that it names
+	size int    // bytes of its packet, as jute.maxbuffer counts: without its length
+	send func(*zk.Conn) (Result, error)
+
+	since  int64 // see Since
+	era    int64 // generation to which since belongs
+	lost   bool  // see Lost
+	losses int   // connections in a row that ended with it outstanding
+
+	sentOn *wire // of the current try: where its packet went; guarded by Conn.changes.mu
+}
+
+// Result is what a server answers to a Change.
+type Result struct {
+	Path      string             // of a created node
+	Stat      *zk.Stat           // of a node that was set
+	Responses []zk.MultiResponse // of a transaction
+}
+
+// NewChange prepares a change from one of go-zookeeper's request types, or SetACL. A CreateRequest whose
+// flags are zk.FlagContainer makes a container. The error is ErrTooLarge if it is larger than
+// Config.MaxRequest.
+func (c *Conn) NewChange(op any) (*Change, error) {
+	ch := &Change{}
+	return ch, c.prepare(ch, ch.single(op))
+}
+
+// NewTransaction prepares a change that carries out all of ops or nothing: zk.CreateRequest,
+// zk.SetDataRequest, zk.DeleteRequest and zk.CheckVersionRequest. The error is as NewChange's.
+func (c *Conn) NewTransaction(ops ...any) (*Change, error) {
+	ch := &Change{}
+	return ch, c.prepare(ch, ch.multi(ops))
+}
+
+func (c *Conn) prepare(ch *Change, err error) error {
+	if err != nil {
+		return err
+	}
+	ch.size += 8 // xid, opcode
+	if limit := c.cfg.MaxRequest; ch.size > limit {
+		return fmt.Errorf("the request has %d bytes, the limit is %d: %w", ch.size, limit, ErrTooLarge)
+	}
+	return nil
+}
+
+func (ch *Change) single(op any) error {
+	ch.path, ch.size = pathOf(op), encodedSize(op)
+	switch op := op.(type) {
+	case *zk.CreateRequest:
+		ch.op = opCreate
+		if op.Flags == zk.FlagContainer {
+			ch.op = opCreateContainer
+		}
+		ch.send = func(zc *zk.Conn) (r Result, err error) {
+			if op.Flags == zk.FlagContainer {
+				r.Path, err = zc.CreateContainer(op.Path, op.Data, op.Flags, op.Acl)
+			} else {
+				r.Path, err = zc.Create(op.Path, op.Data, op.Flags, op.Acl)
+			}
+			return r, err
+		}
+	case *zk.CreateTTLRequest:
+		ch.op = opCreateTTL
+		ch.send = func(zc *zk.Conn) (r Result, err error) {
+			r.Path, err = zc.CreateTTL(op.Path, op.Data, op.Flags, op.Acl, time.Duration(op.Ttl)*time.Millisecond)
+			return r, err
+		}
+	case *zk.SetDataRequest:
+		ch.op = opSetData
+		ch.send = func(zc *zk.Conn) (r Result, err error) {
+			r.Stat, err = zc.Set(op.Path, op.Data, op.Version)
+			return r, err
+		}
+	case *zk.DeleteRequest:
+		ch.op = opDelete
+		ch.send = func(zc *zk.Conn) (Result, error) { return Result{}, zc.Delete(op.Path, op.Version) }
+	case *SetACL:
+		ch.op = opSetACL
+		ch.send = func(zc *zk.Conn) (r Result, err error) {
+			r.Stat, err = zc.SetACL(op.Path, op.ACL, op.Version)
+			return r, err
+		}
+	default:
+		return fmt.Errorf("unknown type of operation: %T", op)
+	}
+	return nil
+}
+
+func (ch *Change) multi(ops []any) error {
+	ch.op = opMulti
+	for i, op := range ops {
+		switch op.(type) {
+		case *zk.CreateRequest, *zk.SetDataRequest, *zk.DeleteRequest, *zk.CheckVersionRequest:
+		default:
+			return fmt.Errorf("unknown type of operation in a transaction: %T", op)
+		}
+		if i == 0 {
+			ch.path = pathOf(op)
+		}
+		ch.size += multiHeader + encodedSize(op)
+	}
+	ch.size += multiHeader
+	ch.send = func(zc *zk.Conn) (r Result, err error) {
+		r.Responses, err = zc.Multi(ops...)
+		for i := range r.Responses {
+			r.Responses[i].Error = Named(r.Responses[i].Error)
+		}
+		return r, err
+	}
+	return nil
+}
+
+func pathOf(op any) string {
+	switch op := op.(type) {
+	case *zk.CreateRequest:
+		return op.Path
+	case *zk.CreateTTLRequest:
+		return op.Path
+	case *zk.SetDataRequest:
+		return op.Path
+	case *zk.DeleteRequest:
+		return op.Path
+	case *zk.CheckVersionRequest:
+		return op.Path
+	case *SetACL:
+		return op.Path
+	}
+	return ""
+}
+
+// encodedSize returns the bytes of an operation in its packet: numbers have four or eight, and before
+// each string, content and list stands its length.
+func encodedSize(op any) int {
+	switch op := op.(type) {
+	case *zk.CreateRequest:
+		return 4 + len(op.Path) + 4 + len(op.Data) + aclSize(op.Acl) + 4
+	case *zk.CreateTTLRequest:
+		return 4 + len(op.Path) + 4 + len(op.Data) + aclSize(op.Acl) + 4 + 8
+	case *zk.SetDataRequest:
+		return 4 + len(op.Path) + 4 + len(op.Data) + 4
+	case *zk.DeleteRequest:
+		return 4 + len(op.Path) + 4
+	case *zk.CheckVersionRequest:
+		return 4 + len(op.Path) + 4
+	case *SetACL:
+		return 4 + len(op.Path) + aclSize(op.ACL) + 4
+	}
+	return 0
+}
+
+func aclSize(acl []zk.ACL) int {
+	n := 4
+	for _, a := range acl {
+		n += 4 + 4 + len(a.Scheme) + 4 + len(a.ID)
+	}
+	return n
+}
+
+// Size returns the size of the request in bytes, as a server's jute.maxbuffer counts.
+func (ch *Change) Size() int { return ch.size }
+
+// Lost reports whether the try that failed last may have been carried out all the same. If not, it certainly
+// was not, and the Change may be sent again. Otherwise the caller must first look what has become of it.
+func (ch *Change) Lost() bool { return ch.lost }
+
+// TooLarge reports whether the request is larger than the server takes, as far as anybody can know: three
+// connections in a row ended with it outstanding, and each had answered other requests before. The caller
+// then gives up, with ErrTooLarge: each further try would end the connection for everybody once more.
+func (ch *Change) TooLarge() bool { return ch.losses >= maxLosses }
+
+// Continue has ch count the connections that a request for the same purpose has cost before, which it replaces;
+// nil is none.
+func (ch *Change) Continue(before *Change) {
+	if before != nil {
+		ch.losses = before.losses
+	}
+}
+
+// Since returns a zxid that was committed before the latest lost try was sent: what a node's metadata say
+// happened at or before it was not done by that try. It is 0, of which nothing follows, if the connection had
+// not heard of any.
+func (ch *Change) Since() int64 { return ch.since }
+
+// Owner returns the session in which the latest try was sent, which owns an ephemeral node that it has made;
+// 0 if it was not sent.
+func (c *Conn) Owner(ch *Change) int64 {
+	c.changes.mu.Lock()
+	defer c.changes.mu.Unlock()
+	if ch.sentOn == nil {
+		return 0
+	}
+	return ch.sentOn.session
+}
+
+// SameHistory reports whether the ensemble still has the history to which Since belongs, as far as the replies
+// of this session show; one must have come after a sync. An ensemble that lost its data counts anew.
+func (c *Conn) SameHistory(ch *Change) bool {
+	return ch.era == c.generation.Load() || c.zxid.Load() >= ch.since
+}
+
+// Zxid returns the highest zxid that a server has named in this generation, or 0.
+func (c *Conn) Zxid() int64 { return c.zxid.Load() }
+
+// changes are the Changes that go-zookeeper has, by path.
+type changes struct {
+	mu     sync.Mutex // guards what follows
+	byPath map[string][]*Change
+}
+
+// Send makes one try of ch, and waits for the answer. Call it in a function that Do or Run calls, with their
+// ctx. When ctx has ended it sends nothing.
+//
+// A nil error says that it was carried out. An error that is not Transient is the server's answer: it was not.
+// After a transient one, ask Change.Lost and Change.TooLarge.
+//
+// How it is known whether a request was sent: go-zookeeper gives its number only when it is written, but what it
+// writes passes wire.Write. Before Send hands the request over it is noted here by its path; when a packet
+// of that operation, path and size passes, all that fit are marked. A mark too many, when two goroutines
+// send the same, does no harm. A mark too few cannot be: go-zookeeper fails a request with the connection only
+// after the goroutine that writes has ended, and fails it without that only if it never left its queue.
+func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error) {
+	ch.lost = false
+	if ctx.Err() != nil {
+		return Result{}, context.Cause(ctx)
+	}
+	since, era := c.zxid.Load(), c.generation.Load()
+	c.changes.add(ch)
+	r, err := ch.send(zc)
+	sentOn := c.changes.remove(ch)
+	err = Named(err)
+	switch {
+	case err == nil || !Transient(err):
+		ch.losses = 0
+	case isAny(err, notCarriedOut):
+		ch.losses = 0
+	case sentOn == nil && c.ctx.Err() == nil:
+		// It waited in go-zookeeper's queue. (When closing, it may leave that even now.)
+	default:
+		ch.lost = true
+		ch.since, ch.era = since, era
+		if ch.size >= SuspectSize && sentOn != nil && sentOn.endedByServer() {
+			ch.losses++
+		} else {
+			ch.losses = 0
+		}
+	}
+	return r, err
+}
+
+func (s *changes) add(ch *Change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byPath == nil {
+		s.byPath = map[string][]*Change{}
+	}
+	ch.sentOn = nil
+	s.byPath[ch.path] = append(s.byPath[ch.path], ch)
+}
+
+func (s *changes) remove(ch *Change) (sentOn *wire) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	same := s.byPath[ch.path]
+	for i, other := range same {
+		if other == ch {
+			same[i] = same[len(same)-1]
+			same[len(same)-1] = nil
+			same = same[:len(same)-1]
+			break
+		}
+	}
+	if len(same) == 0 {
+		delete(s.byPath, ch.path)
+	} else {
+		s.byPath[ch.path] = same
+	}
+	return ch.sentOn
+}
+
+// passes marks the changes whose packet p may be, before it is written to w.
+func (s *changes) passes(w *wire, op int32, p []byte) {
+	at := 12 // length, xid, opcode
+	switch op {
+	case opMulti:
+		at += multiHeader
+	case opCreate, opDelete, opSetData, opSetACL, opCreateContainer, opCreateTTL:
+	default:
+		return
+	}
+	if len(p) < at+4 {
+		return
+	}
+	n := int(int32(binary.BigEndian.Uint32(p[at:])))
+	if n < 0 || n > len(p)-at-4 {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ch := range s.byPath[string(p[at+4:at+4+n])] {
+		if ch.op == op && ch.size == len(p)-4 {
+			ch.sentOn = w
+		}
+	}
+}
+
+// endedByServer reports whether the other side has closed the connection, on which it had answered requests.
+func (w *wire) endedByServer() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.answers == 0 {
+		return false
+	}
+	var failed *net.OpError // a reset, for example
+	switch err := w.cause; {
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.ErrClosedPipe):
+		return true
+	case errors.As(err, &failed):
+		return !failed.Timeout() && !errors.Is(err, net.ErrClosed)
+	}
+	return false
+}
+
+// fail closes the connection, for a reason of which the first is remembered.
+func (w *wire) fail(cause error) {
+	w.mu.Lock()
+	if w.cause == nil {
+		w.cause = cause
+	}
+	w.mu.Unlock()
+	w.Close()
+}
