@@ -35,6 +35,16 @@ const (
 // applyChangeLocked makes a change that is known to be possible, appends the events that it causes, and gives
 // a function that undoes it.
 func (s *Server) applyChangeLocked(r *record, ch change, events *[]event) (undo func()) {
+	bytes, count := s.tree.sizeOf(ch)
+	undoChange := s.changeLocked(r, ch, events)
+	undoQuota := s.tree.countQuota(ch.path, bytes, count)
+	return func() {
+		undoQuota()
+		undoChange()
+	}
+}
+
+func (s *Server) changeLocked(r *record, ch change, events *[]event) (undo func()) {
 	switch ch.kind {
 	case nodeMade:
 		return s.insertLocked(r, ch, events)

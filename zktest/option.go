@@ -18,6 +18,7 @@ type config struct {
 	extendedTypes bool
 	minTimeout    time.Duration
 	maxTimeout    time.Duration
+	quotas        bool
 	version       string
 	release       release // what version says
 	log           *slog.Logger
@@ -50,6 +51,12 @@ func WithSessionTimeouts(shortest, longest time.Duration) Option {
 // WithExtendedTypes allows TTL nodes. Without it they are refused with ErrUnimplemented, as by a ZooKeeper that has been
 // installed and not configured (zookeeper.extendedTypesEnabled).
 func WithExtendedTypes() Option { return func(c *config) { c.extendedTypes = true } }
+
+// WithQuotas has the server refuse with ErrQuotaExceeded what would break a hard limit (zookeeper.enforceQuota,
+// 3.7 and later). A limit on /a is the content of /zookeeper/quota/a/zookeeper_limits, such as
+// "count=-1,bytes=-1=;byteHardLimit=1000;countHardLimit=20", with a node zookeeper_stats beside it. Without the option
+// the statistics are kept, too, and nothing is refused. The Server's own methods are not refused anything.
+func WithQuotas() Option { return func(c *config) { c.quotas = true } }
 
 // WithSweepInterval sets how often containers and TTL nodes are looked at, 1 minute by default as in
 // the real server. Zero or less means the default.
@@ -104,5 +111,8 @@ func newConfig(opts []Option) (config, error) {
 	}
 	var err error
 	c.release, err = parseVersion(c.version)
+	if err == nil && c.quotas && c.release.line < 7 {
+		return config{}, fmt.Errorf("zktest: %v keeps no quotas", c.release)
+	}
 	return c, err
 }

@@ -17,6 +17,7 @@ type txn struct {
 	record  record
 	undo    []func()
 	events  []event
+	quotas  map[string]quotaData // as they were before a multi, by prefix; nil in other transactions
 }
 
 // transactLocked runs fn as one transaction of the leader's, and undoes what it did if it gives a code other
@@ -105,6 +106,9 @@ func (t *txn) create(r *request) (path string, n *node, code Code) {
 	case isEphemeral(parent.owner):
 		return "", nil, ErrNoChildrenEphemerals
 	}
+	if code := t.checkQuota(path, len(r.data), 1); code != 0 {
+		return "", nil, code
+	}
 	t.do(change{kind: nodeMade, path: path, data: r.data, acl: acl, owner: t.ownerFor(r, mode)})
 	return path, parent.children[name], 0
 }
@@ -177,6 +181,9 @@ func (t *txn) setData(path string, data []byte, version int32) (*node, Code) {
 	if !t.allowed(n, permWrite) {
 		return nil, ErrNoAuth
 	}
+	if code := t.checkQuota(path, len(data)-len(n.data), 0); code != 0 {
+		return nil, code
+	}
 	if version != -1 && version != n.version {
 		return nil, ErrBadVersion
 	}
@@ -233,6 +240,7 @@ type opResult struct {
 // multi carries out all operations, or none: on a failure those before it report 0, it reports its
 // code, and those after it report a runtime inconsistency. The multi's own code is 0 then, too.
 func (t *txn) multi(ops []request) (results []opResult, code Code) {
+	t.quotas = t.s.tree.quotas()
 	for i := range ops {
 		r := &ops[i]
 		res := opResult{op: r.op}
