@@ -206,7 +206,7 @@ func TestAReadThatFailsForAPassingReasonIsSentAgain(t *testing.T) {
 				until(t, children, func(c Children) bool { return c.Contains("missing") })
 				until(t, missing, func(d Data) bool { return d.Exists() })
 				faults(server, op, list...)
-				server.ExpireSession(0)
+				server.ExpireAll()
 				server.Set(path, []byte("2"))
 				until(t, data, func(d Data) bool { return d.String() == "2" })
 				data.Close()
@@ -281,7 +281,7 @@ func TestANewSessionSyncsBeforeItReads(t *testing.T) {
 			return zktest.Fault{}
 		})
 		for range 3 {
-			server.ExpireSession(0)
+			server.ExpireAll()
 			time.Sleep(time.Minute)
 			server.Disconnect()
 			time.Sleep(time.Minute)

@@ -238,7 +238,7 @@ func TestMyServiceSurvivesAnExpiry(t *testing.T) {
 	providers := client.Children(t.Context(), "/search")
 	<-providers.C()
 
-	server.ExpireSession(0) // all sessions; the ephemeral node goes with its session
+	server.ExpireAll() // the ephemeral node goes with its session
 	for c := range providers.All() {
 		if c.Contains("10.0.0.5:8080") {
 			break // it is back

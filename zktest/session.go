@@ -79,18 +79,25 @@ func (e *Ensemble) expireLocked(id int64) {
 }
 
 // ExpireSession ends a session at once, as if its timeout had passed: its ephemeral nodes are
-// deleted in one transaction, and its connection is closed. An id of 0 means all sessions; an
-// unknown one does nothing.
+// deleted in one transaction, and its connection is closed. An unknown id does nothing. So does 0, which is
+// what a client that has not connected yet calls its session.
 func (s *Server) ExpireSession(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.e.leader != nil && s.e.leader.sessions[id] != nil {
+		s.e.expireLocked(id)
+	}
+}
+
+// ExpireAll ends every session, each as ExpireSession does.
+func (s *Server) ExpireAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.e.leader == nil {
 		return
 	}
-	for _, sid := range slices.Sorted(maps.Keys(s.e.leader.sessions)) {
-		if id == 0 || id == sid {
-			s.e.expireLocked(sid)
-		}
+	for _, id := range slices.Sorted(maps.Keys(s.e.leader.sessions)) {
+		s.e.expireLocked(id)
 	}
 }
 

@@ -182,3 +182,21 @@ func TestServersGiveDifferentSessions(t *testing.T) {
 		t.Fatalf("a session of another server: reply %x, %v", reply, err)
 	}
 }
+
+// A client that has not connected yet calls its session 0: that must not end another's.
+func TestExpiringSessionZeroExpiresNobody(t *testing.T) {
+	s := Start(t)
+	a, b := rawSession(t, s, time.Minute), rawSession(t, s, time.Minute)
+	a.ok(t, createRequest("/a", 1))
+	s.ExpireSession(0)
+	s.ExpireSession(12345)
+	if got := s.Sessions(); len(got) != 2 {
+		t.Fatalf("sessions %x", got)
+	}
+	s.ExpireAll()
+	a.closed(t)
+	b.closed(t)
+	if _, _, err := s.Get("/a"); len(s.Sessions()) > 0 || err == nil {
+		t.Fatalf("sessions %x, %v", s.Sessions(), err)
+	}
+}

@@ -32,7 +32,7 @@ func TestServerSurvivesAStormOfFaults(t *testing.T) {
 		s.Disconnect,
 		func() { s.Partition(true); time.Sleep(time.Millisecond); s.Partition(false) },
 		func() { s.Freeze(true); time.Sleep(time.Millisecond); s.Freeze(false) },
-		func() { s.ExpireSession(0) },
+		func() { s.ExpireAll() },
 		s.Restart,
 		s.Wipe,
 		func() { s.Intercept(func(Request) Fault { return Fault{Delay: time.Millisecond} }) },

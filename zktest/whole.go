@@ -47,6 +47,9 @@ func (e *Ensemble) Zxid() int64 {
 // ExpireSession ends a session at once, as [Server.ExpireSession] does.
 func (e *Ensemble) ExpireSession(id int64) { e.members[0].ExpireSession(id) }
 
+// ExpireAll ends every session, as [Server.ExpireAll] does.
+func (e *Ensemble) ExpireAll() { e.members[0].ExpireAll() }
+
 // Intercept has fn called with every request to any member, as [Server.Intercept] does.
 func (e *Ensemble) Intercept(fn func(Request) Fault) {
 	e.mu.Lock()

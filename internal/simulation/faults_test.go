@@ -105,7 +105,7 @@ func (s *simulation) expire() {
 		return
 	}
 	s.note("expire all sessions")
-	s.server.ExpireSession(0)
+	s.server.ExpireAll()
 }
 
 func (s *simulation) restart() {

@@ -58,7 +58,7 @@ func (s *simulation) finish() {
 	s.rest("nothing", true, func() {})
 	s.rest("a lost connection", true, s.server.Disconnect)
 	s.rest("changes of all nodes", false, s.changeAll)
-	s.rest("expiry", false, func() { s.server.ExpireSession(0) })
+	s.rest("expiry", false, func() { s.server.ExpireAll() })
 	s.rest("changes of all nodes, again", false, s.changeAll)
 	if s.has(lostEvents) {
 		s.rest("changes of all nodes without their events", false, func() {
