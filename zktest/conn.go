@@ -26,6 +26,7 @@ const (
 // in out; both end when the connection is closed.
 type conn struct {
 	s      *Server
+	addr   string        // that the client dialled
 	dialer *Dialer       // that it came through; nil for none
 	nc     net.Conn      // TLS, if the server speaks it
 	raw    net.Conn      // what nc runs on; closing it never blocks
@@ -45,8 +46,8 @@ type conn struct {
 
 // serve takes a connection on, which came through a Dialer unless that is nil. It is false if the server is
 // not to be reached.
-func (s *Server) serve(raw net.Conn, d *Dialer) bool {
-	c := &conn{s: s, dialer: d, nc: raw, raw: raw, dead: make(chan struct{})}
+func (s *Server) serve(raw net.Conn, addr string, d *Dialer) bool {
+	c := &conn{s: s, addr: addr, dialer: d, nc: raw, raw: raw, dead: make(chan struct{})}
 	if s.cfg.tls != nil {
 		c.nc = tls.Server(raw, s.cfg.tls)
 	}

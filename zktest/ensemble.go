@@ -159,7 +159,7 @@ func (e *Ensemble) Dial(ctx context.Context, network, addr string) (net.Conn, er
 func (e *Ensemble) dial(ctx context.Context, network, addr string, d *Dialer) (net.Conn, error) {
 	for _, s := range e.members {
 		if s.hasAddr(addr) {
-			return s.dial(ctx, network, d)
+			return s.dial(ctx, network, addr, d)
 		}
 	}
 	return nil, dialError(network, addr, syscall.EHOSTUNREACH)

@@ -1,16 +1,29 @@
 package zktest
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
-// Request is what Intercept sees of a client's request.
+// Request is what Intercept sees of a client's request. Fields that an operation does not have are zero.
 type Request struct {
 	Member  int    // the ID of the server that the request has reached
+	Addr    string // what the client dialled: the address that it gave to Dial, over TCP the server's
 	Dialer  string // the name of the Dialer that the client connected through; empty for none
 	Session int64  // 0 in the connect request of a new session
+	Xid     int32  // the client's number of the request; 0 for a connect request
 	Op      Op
-	Path    string    // "" if the operation has none; a sequence node's without its number
-	Xid     int32     // the client's number of the request; 0 for a connect request
-	Multi   []Request // the operations of a multi or multiRead: Op and Path only
+	Path    string        // a sequence node's without its number
+	Data    []byte        // of a create, setData or auth; nil for null; it must not be changed
+	ACL     []ACL         // of a create or setACL
+	Flags   int32         // of a create: 1 for an ephemeral node, 2 for a sequence node, 3 for both, 4 for a container
+	TTL     time.Duration // of a createTTL
+	Version int32         // that a setData, setACL, delete or check asks for; -1 for any
+	Watch   bool          // whether an exists, getData, getChildren or getChildren2 sets a watch
+	Paths   []string      // that setWatches or setWatches2 names, in its order
+	Zxid    int64         // that a connect request has seen, or that setWatches goes by
+	Timeout time.Duration // that a connect request asks for
+	Multi   []Request     // the operations of a multi or multiRead
 }
 
 // Fault is what goes wrong with a request. The zero Fault is none. Delay goes with any of the others.
@@ -19,7 +32,8 @@ type Fault struct {
 	// of others do not. A delay does not keep the session alive.
 	Delay time.Duration
 	// Code answers with an error and does not carry the request out. It has no effect on a connect
-	// request, which has no error codes. ErrAuthFailed and ErrSessionExpired end the connection too.
+	// request, which has no error codes. Any number will do. ErrAuthFailed, ErrAuthRequired and
+	// ErrSessionExpired end the connection too, as they do on the real server.
 	Code Code
 	// LoseReply carries the request out and closes the connection instead of answering.
 	LoseReply bool
@@ -69,17 +83,38 @@ func (c *conn) consult(req *request) (Fault, bool) {
 }
 
 func (c *conn) describe(req *request) Request {
-	r := Request{Member: c.s.id, Session: req.session, Op: req.op, Path: req.path, Xid: req.xid}
+	r := Request{Member: c.s.id, Addr: c.addr, Session: req.session, Xid: req.xid}
 	if c.session != 0 { // only this goroutine sets it
 		r.Session = c.session
 	}
 	if c.dialer != nil {
 		r.Dialer = c.dialer.name
 	}
+	var multi []Request
 	for _, sub := range req.multi {
-		r.Multi = append(r.Multi, Request{Member: r.Member, Dialer: r.Dialer, Session: r.Session, Op: sub.op, Path: sub.path, Xid: req.xid})
+		one := r
+		sub.describe(&one)
+		multi = append(multi, one)
 	}
+	req.describe(&r)
+	r.Multi = multi
 	return r
+}
+
+// describe fills in what the operation itself has.
+func (r *request) describe(to *Request) {
+	to.Op, to.Path, to.Data, to.Flags, to.Version, to.Watch = r.op, r.path, r.data, r.flags, r.version, r.watch
+	to.Zxid, to.Timeout = r.zxid, r.timeout
+	if r.op == OpCreateTTL {
+		to.TTL = time.Duration(r.ttl) * time.Millisecond
+	}
+	for _, a := range r.acl {
+		to.ACL = append(to.ACL, ACL{Perms: a.perms, Scheme: a.scheme, ID: a.id})
+	}
+	if w := r.watches; w != nil {
+		to.Zxid = w.relativeZxid
+		to.Paths = slices.Concat(w.data, w.exist, w.child, w.persistent, w.recursive)
+	}
 }
 
 // lockThawed takes the Server's mutex while the server is not frozen. It is false, without the mutex,

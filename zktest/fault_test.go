@@ -2,6 +2,7 @@ package zktest
 
 import (
 	"errors"
+	"reflect"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -314,4 +315,59 @@ func TestDelayedRequestEndsWithItsConnection(t *testing.T) {
 	<-arrived
 	s.Close() // would take an hour otherwise
 	c.closed(t)
+}
+
+func TestInterceptSeesAllOfARequest(t *testing.T) {
+	s := Start(t, WithExtendedTypes())
+	var last Request
+	s.Intercept(func(r Request) Fault {
+		last = r
+		return Fault{}
+	})
+	nc, err := s.Dialer("mine").Dial(t.Context(), "tcp", "zk2.example:2181")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	c := &rawClient{nc: nc, lastZxid: 0}
+	if _, err := c.handshake(7*time.Second, false); err != nil {
+		t.Fatal(err)
+	}
+	if last.Op != OpConnect || last.Addr != "zk2.example:2181" || last.Dialer != "mine" || last.Session != 0 || last.Timeout != 7*time.Second {
+		t.Errorf("%+v", last)
+	}
+	world := []ACL{{31, "world", "anyone"}}
+	create := createRequest("/a", 3)
+	create.data = []byte("x")
+	for _, test := range []struct {
+		request
+		want Request
+	}{
+		{create, Request{Path: "/a", Data: []byte("x"), Flags: 3, ACL: world}},
+		{request{op: OpCreateTTL, path: "/t", flags: 5, ttl: 1500, acl: openACL}, Request{Path: "/t", Flags: 5, TTL: 1500 * time.Millisecond, ACL: world}},
+		{request{op: OpSetData, path: "/", version: -1, data: []byte{}}, Request{Path: "/", Version: -1, Data: []byte{}}},
+		{request{op: OpDelete, path: "/b", version: 7}, Request{Path: "/b", Version: 7}},
+		{request{op: OpGetChildren2, path: "/", watch: true}, Request{Path: "/", Watch: true}},
+		{request{op: OpAuth, scheme: "digest", data: []byte("a:b")}, Request{Data: []byte("a:b")}},
+		{request{op: OpSetWatches2, watches: &watchLists{relativeZxid: 5, data: []string{"/d"}, exist: []string{"/e"}, child: []string{"/c"},
+			persistent: []string{"/p"}, recursive: []string{"/r"}}}, Request{Zxid: 5, Paths: []string{"/d", "/e", "/c", "/p", "/r"}}},
+		{request{op: OpMulti, multi: []request{{op: OpSetData, path: "/a", version: 3, data: []byte("y")}, {op: OpCheck, path: "/", version: 9}}},
+			Request{Multi: []Request{{Op: OpSetData, Path: "/a", Version: 3, Data: []byte("y")}, {Op: OpCheck, Path: "/", Version: 9}}}},
+	} {
+		frames, err := c.call(test.op, test.body())
+		if err != nil {
+			t.Fatal(test.request, frames, err)
+		}
+		fill := func(r *Request) {
+			r.Member, r.Addr, r.Dialer, r.Session, r.Xid = 1, "zk2.example:2181", "mine", c.session, c.xid
+		}
+		test.want.Op = test.op
+		fill(&test.want)
+		for i := range test.want.Multi {
+			fill(&test.want.Multi[i])
+		}
+		if !reflect.DeepEqual(last, test.want) {
+			t.Errorf("%v:\ngot  %+v\nwant %+v", test.request, last, test.want)
+		}
+	}
 }

@@ -35,7 +35,7 @@ func (c *conn) handshake(frame []byte) bool {
 		c.close(dropNow)
 		return false
 	}
-	fault, ok := c.consult(&request{op: OpConnect, session: r.sessionID})
+	fault, ok := c.consult(&request{op: OpConnect, session: r.sessionID, zxid: r.lastZxid, timeout: r.timeout})
 	if !ok {
 		return false
 	}

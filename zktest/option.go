@@ -19,6 +19,7 @@ type config struct {
 	minTimeout    time.Duration
 	maxTimeout    time.Duration
 	quotas        bool
+	requiredAuth  []string // schemes
 	version       string
 	release       release // what version says
 	log           *slog.Logger
@@ -57,6 +58,12 @@ func WithExtendedTypes() Option { return func(c *config) { c.extendedTypes = tru
 // "count=-1,bytes=-1=;byteHardLimit=1000;countHardLimit=20", with a node zookeeper_stats beside it. Without the option
 // the statistics are kept, too, and nothing is refused. The Server's own methods are not refused anything.
 func WithQuotas() Option { return func(c *config) { c.quotas = true } }
+
+// WithRequiredAuth has the server demand that each client prove an identity of one of the schemes, "digest" or "ip"
+// (enforce.auth.enabled and enforce.auth.schemes, 3.7 and later). Everything but an auth request is answered with
+// ErrAuthRequired otherwise, pings and closeSession included, and the connection ends; the session lives on. The address
+// is an identity that every client has. Without schemes nothing is demanded.
+func WithRequiredAuth(schemes ...string) Option { return func(c *config) { c.requiredAuth = schemes } }
 
 // WithSweepInterval sets how often containers and TTL nodes are looked at, 1 minute by default as in
 // the real server. Zero or less means the default.
@@ -111,8 +118,19 @@ func newConfig(opts []Option) (config, error) {
 	}
 	var err error
 	c.release, err = parseVersion(c.version)
-	if err == nil && c.quotas && c.release.line < 7 {
+	if err != nil {
+		return config{}, err
+	}
+	if c.quotas && c.release.line < 7 {
 		return config{}, fmt.Errorf("zktest: %v keeps no quotas", c.release)
 	}
-	return c, err
+	if len(c.requiredAuth) > 0 && c.release.line < 7 {
+		return config{}, fmt.Errorf("zktest: %v demands no authentication", c.release)
+	}
+	for _, scheme := range c.requiredAuth {
+		if scheme != "digest" && scheme != "ip" {
+			return config{}, fmt.Errorf("zktest: authentication scheme %q is not served", scheme)
+		}
+	}
+	return c, nil
 }

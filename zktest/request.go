@@ -1,5 +1,7 @@
 package zktest
 
+import "time"
+
 // request is a decoded request, or one operation of a multi. Fields that an opcode does not have are
 // zero.
 type request struct {
@@ -16,7 +18,9 @@ type request struct {
 	mode    int32  // of addWatch; type of checkWatches and removeWatches
 	scheme  string // of auth
 	multi   []request
-	session int64 // of a connect request
+	session int64 // of a connect request, as the next two
+	zxid    int64
+	timeout time.Duration
 	watches *watchLists
 }
 

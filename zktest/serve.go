@@ -54,6 +54,9 @@ func (c *conn) serveFrame(frame []byte) bool {
 			return false
 		}
 	} else {
+		if !c.authenticated() {
+			return c.refuseLocked(xid)
+		}
 		if !c.s.touchLocked(c.session, c.timeout) {
 			return true // the real server drops requests of a session that has ended
 		}
@@ -92,7 +95,7 @@ func (c *conn) answerLocked(req *request, ok bool, forced Code) answer {
 	e.beginFrame()
 	e.replyHeader(req.xid, 0, 0) // what is 0 here is filled in by finish
 	if forced != 0 {
-		return answer{frame: c.finish(s.zxid, forced), last: forced == ErrAuthFailed || forced == ErrSessionExpired}
+		return answer{frame: c.finish(s.zxid, forced), last: forced == ErrAuthFailed || forced == ErrAuthRequired || forced == ErrSessionExpired}
 	}
 	switch {
 	case req.op == OpAuth:
@@ -160,6 +163,23 @@ func (c *conn) authenticateLocked(req *request) Code {
 		return ErrAuthFailed
 	}
 	return 0
+}
+
+// authenticated is false for a client that has to prove an identity first, see WithRequiredAuth.
+func (c *conn) authenticated() bool {
+	schemes := c.s.cfg.requiredAuth
+	return len(schemes) == 0 || slices.ContainsFunc(c.ids, func(id identity) bool { return slices.Contains(schemes, id.scheme) })
+}
+
+// refuseLocked ends the connection of a client that is not authenticated. Its session lives on, and has not
+// been heard of.
+func (c *conn) refuseLocked(xid int32) bool {
+	c.s.log.Warn("zktest: the client has not authenticated itself, as it must", "schemes", c.s.cfg.requiredAuth)
+	c.enc.beginFrame()
+	c.enc.replyHeader(xid, 0, ErrAuthRequired)
+	c.send(c.enc.endFrame())
+	c.closeLocked(flushFirst)
+	return false
 }
 
 // syncLocked gives the leader's last transaction, which the server has to have applied before it answers.

@@ -179,7 +179,7 @@ func (s *Server) accept(l net.Listener) {
 			}
 			continue
 		}
-		if !s.serve(nc, nil) {
+		if !s.serve(nc, nc.LocalAddr().String(), nil) {
 			refuse(nc)
 		}
 	}
@@ -198,11 +198,11 @@ func refuse(nc net.Conn) {
 // fails while the server is partitioned or closed, as if the connection were refused, and when ctx
 // has ended; it does not wait otherwise.
 func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
-	return s.dial(ctx, network, nil)
+	return s.dial(ctx, network, addr, nil)
 }
 
 // dial connects through a Dialer, which may be nil.
-func (s *Server) dial(ctx context.Context, network string, d *Dialer) (net.Conn, error) {
+func (s *Server) dial(ctx context.Context, network, addr string, d *Dialer) (net.Conn, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -215,7 +215,7 @@ func (s *Server) dial(ctx context.Context, network string, d *Dialer) (net.Conn,
 	s.mu.Unlock()
 	remote := s.dialAddr()
 	client, server := newPipe(local, remote)
-	if !s.serve(server, d) {
+	if !s.serve(server, addr, d) {
 		return nil, dialError(network, remote.String(), syscall.ECONNREFUSED)
 	}
 	return client, nil
