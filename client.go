@@ -17,7 +17,8 @@ import (
 type Client struct {
 	conn       *zkconn.Conn
 	supervisor *supervisor
-	log        *slog.Logger
+	log        *slog.Logger // logs by logs
+	logs       logQueue
 	chroot     chroot
 	acl        []zk.ACL
 
@@ -75,10 +76,11 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	case o.log == nil:
 		return nil, errors.New("zkstream: logger is nil")
 	}
-	c := &Client{log: o.log, chroot: root, acl: o.acl, closed: make(chan struct{}), registered: map[string]*Registration{}}
+	c := &Client{chroot: root, acl: o.acl, closed: make(chan struct{}), registered: map[string]*Registration{}}
+	c.log = c.logs.logger(o.log)
 	c.supervisor = newSupervisor(c, o.max)
 	c.conn, err = zkconn.Open(zkconn.Config{
-		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: o.log,
+		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: c.log,
 		MaxCalls: o.max, MaxRequest: o.maxRequest,
 		Changed: c.supervisor.changed,
 	})
@@ -109,6 +111,13 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 // connection is lost twice in a row; those of streams do not. Closing it closes the client.
 func (c *Client) Conn() *zk.Conn { return c.conn.Handle() }
 
+// closeLimit is how long Close takes at most: what zkconn takes, what it waits for a log handler, and a little for
+// the rest, which waits for nobody but functions of the user's.
+const (
+	closeLimit = zkconn.CloseLimit + logGrace + 50*time.Millisecond
+	logGrace   = 100 * time.Millisecond
+)
+
 // Close ends all streams and registrations, and the session, with which its ephemeral nodes go. When it
 // returns, nothing of the client is left: no goroutine, socket or timer. That takes under three seconds
 // whatever state the servers are in. It may be called more than once and from anywhere; each call waits
@@ -122,7 +131,7 @@ func (c *Client) Close() error {
 			close(c.closed)
 		}()
 	})
-	limit := time.NewTimer(2950 * time.Millisecond)
+	limit := time.NewTimer(closeLimit)
 	defer limit.Stop()
 	select {
 	case <-c.closed:
@@ -139,6 +148,7 @@ func (c *Client) shutdown() error {
 	err := c.conn.Close()
 	c.supervisor.wait()
 	c.tasks.wait()
+	c.logs.flush(logGrace)
 	return err
 }
 

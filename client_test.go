@@ -397,17 +397,17 @@ func TestLinesArriveInTheLogWithALevel(t *testing.T) { onEach(t, testLinesArrive
 func testLinesArriveInTheLogWithALevel(t *testing.T, f *fixture) {
 	var log lockedBuffer
 	c := f.connect(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
-	f.outage(c, func() {
-		eventually(t, "a line of go-zookeeper's", func() bool {
-			return strings.Contains(log.String(), `level=WARN msg="failed to connect to `+f.Addr()) &&
-				strings.Contains(log.String(), "source=go-zookeeper")
-		})
-	})
-	for _, want := range []string{`level=INFO msg="zkstream: connected"`, `level=INFO msg="zkstream: disconnected"`} {
-		if !strings.Contains(log.String(), want) {
-			t.Errorf("the log lacks %s:\n%s", want, log.String())
-		}
+	has := func(want string) {
+		t.Helper()
+		eventually(t, "the log has "+want, func() bool { return strings.Contains(log.String(), want) })
 	}
+	f.outage(c, func() { has(`level=WARN msg="zkstream: no session" server=` + f.Addr()) })
+	has(`level=INFO msg="zkstream: connected"`)
+	has(`level=INFO msg="zkstream: disconnected"`)
+	has(`level=INFO msg="zkstream: there is a session again"`)
+	eventually(t, "the log has a line of go-zookeeper's", func() bool {
+		return strings.Contains(log.String(), `level=INFO msg="connection ended: `) && strings.Contains(log.String(), "source=go-zookeeper")
+	})
 }
 
 type lockedBuffer struct {

@@ -34,8 +34,12 @@ type Option func(*options)
 // ticks; Session tells the outcome.
 func WithSessionTimeout(d time.Duration) Option { return func(o *options) { o.timeout = d } }
 
-// WithLogger has the client's log lines written to l, go-zookeeper's included. The default discards
-// them. They never hold credentials, nor the content of nodes.
+// WithLogger sets the logger, also for go-zookeeper's own messages. The default discards them. They never hold
+// credentials, nor the content of nodes. An outage is a few lines: the first failure of each kind, a summary
+// after 10 s and then at growing intervals, and its end; at debug level there is a line for each attempt.
+//
+// A handler that blocks holds nothing up: lines are handled in their order by a goroutine of the client's, and
+// while 256 of them wait, more are dropped and counted. [Client.Close] waits 0.1 s for the last.
 func WithLogger(l *slog.Logger) Option { return func(o *options) { o.log = l } }
 
 // WithAuth adds a credential, for example "digest" and "user:password". It is sent on every new network

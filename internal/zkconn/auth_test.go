@@ -124,11 +124,11 @@ func TestACredentialIsRefusedWhenAllServersHaveRefusedIt(t *testing.T) {
 			p.read()
 			p.Write(welcome(session, 10*time.Second))
 			p.read()
-			p.Write(reply(xidAuth, 0, -115))
-			p.Close()
 			mu.Lock()
 			wrong = append(wrong, p.addr)
 			mu.Unlock()
+			p.Write(reply(xidAuth, 0, -115))
+			p.Close()
 		})
 		cfg := Config{Servers: []string{"a:1", "b:2", "c:3"}, Auth: []Auth{{"digest", []byte("user:password")}}}
 		right = []string{"b:2"}

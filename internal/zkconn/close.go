@@ -11,11 +11,11 @@ import (
 
 // How long Close takes at most. While go-zookeeper's own Close runs, which may take two seconds when its queue
 // is full, Close waits closeGrace for the server in use to end the session, then twice farewellGrace for any
-// other: 2.8 s. closeLimit is that sum; what runs on after it is somebody else's.
+// other: 2.8 s. CloseLimit is that sum; what runs on after it is somebody else's, such as a dialer.
 const (
 	closeGrace    = time.Second            // for an answer, or for the handshake under way and then that
 	farewellGrace = 900 * time.Millisecond // for any server to end a session that its own could not
-	closeLimit    = closeGrace + 2*farewellGrace
+	CloseLimit    = closeGrace + 2*farewellGrace
 )
 
 // Close ends the session, then the connection. It takes under three seconds whatever the server does,
@@ -23,7 +23,7 @@ const (
 // with ErrClosed. It may be called from anywhere, more than once; each call waits for the end.
 func (c *Conn) Close() error {
 	c.closeOnce.Do(func() {
-		// Ends within closeLimit, or with what it waits for.
+		// Ends within CloseLimit, or with what it waits for.
 		go func() {
 			c.shutdown()
 			close(c.closed)
@@ -32,7 +32,7 @@ func (c *Conn) Close() error {
 	select {
 	case <-c.closed:
 		return nil
-	case <-time.After(closeLimit):
+	case <-time.After(CloseLimit):
 		return errors.New("zkstream: connection still closing")
 	}
 }

@@ -21,7 +21,7 @@ var (
 	ErrLocalSession  = errors.New("zk: a local session cannot have ephemeral nodes")
 	// ErrAuthRequired is the answer to a client that has not authenticated by a scheme that the server
 	// enforces (SESSIONCLOSEDREQUIRESASLAUTH; enforce.auth.enabled, since ZooKeeper 3.7).
-	ErrAuthRequired   = fmt.Errorf("zk: the server requires authentication by another scheme: %w", zk.ErrAuthFailed)
+	ErrAuthRequired   = fmt.Errorf("zk: the server requires authentication: %w", zk.ErrAuthFailed)
 	ErrNotReadOnly    = errors.New("zk: the server is in read-only mode")
 	errSystem         = errors.New("zk: system error on the server")
 	errRuntime        = errors.New("zk: runtime inconsistency on the server")

@@ -1,9 +1,13 @@
 package zkconn
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -12,7 +16,8 @@ import (
 )
 
 const (
-	// lasting is how long a connection must have held for its loss not to count as a failure.
+	// lasting is how long a connection must have held for its loss not to count as a failure, unless the server
+	// has said why it ends it.
 	lasting = time.Second
 
 	// zkPause is go-zookeeper's own pause, which it makes when hosts.Next says so.
@@ -46,6 +51,7 @@ type hosts struct {
 	expired   bool          // the last session is over, and calls made in it may still be under way
 	limit     time.Duration // for a dial, and for a handshake
 	failures  map[endpoint]error
+	outage    outage
 
 	refusalTold bool // AuthFailed has been emitted since a connection has lasted
 }
@@ -92,8 +98,8 @@ func (h *hosts) Next() (server string, retryStart bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if !h.connected.IsZero() {
-		if time.Since(h.connected) >= lasting {
-			h.rounds, h.round, h.lost, h.refusalTold = 0, nil, time.Now(), false
+		if time.Since(h.connected) >= lasting && h.failures[h.current] == nil {
+			h.rounds, h.round, h.lost, h.refusalTold, h.outage = 0, nil, time.Now(), false, outage{}
 		}
 		h.connected = time.Time{}
 	}
@@ -147,23 +153,20 @@ func (h *hosts) beginRound() {
 		return
 	}
 	h.names.refresh()
+	for _, server := range h.conn.cfg.Servers {
+		if err := h.names.failure(server); err != nil {
+			h.report(endpoint{server, server}, err)
+		}
+	}
 	all := h.names.endpoints()
 	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	known := map[endpoint]bool{}
-	for i, e := range all {
-		known[e] = true
-		if e == h.current {
-			all[i], all[len(all)-1] = all[len(all)-1], e
-		}
+	if i, last := slices.Index(all, h.current), len(all)-1; i >= 0 {
+		all[i], all[last] = all[last], all[i]
 	}
-	for e := range h.failures {
-		if !known[e] {
-			delete(h.failures, e)
-		}
-	}
+	maps.DeleteFunc(h.failures, func(e endpoint, _ error) bool { return !slices.Contains(all, e) })
 	h.rounds++
 	h.round = all
 	h.setLimit(len(all))
@@ -194,7 +197,30 @@ func (h *hosts) Connected() {
 	h.mu.Lock()
 	h.expired = false
 	h.connected = time.Now()
+	o := h.outage
+	ended := h.outage.connected()
 	h.mu.Unlock()
+	if ended {
+		h.conn.log.Info("zkstream: there is a session again", "after", time.Since(o.since).Round(time.Millisecond), "attempts", o.attempts)
+	}
+}
+
+// report logs why e could not be used, unless it has been logged; see outage.
+func (h *hosts) report(e endpoint, err error) {
+	h.mu.Lock()
+	first, summary := h.outage.failed(err, time.Now())
+	o := h.outage
+	h.mu.Unlock()
+	level := slog.LevelDebug
+	if first {
+		level = slog.LevelWarn
+	}
+	// A handler may call the Conn, so h.mu is not held.
+	h.conn.log.Log(context.Background(), level, "zkstream: no session", "server", e.String(), "error", err)
+	if summary {
+		h.conn.log.Warn("zkstream: still no session", "for", time.Since(o.since).Round(time.Millisecond), "attempts", o.attempts,
+			"failures", h.conn.Failures())
+	}
 }
 
 // sessionExpired notes that the server in use has said so. It is there, so it is asked for a new session
@@ -210,11 +236,15 @@ func (h *hosts) sessionExpired() {
 // credential may be one that is configured wrongly; only when all have, it is the credential.
 func (h *hosts) outcome(err error) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.failures[h.current] = err
+	e := h.current
+	h.failures[e] = err
 	if errors.Is(err, zk.ErrAuthFailed) && !h.refusalTold && h.allRefuseLocked() {
 		h.refusalTold = true
 		h.conn.emit(Event{Kind: AuthFailed, Err: err})
+	}
+	h.mu.Unlock()
+	if err != nil && h.conn.ctx.Err() == nil {
+		h.report(e, err)
 	}
 }
 

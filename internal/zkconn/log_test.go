@@ -18,44 +18,122 @@ import (
 func TestLinesOfGoZookeeperGetALevel(t *testing.T) {
 	for _, test := range []struct {
 		level  slog.Level
+		want   string
 		format string // as in go-zookeeper's conn.go
 		args   []any
 	}{
-		{slog.LevelInfo, "connected to %s", []any{"server:2181"}},
-		{slog.LevelInfo, "authenticated: id=%d, timeout=%d", []any{1, 2}},
-		{slog.LevelInfo, "recv loop terminated: %v", []any{errors.New("EOF")}},
-		{slog.LevelInfo, "authentication failed: %s", []any{zk.ErrSessionExpired}},
-		{slog.LevelWarn, "authentication failed: %s", []any{errors.New("EOF")}},
-		{slog.LevelWarn, "failed to connect to %s: %v", []any{"server:2181", errors.New("refused")}},
-		{slog.LevelWarn, "error in resending auth creds: %v", []any{zk.ErrAuthFailed}},
-		{slog.LevelWarn, "Failed to set previous watches: %v", []any{zk.ErrConnectionClosed}},
-		{slog.LevelWarn, "Xid < 0 (%d) but not ping or watcher event", []any{-3}},
-		{slog.LevelWarn, "gave up trying to send opClose to server", nil},
-		{slog.LevelWarn, "a line of a later version", nil},
-		{slog.LevelDebug, "send loop terminated: %v", []any{nil}},
-		{slog.LevelDebug, "re-submitting `%d` credentials after reconnect", []any{2}},
-		{slog.LevelDebug, "recv closed, cancel re-submitting credentials", nil},
-		{slog.LevelDebug, "should quit, cancel re-submitting credentials", nil},
-		{slog.LevelDebug, "Response for unknown request with xid %d", []any{7}},
+		{slog.LevelDebug, "connected to server:2181", "connected to %s", []any{"server:2181"}},
+		{slog.LevelDebug, "failed to connect to server:2181: refused", "failed to connect to %s: %v", []any{"server:2181", errors.New("refused")}},
+		{slog.LevelDebug, "session established: id=1, timeout=2", "authenticated: id=%d, timeout=%d", []any{1, 2}},
+		{slog.LevelDebug, "handshake failed: zk: session has been expired by the server", "authentication failed: %s", []any{zk.ErrSessionExpired}},
+		{slog.LevelDebug, "handshake failed: EOF", "authentication failed: %s", []any{errors.New("EOF")}},
+		{slog.LevelInfo, "connection ended: EOF", "recv loop terminated: %v", []any{errors.New("EOF")}},
+		{slog.LevelWarn, "error in resending auth creds: zk: client authentication failed", "error in resending auth creds: %v", []any{zk.ErrAuthFailed}},
+		{slog.LevelWarn, "Failed to set previous watches: zk: connection closed", "Failed to set previous watches: %v", []any{zk.ErrConnectionClosed}},
+		{slog.LevelWarn, "Xid < 0 (-3) but not ping or watcher event", "Xid < 0 (%d) but not ping or watcher event", []any{-3}},
+		{slog.LevelWarn, "gave up trying to send opClose to server", "gave up trying to send opClose to server", nil},
+		{slog.LevelWarn, "a line of a later version", "a line of a later version", nil},
+		{slog.LevelDebug, "send loop terminated: <nil>", "send loop terminated: %v", []any{nil}},
+		{slog.LevelDebug, "re-submitting `2` credentials after reconnect", "re-submitting `%d` credentials after reconnect", []any{2}},
+		{slog.LevelDebug, "recv closed, cancel re-submitting credentials", "recv closed, cancel re-submitting credentials", nil},
+		{slog.LevelDebug, "should quit, cancel re-submitting credentials", "should quit, cancel re-submitting credentials", nil},
+		{slog.LevelDebug, "Response for unknown request with xid 7", "Response for unknown request with xid %d", []any{7}},
 	} {
 		for _, min := range []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn} {
 			var out bytes.Buffer
 			handler := slog.NewTextHandler(&out, &slog.HandlerOptions{Level: min})
 			zkLogger{slog.New(handler)}.Printf(test.format, test.args...)
-			line := fmt.Sprintf(test.format, test.args...)
 			var want []string
 			if test.level >= min {
-				want = []string{"level=" + test.level.String(), fmt.Sprintf("msg=%q", line), "source=go-zookeeper"}
+				want = []string{"level=" + test.level.String(), fmt.Sprintf("msg=%q", test.want), "source=go-zookeeper"}
 			}
 			if len(want) == 0 && out.Len() > 0 {
-				t.Errorf("%q is logged at a level that is off: %s", line, out.String())
+				t.Errorf("%q is logged at a level that is off: %s", test.want, out.String())
 			}
 			for _, part := range want {
 				if !strings.Contains(out.String(), part) {
-					t.Errorf("%q is logged as %q, want %s in it", line, out.String(), part)
+					t.Errorf("%q is logged as %q, want %s in it", test.want, out.String(), part)
 				}
 			}
 		}
+	}
+}
+
+// An outage is the first failure of each kind, summaries with growing intervals, and the end.
+func TestAnOutageIsAFewLines(t *testing.T) {
+	// authenticate serves a connection up to the answer to a credential.
+	authenticate := func(p *peer, code int32) {
+		p.read()
+		p.Write(welcome(session, 10*time.Second))
+		p.read()
+		p.Write(reply(xidAuth, 0, code))
+	}
+	for name, test := range map[string]struct {
+		serve func(*peer) // nil: refuse the connection
+		first string      // failure
+	}{
+		"refused":              {nil, "connection refused"},
+		"closed":               {func(p *peer) { p.read(); p.Close() }, "closed the connection during the handshake"},
+		"hung":                 {func(p *peer) { p.drain() }, "no answer to the handshake within"},
+		"refused a credential": {func(p *peer) { authenticate(p, -115); p.Close() }, "refused the credential"},
+		"authentication enforced": {func(p *peer) {
+			authenticate(p, 0)
+			p.read() // a ping
+			p.Write(reply(xidPing, 0, codeAuthRequired))
+			p.Close()
+		}, "requires authentication"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var out lockedBuffer
+				f := newFake(t)
+				servers := []string{"a:1", "b:2", "c:3"}
+				f.serve(func(p *peer) { p.serve(session, 10*time.Second, nil) })
+				c := f.open(Config{
+					Servers: servers,
+					Auth:    []Auth{{"digest", []byte("user:password")}},
+					Logger:  slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelInfo})),
+				})
+				c.expect(Up)
+				time.Sleep(5 * time.Second)
+				if out.String() != "" {
+					t.Errorf("logged while all is well: %s", out.String())
+				}
+				f.refuse(test.serve == nil, servers...)
+				f.serve(test.serve)
+				f.mu.Lock()
+				for _, p := range f.peers {
+					p.Close()
+				}
+				f.mu.Unlock()
+				time.Sleep(time.Hour)
+				f.refuse(false, servers...)
+				f.serve(func(p *peer) { p.serve(session, 10*time.Second, nil) })
+				time.Sleep(time.Minute)
+				lines := strings.Split(strings.TrimSpace(out.String()), "\n")
+				count := func(part string) (n int) {
+					for _, l := range lines {
+						if strings.Contains(l, part) {
+							n++
+						}
+					}
+					return n
+				}
+				if n := count(`msg="zkstream: no session"`); n == 0 || n > 2 || count(test.first) < 2 { // in a summary, too
+					t.Errorf("%d failures are logged, want one, of %q:\n%s", n, test.first, out.String())
+				}
+				// After 10 s, and then 20, 40 ... 640 s after the one before, then every 10 minutes.
+				if n := count(`msg="zkstream: still no session"`); n < 8 || n > 13 {
+					t.Errorf("%d summaries:\n%s", n, out.String())
+				}
+				if n := count(`msg="zkstream: there is a session again"`); n != 1 {
+					t.Errorf("%d lines tell of the end:\n%s", n, out.String())
+				}
+				if name != "authentication enforced" && len(lines) > 18 {
+					t.Errorf("%d lines for an hour:\n%s", len(lines), out.String())
+				}
+			})
+		})
 	}
 }
 

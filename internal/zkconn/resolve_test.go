@@ -289,7 +289,7 @@ func TestALookupThatCannotBeEndedIsReportedByClose(t *testing.T) {
 		c := f.open(Config{Servers: []string{"zk.test:2181"}, Resolver: resolver})
 		synctest.Wait()
 		start := time.Now()
-		if err := c.Close(); err == nil || time.Since(start) != closeLimit {
+		if err := c.Close(); err == nil || time.Since(start) != CloseLimit {
 			t.Errorf("Close: %v after %v", err, time.Since(start))
 		}
 		close(release)

@@ -1,0 +1,131 @@
+package zkstream
+
+import (
+	"context"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/zkstream/zkstream/zktest"
+)
+
+// logSink is a log handler that keeps the lines, and blocks while it is told to.
+type logSink struct {
+	mu    sync.Mutex // guards lines
+	lines []string
+	block chan bool // closed: lines pass
+}
+
+func (*logSink) Enabled(context.Context, slog.Level) bool { return true }
+
+func (s *logSink) Handle(_ context.Context, r slog.Record) error {
+	<-s.block
+	var line strings.Builder
+	line.WriteString(r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		line.WriteString(" " + a.String())
+		return true
+	})
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines = append(s.lines, line.String())
+	return nil
+}
+
+func (s *logSink) WithAttrs([]slog.Attr) slog.Handler { return s }
+func (s *logSink) WithGroup(string) slog.Handler      { return s }
+
+func TestALogHandlerThatBlocksHoldsNothingUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t)
+		blocked := &logSink{block: make(chan bool)}
+		c, err := Connect(t.Context(), "zktest", WithDialer(server.Dial), WithLogger(slog.New(blocked)), WithSessionTimeout(4*time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := func(want SessionState) {
+			t.Helper()
+			synctest.Wait()
+			if s, _ := c.Session(t.Context()).Latest(); s.State != want {
+				t.Errorf("the session is %v, want %v", s.State, want)
+			}
+		}
+		reg, err := c.Register(t.Context(), "/service", "10.0.0.1:80", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state(Connected)
+		server.Partition(true)
+		time.Sleep(3 * time.Second)
+		state(Suspended)
+		time.Sleep(10 * time.Second)
+		state(Expired)
+		server.Partition(false)
+		time.Sleep(6 * time.Second)
+		state(Connected)
+		if s, _ := reg.Status(t.Context()).Latest(); s != Registered {
+			t.Errorf("the registration is %v", s)
+		}
+		start := time.Now()
+		if err := c.Close(); err != nil || time.Since(start) > logGrace {
+			t.Errorf("Close: %v after %v", err, time.Since(start))
+		}
+		close(blocked.block)
+		synctest.Wait()
+		if i := slices.IndexFunc(blocked.lines, func(l string) bool { return strings.HasPrefix(l, "zkstream: session expired") }); i < 0 {
+			t.Errorf("the lines came to nothing: %q", blocked.lines)
+		}
+	})
+}
+
+func TestLogLinesKeepTheirOrderAndTooManyAreCounted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &logSink{block: make(chan bool)}
+		var q logQueue
+		log := q.logger(slog.New(s))
+		log.Info("0")
+		synctest.Wait() // it is being handled
+		const total = logCapacity + 50
+		for i := 1; i <= total; i++ {
+			log.Info(strconv.Itoa(i))
+		}
+		q.flush(time.Second) // in vain
+		close(s.block)
+		q.flush(time.Minute)
+		for i := range logCapacity + 1 {
+			if s.lines[i] != strconv.Itoa(i) {
+				t.Fatalf("line %d is %q", i, s.lines[i])
+			}
+		}
+		if rest := s.lines[logCapacity+1:]; len(rest) != 1 || !strings.HasSuffix(rest[0], "dropped: the handler is slow lines=50") {
+			t.Errorf("then come %q", rest)
+		}
+		log.Info("again")
+		if q.flush(time.Second); s.lines[len(s.lines)-1] != "again" {
+			t.Errorf("the last line is %q", s.lines[len(s.lines)-1])
+		}
+	})
+}
+
+func TestCloseHandsOverTheLastLogLines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t)
+		s := &logSink{block: make(chan bool)}
+		c, err := Connect(t.Context(), "zktest", WithDialer(server.Dial), WithLogger(slog.New(s)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.AfterFunc(logGrace/2, func() { close(s.block) })
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if i := slices.IndexFunc(s.lines, func(l string) bool { return strings.HasPrefix(l, "zkstream: connected") }); i < 0 {
+			t.Errorf("the lines are %q", s.lines)
+		}
+	})
+}
