@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -50,7 +51,8 @@ type write struct {
 
 	change *zkconn.Change // that was tried last
 	lost   bool           // the latest try may have been carried out although it failed
-	begun  chan struct{}  // of capacity 1: full while a try is under way, or its outcome is not known
+
+	trying atomic.Pointer[zkconn.Change] // change, for when send goes on alone
 }
 
 // fate is what became of a try whose answer was lost.
@@ -74,7 +76,6 @@ const lookFirstSize = 16 << 10
 // run returns nil if the change was carried out; an error inside which ErrUnknown is if nobody can know; and
 // otherwise an error of a change that was not carried out.
 func (w *write) run(ctx context.Context) error {
-	w.begun = make(chan struct{}, 1)
 	var doubt error // why it is not known what became of the latest try, or nil
 	serverFailures := 0
 	for failures := 1; ; failures++ {
@@ -108,15 +109,14 @@ func (w *write) run(ctx context.Context) error {
 		case err == nil:
 			return nil
 		case zkconn.Left(err):
-			select {
-			case w.begun <- struct{}{}: // no try will begin any more
-				return w.fail(err)
-			default:
+			// send goes on alone, and what it writes must not be looked at. It begins no further try, since ctx
+			// has ended.
+			if change := w.trying.Load(); change != nil && w.client.conn.Abandon(change) {
 				return w.unknown(err)
 			}
+			return w.fail(err)
 		case w.lost:
 			doubt = err
-			<-w.begun // that of the lost try, whose outcome will be known, or run returns
 		}
 		if !zkconn.ServerFailed(err) {
 			serverFailures = 0
@@ -146,18 +146,12 @@ func (w *write) run(ctx context.Context) error {
 // errConflict has a try begin anew, with what is there now.
 var errConflict = errors.New("somebody else's change was faster")
 
-// try sends change, unless run has returned.
+// try sends change, unless ctx has ended.
 func (w *write) try(ctx context.Context, zc *zk.Conn, change *zkconn.Change) (zkconn.Result, error) {
-	select {
-	case w.begun <- struct{}{}:
-	default: // run has put a mark there
-		return zkconn.Result{}, context.Canceled
-	}
 	w.change = change
+	w.trying.Store(change)
 	r, err := w.client.conn.Send(ctx, zc, change)
-	if w.lost = change.Lost(); err != nil && !w.lost {
-		<-w.begun
-	}
+	w.lost = change.Lost()
 	return r, err
 }
 

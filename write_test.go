@@ -268,3 +268,22 @@ func TestARequestOverTheLimitIsNotSent(t *testing.T) {
 		}
 	})
 }
+
+// Between the read and the write of an update somebody deletes the node, makes it again and changes it as often.
+func TestAnUpdateOfANodeThatIsMadeAnewMeanwhileSaysSo(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		server.Create("/a", []byte(`{"old": 1}`))
+		server.Set("/a", []byte(`{"old": 2}`))
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			if r.Op == zktest.OpSetData {
+				server.Delete("/a")
+				server.Create("/a", []byte(`{"new": 1}`))
+				server.Set("/a", []byte(`{"new": 2}`))
+			}
+			return zktest.Fault{}
+		})
+		if err := c.UpdateProperties(t.Context(), "/a", map[string]any{"x": 1}); !errors.Is(err, errNewNode) {
+			t.Error(err)
+		}
+	})
+}

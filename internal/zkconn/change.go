@@ -1,12 +1,14 @@
 package zkconn
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,6 +48,7 @@ type Change struct {
 	op   int32
 	path string // the first that it names
 	size int    // bytes of its packet, as jute.maxbuffer counts: without its length
+	data []byte // that it writes, if it does
 	send func(*zk.Conn) (Result, error)
 
 	since  int64 // see Since
@@ -53,7 +56,10 @@ type Change struct {
 	lost   bool  // see Lost
 	losses int   // connections in a row that ended with it outstanding
 
-	sentOn *wire // of the current try: where its packet went; guarded by Conn.changes.mu
+	// Guarded by Conn.changes.mu.
+	sentOn    *wire // where the packet of the latest try went
+	maybe     bool  // a try may have been carried out: it was sent, and no answer has said otherwise
+	abandoned bool  // no packet of it may leave any more
 }
 
 // Result is what a server answers to a Change.
@@ -93,7 +99,7 @@ func (ch *Change) single(op any) error {
 	ch.path, ch.size = pathOf(op), encodedSize(op)
 	switch op := op.(type) {
 	case *zk.CreateRequest:
-		ch.op = opCreate
+		ch.op, ch.data = opCreate, op.Data
 		if op.Flags == zk.FlagContainer {
 			ch.op = opCreateContainer
 		}
@@ -106,13 +112,13 @@ func (ch *Change) single(op any) error {
 			return r, err
 		}
 	case *zk.CreateTTLRequest:
-		ch.op = opCreateTTL
+		ch.op, ch.data = opCreateTTL, op.Data
 		ch.send = func(zc *zk.Conn) (r Result, err error) {
 			r.Path, err = zc.CreateTTL(op.Path, op.Data, op.Flags, op.Acl, time.Duration(op.Ttl)*time.Millisecond)
 			return r, err
 		}
 	case *zk.SetDataRequest:
-		ch.op = opSetData
+		ch.op, ch.data = opSetData, op.Data
 		ch.send = func(zc *zk.Conn) (r Result, err error) {
 			r.Stat, err = zc.Set(op.Path, op.Data, op.Version)
 			return r, err
@@ -261,7 +267,7 @@ type changes struct {
 //
 // How it is known whether a request was sent: go-zookeeper gives its number only when it is written, but what it
 // writes passes wire.Write. Before Send hands the request over it is noted here by its path; when a packet
-// of that operation, path and size passes, all that fit are marked. A mark too many, when two goroutines
+// of that operation, path, size and content passes, all that fit are marked. A mark too many, when two goroutines
 // send the same, does no harm. A mark too few cannot be: go-zookeeper fails a request with the connection only
 // after the goroutine that writes has ended, and fails it without that only if it never left its queue.
 func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error) {
@@ -270,17 +276,17 @@ func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error
 		return Result{}, context.Cause(ctx)
 	}
 	since, era := c.zxid.Load(), c.generation.Load()
-	c.changes.add(ch)
+	if err := c.changes.add(ch); err != nil {
+		return Result{}, err
+	}
 	r, err := ch.send(zc)
-	sentOn := c.changes.remove(ch)
 	err = Named(err)
+	// When closing, a request may leave go-zookeeper's queue even after it has failed.
+	certain := err != nil && (!Transient(err) || isAny(err, notCarriedOut))
+	sentOn := c.changes.remove(ch, certain, c.ctx.Err() != nil)
 	switch {
-	case err == nil || !Transient(err):
+	case err == nil || certain || sentOn == nil && c.ctx.Err() == nil:
 		ch.losses = 0
-	case isAny(err, notCarriedOut):
-		ch.losses = 0
-	case sentOn == nil && c.ctx.Err() == nil:
-		// It waited in go-zookeeper's queue. (When closing, it may leave that even now.)
 	default:
 		ch.lost = true
 		ch.since, ch.era = since, era
@@ -293,60 +299,101 @@ func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error
 	return r, err
 }
 
-func (s *changes) add(ch *Change) {
+// Abandon has nothing of ch sent any more, and reports whether it may have been carried out, or be carried out
+// still. It is for a caller that gives up while Send runs in another goroutine: Do has returned, since ctx
+// has ended. A request that waits in go-zookeeper's queue stays there, but wire.Write sends something harmless
+// in its place.
+func (c *Conn) Abandon(ch *Change) (maybe bool) {
+	s := &c.changes
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	for _, other := range s.byPath[ch.path] {
+		if other != ch && other.looksLike(ch) {
+			return true // their packets cannot be told apart
+		}
+	}
+	ch.abandoned = true
+	return ch.maybe
+}
+
+func (ch *Change) looksLike(other *Change) bool {
+	return ch.op == other.op && ch.size == other.size && bytes.Equal(ch.data, other.data)
+}
+
+func (s *changes) add(ch *Change) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ch.abandoned {
+		return context.Canceled
+	}
+	for _, other := range s.byPath[ch.path] {
+		if other.abandoned && other.looksLike(ch) {
+			return ErrDown // whose packet must not be taken for this one's
+		}
+	}
 	if s.byPath == nil {
 		s.byPath = map[string][]*Change{}
 	}
-	ch.sentOn = nil
+	ch.sentOn, ch.maybe = nil, false
 	s.byPath[ch.path] = append(s.byPath[ch.path], ch)
+	return nil
 }
 
-func (s *changes) remove(ch *Change) (sentOn *wire) {
+// remove takes ch out. certain says that it was not carried out, late that it may be sent even now.
+func (s *changes) remove(ch *Change, certain, late bool) (sentOn *wire) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	same := s.byPath[ch.path]
-	for i, other := range same {
-		if other == ch {
-			same[i] = same[len(same)-1]
-			same[len(same)-1] = nil
-			same = same[:len(same)-1]
-			break
-		}
-	}
+	same = slices.Delete(same, slices.Index(same, ch), slices.Index(same, ch)+1)
 	if len(same) == 0 {
 		delete(s.byPath, ch.path)
 	} else {
 		s.byPath[ch.path] = same
 	}
+	ch.maybe = !certain && (late || ch.sentOn != nil)
 	return ch.sentOn
 }
 
-// passes marks the changes whose packet p may be, before it is written to w.
-func (s *changes) passes(w *wire, op int32, p []byte) {
+// pass marks the changes whose packet p may be, before it is written to w. It is false if that must not be.
+func (s *changes) pass(w *wire, op int32, p []byte) bool {
 	at := 12 // length, xid, opcode
 	switch op {
 	case opMulti:
 		at += multiHeader
 	case opCreate, opDelete, opSetData, opSetACL, opCreateContainer, opCreateTTL:
 	default:
-		return
+		return true
 	}
-	if len(p) < at+4 {
-		return
+	path, rest := field(p, at)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ch := range s.byPath[string(path)] {
+		if ch.op != op || ch.size != len(p)-4 {
+			continue
+		}
+		if ch.data != nil {
+			if data, _ := field(p, rest); !bytes.Equal(data, ch.data) {
+				continue
+			}
+		}
+		if ch.abandoned {
+			return false // it is the only one of its kind: see add
+		}
+		ch.sentOn, ch.maybe = w, true
+	}
+	return true
+}
+
+// field returns the bytes whose length stands at a position of a packet, and where they end.
+func field(p []byte, at int) ([]byte, int) {
+	if at+4 > len(p) {
+		return nil, len(p)
 	}
 	n := int(int32(binary.BigEndian.Uint32(p[at:])))
 	if n < 0 || n > len(p)-at-4 {
-		return
+		return nil, len(p)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, ch := range s.byPath[string(p[at+4:at+4+n])] {
-		if ch.op == op && ch.size == len(p)-4 {
-			ch.sentOn = w
-		}
-	}
+	return p[at+4 : at+4+n], at + 4 + n
 }
 
 // endedByServer reports whether the other side has closed the connection, on which it had answered requests.

@@ -25,6 +25,7 @@ const (
 	gateLimit     = time.Second / 2 // how long the gate may stay shut
 	codeTooLarge  = -32768          // error codes of our own, which no server sends
 	codeMalformed = -32767
+	codeWithdrawn = -32766
 
 	codeAuthRequired = -124 // of a server that enforces authentication, in answer to any request, even a ping
 )
@@ -75,6 +76,8 @@ type request struct {
 	xid, op int32
 	size    int // bytes
 	sent    time.Time
+
+	withdrawn bool // stands for one that was not sent
 }
 
 func newWire(c *Conn, conn net.Conn, server string) *wire {
@@ -138,12 +141,22 @@ func (w *wire) outgoing(p []byte) []byte {
 	if op == 0 {
 		return p
 	}
+	withdrawn := !w.conn.changes.pass(w, op, p)
+	if withdrawn {
+		// go-zookeeper wants an answer, so the server is asked for something. See reply.
+		w.scratch = append(w.scratch[:0], p[:8]...) // length, xid
+		w.scratch = append(w.scratch, 0, 0, 0, opExists, 0, 0, 0, 1, '/', 0)
+		binary.BigEndian.PutUint32(w.scratch, uint32(len(w.scratch)-4))
+		p, op = w.scratch, opExists
+	}
 	if xid := int32(binary.BigEndian.Uint32(p[4:])); xid >= 0 {
 		w.mu.Lock()
-		w.outstanding = append(w.outstanding, request{xid, op, len(p), time.Now()})
+		w.outstanding = append(w.outstanding, request{xid, op, len(p), time.Now(), withdrawn})
 		w.mu.Unlock()
 	}
-	w.conn.changes.passes(w, op, p)
+	if withdrawn {
+		return p
+	}
 	switch op {
 	case opExists, opGetData, opGetChildren2: // path, and whether to set a watch
 		w.conn.mu.Lock()
@@ -339,7 +352,9 @@ func (w *wire) reply(xid int32) (wanted bool, err error) {
 	}
 	code := int32(binary.BigEndian.Uint32(w.headSpace[16:]))
 	wrong := int32(0)
-	if size := w.body + replyHeader; size > w.conn.maxReply {
+	if r.withdrawn {
+		wrong = codeWithdrawn
+	} else if size := w.body + replyHeader; size > w.conn.maxReply {
 		w.conn.log.Warn("zkstream: a reply is too large", "server", w.server, "bytes", size, "limit", w.conn.maxReply)
 		wrong = codeTooLarge
 	} else if code == 0 {
