@@ -5,36 +5,10 @@ package zktest
 
 // Create makes a persistent node with an open ACL, and its parents where they are missing, with empty
 // data. The error is ErrNodeExists, ErrBadArguments for an invalid path, or
-// ErrNoChildrenEphemerals below an ephemeral node.
+// ErrNoChildrenEphemerals below an ephemeral node. [Server.Add] makes other kinds of nodes.
 func (s *Server) Create(path string, data []byte) error {
-	if data == nil {
-		data = []byte{}
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !validPath(path) {
-		return ErrBadArguments
-	}
-	if !s.e.writableLocked() {
-		return ErrNoQuorum
-	}
-	for i, c := range path {
-		if c != '/' || i == 0 || s.e.leader.tree.lookup(path[:i]) != nil {
-			continue
-		}
-		if code := s.createLocked(path[:i], []byte{}); code != 0 {
-			return code
-		}
-	}
-	return s.createLocked(path, append([]byte{}, data...)).err()
-}
-
-func (s *Server) createLocked(path string, data []byte) Code {
-	_, code := s.e.leader.transactLocked(0, nil, true, func(t *txn) Code {
-		_, _, code := t.create(&request{op: OpCreate, path: path, data: data, acl: openACL, ttl: -1})
-		return code
-	})
-	return code
+	_, err := s.Add(Node{Path: path, Data: data})
+	return err
 }
 
 // Set sets a node's data, whatever its version. The error is ErrNoNode or ErrBadArguments.
@@ -91,13 +65,26 @@ type ACL struct {
 	Scheme, ID string
 }
 
-// SetACL sets a node's access control list, as an administrator does who may do everything. The error is
-// ErrNoNode, ErrInvalidACL or ErrBadArguments.
-func (s *Server) SetACL(path string, acl ...ACL) error {
+func entries(acl []ACL) []aclEntry {
 	list := make([]aclEntry, len(acl))
 	for i, a := range acl {
 		list[i] = aclEntry{perms: a.Perms, scheme: a.Scheme, id: a.ID}
 	}
+	return list
+}
+
+func (l aclList) public() []ACL {
+	list := make([]ACL, len(l))
+	for i, a := range l {
+		list[i] = ACL{Perms: a.perms, Scheme: a.scheme, ID: a.id}
+	}
+	return list
+}
+
+// SetACL sets a node's access control list, as an administrator does who may do everything. The error is
+// ErrNoNode, ErrInvalidACL or ErrBadArguments.
+func (s *Server) SetACL(path string, acl ...ACL) error {
+	list := entries(acl)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.e.writableLocked() {

@@ -89,6 +89,10 @@ func NewEnsemble(n int, opts ...Option) (*Ensemble, error) {
 		e.members = append(e.members, newServer(e, id))
 	}
 	e.formLocked()
+	if err := e.plantLocked(cfg.tree); err != nil {
+		e.closeLocked()
+		return nil, err
+	}
 	for i, s := range e.members {
 		if cfg.addr == "" {
 			break

@@ -108,8 +108,8 @@ func (r *request) describe(to *Request) {
 	if r.op == OpCreateTTL {
 		to.TTL = time.Duration(r.ttl) * time.Millisecond
 	}
-	for _, a := range r.acl {
-		to.ACL = append(to.ACL, ACL{Perms: a.perms, Scheme: a.scheme, ID: a.id})
+	if len(r.acl) > 0 {
+		to.ACL = aclList(r.acl).public()
 	}
 	if w := r.watches; w != nil {
 		to.Zxid = w.relativeZxid

@@ -20,6 +20,7 @@ type config struct {
 	maxTimeout    time.Duration
 	quotas        bool
 	requiredAuth  []string // schemes
+	tree          string   // a tree text
 	version       string
 	release       release // what version says
 	log           *slog.Logger
@@ -64,6 +65,11 @@ func WithQuotas() Option { return func(c *config) { c.quotas = true } }
 // ErrAuthRequired otherwise, pings and closeSession included, and the connection ends; the session lives on. The address
 // is an identity that every client has. Without schemes nothing is demanded.
 func WithRequiredAuth(schemes ...string) Option { return func(c *config) { c.requiredAuth = schemes } }
+
+// WithTree has the server begin with the nodes of a tree text, in the format of zc.zk that package zktext
+// describes. Each is persistent and open to everybody. New refuses a text that cannot be read, and one that has a node
+// which is there already, such as /zookeeper.
+func WithTree(text string) Option { return func(c *config) { c.tree = text } }
 
 // WithSweepInterval sets how often containers and TTL nodes are looked at, 1 minute by default as in
 // the real server. Zero or less means the default.

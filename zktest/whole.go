@@ -7,6 +7,20 @@ import "time"
 // Create makes a node as [Server.Create] does. The error is also [ErrNoQuorum].
 func (e *Ensemble) Create(path string, data []byte) error { return e.members[0].Create(path, data) }
 
+// Add makes a node of any kind as [Server.Add] does. The error is also [ErrNoQuorum].
+func (e *Ensemble) Add(n Node) (path string, err error) { return e.members[0].Add(n) }
+
+// OpenSession makes a session without a client, as [Server.OpenSession] does.
+func (e *Ensemble) OpenSession(timeout time.Duration) int64 { return e.members[0].OpenSession(timeout) }
+
+// Nodes gives a node and all below it in the leader's state, as [Server.Nodes] does; without a leader, in the
+// member's that has the longest history.
+func (e *Ensemble) Nodes(path string) []Node { return e.newest().Nodes(path) }
+
+// Dump writes down the leader's state, as [Server.Dump] does; without a leader, that of the member that has the
+// longest history.
+func (e *Ensemble) Dump(path string) string { return e.newest().Dump(path) }
+
 // Set sets a node's data as [Server.Set] does. The error is also [ErrNoQuorum].
 func (e *Ensemble) Set(path string, data []byte) error { return e.members[0].Set(path, data) }
 
