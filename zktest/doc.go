@@ -10,6 +10,10 @@
 //		server.Disconnect() // and see what your code does
 //	}
 //
+// For programs in other languages, cmd/zktest serves it on a port:
+//
+//	go run github.com/zkstream/zkstream/cmd/zktest -addr 127.0.0.1:2181
+//
 // # What it does as the real server does
 //
 // Answers, error codes, stats, zxids, sequence numbers, watch events and their order are those of
