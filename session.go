@@ -17,9 +17,10 @@ const (
 	Connected
 	// Suspended: the connection is lost. The session, its ephemeral nodes and its watches may live on.
 	Suspended
-	// Expired: the session is over, as a server said; or no server was reached for as long as the
-	// session timeout, so it must be taken for over. The client is connecting anew. In the second case
-	// the servers may have kept the session after all, when they were restarted, for example.
+	// Expired: the session is over, because a server said so, or because the session timeout has passed since
+	// the client sent the last request that was answered. The client is connecting in a new session. In the
+	// second case servers may still know the old one, after a restart for example; then Connected has the old
+	// ID. See [Client.Session] for what this proves.
 	Expired
 	// Closed: the client is closed.
 	Closed
@@ -52,7 +53,15 @@ func (s Session) String() string {
 //
 // A session that is Suspended may become Connected again, with the same ID, and all is as it was; or
 // Expired, and then the next Connected has a new ID, unless the servers still know the old one. Streams
-// and registrations need no help with either.
+// and registrations need no help with either. A client that servers refuse, for its credential for example, is
+// Suspended or Expired for as long as they do, and connects when they take it again; the errors of calls say why.
+//
+// Expired comes as early as one connection can tell, and is still no proof that nobody acts on the session's
+// ephemeral nodes any more, or that they are there until then. A server that is cut off from its leader answers
+// pings and reads for up to its syncLimit, while the leader lets the session expire and deletes the nodes; and a
+// process that is stopped learns nothing until it runs again. Who must be sure that he still holds a node asks
+// the quorum by a write: a create, a delete or a check in a transaction that was answered. Neither a read, a sync
+// nor a re-connection proves it.
 func (c *Client) Session(ctx context.Context) *Stream[Session] {
 	return c.supervisor.sessions.stream(ctx)
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/zkstream/zkstream/internal/nameserver"
+	"go.uber.org/goleak"
 )
 
 // named returns the configuration of a client that resolves zk.test by ns, and reaches its addresses on f.
@@ -333,4 +334,31 @@ func TestADialerThatReturnsNothingIsAFailure(t *testing.T) {
 			t.Errorf("Failures() = %q", why)
 		}
 	})
+}
+
+// With a socket, and a name server that gets the question and says nothing: package net would leave goroutines
+// and the socket for seconds.
+func TestCloseLeavesNothingOfALookupOnTheNetwork(t *testing.T) {
+	silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer silent.Close()
+	before := goleak.IgnoreCurrent()
+	c := open(t, Config{Servers: []string{"zk.test:2181"}, Resolver: &net.Resolver{
+		PreferGo: true,
+		Dial: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, "udp", silent.LocalAddr().String())
+		},
+	}})
+	if _, _, err := silent.ReadFrom(make([]byte, 512)); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if err := c.Close(); err != nil || time.Since(start) > 2*time.Second { // of which go-zookeeper may take one
+		t.Errorf("Close: %v after %v", err, time.Since(start))
+	}
+	if err := goleak.Find(before); err != nil { // which waits for less than a second
+		t.Error(err)
+	}
 }
