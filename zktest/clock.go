@@ -19,6 +19,7 @@ func (e *Ensemble) clock() {
 		e.reviewLocked(now)
 		for _, s := range e.members {
 			s.catchUpLocked(now)
+			s.expireLocalLocked(now)
 		}
 		e.expireDueLocked(now)
 		e.sweepLocked(now)
@@ -49,6 +50,10 @@ func (e *Ensemble) nextDueLocked(now time.Time) time.Time {
 	for _, s := range e.members {
 		consider(s.nextApplyLocked())
 		consider(s.nextReviewLocked())
+		consider(s.readOnlyAtLocked())
+		if s.role == readOnly && s.ableLocked() {
+			consider(s.local.next())
+		}
 	}
 	if e.leader != nil && e.leader.ableLocked() {
 		consider(e.tracker.next())

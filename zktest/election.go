@@ -71,8 +71,10 @@ func (e *Ensemble) reviewLocked(now time.Time) {
 	}
 	e.electLocked(now)
 	for _, s := range e.members {
-		if next := s.nextReviewLocked(); next.After(now) {
-			e.wakeLocked(next)
+		for _, next := range []time.Time{s.nextReviewLocked(), s.readOnlyAtLocked()} {
+			if next.After(now) {
+				e.wakeLocked(next)
+			}
 		}
 	}
 }
@@ -124,6 +126,7 @@ func (s *Server) reviewRoleLocked(now time.Time) {
 		s.lookingSince = time.Time{}
 		return
 	}
+	defer s.reviewReadOnlyLocked(now)
 	switch s.role {
 	case leading:
 		if s != s.e.leader {
@@ -182,7 +185,7 @@ func (s *Server) lookLocked() {
 		s.e.leader, s.e.tracker = nil, nil
 	}
 	s.role, s.follows = looking, nil
-	s.lost = time.Time{}
+	s.lost, s.noLeaderSince, s.local = time.Time{}, time.Time{}, nil
 	s.dropAllLocked()
 	s.unsent = nil
 	clear(s.unreported)
@@ -195,7 +198,8 @@ func (s *Server) leadLocked() {
 	e := s.e
 	s.dropAllLocked() // of a read-only server
 	s.applyLogLocked(len(s.backlog))
-	s.role, s.lookingSince = leading, time.Time{}
+	s.role, s.local = leading, nil
+	s.lookingSince, s.noLeaderSince = time.Time{}, time.Time{}
 	s.started = time.Now()
 	e.term++
 	s.term = e.term
@@ -217,7 +221,8 @@ func (s *Server) leadLocked() {
 func (s *Server) followLocked() {
 	leader := s.e.leader
 	s.dropAllLocked() // of a read-only server
-	s.role, s.lookingSince = following, time.Time{}
+	s.role, s.local = following, nil
+	s.lookingSince, s.noLeaderSince = time.Time{}, time.Time{}
 	s.follows, s.term = leader, leader.term
 	s.started = time.Now()
 	if s.loggedLocked() != leader.txn {

@@ -11,6 +11,7 @@ type connectRequest struct {
 	timeout   time.Duration
 	sessionID int64
 	password  []byte
+	readOnly  bool // the client takes a read-only server, too
 	old       bool // without the readOnly flag, as clients before 3.4 send it: 44 bytes instead of 45
 }
 
@@ -22,6 +23,7 @@ func decodeConnect(frame []byte) (r connectRequest, ok bool) {
 	r.sessionID = d.int64()
 	r.password = d.bytes()
 	r.old = len(d.buf) == 0
+	r.readOnly = !r.old && d.bool()
 	return r, !d.bad
 }
 
@@ -46,7 +48,7 @@ func (c *conn) handshake(frame []byte) bool {
 	if c.closed {
 		return false
 	}
-	if !s.servingLocked() || s.e.cutOff[r.sessionID] {
+	if s.role == looking || s.e.cutOff[r.sessionID] {
 		c.closeLocked(dropNow)
 		return false
 	}
@@ -62,6 +64,7 @@ func (c *conn) handshake(frame []byte) bool {
 	c.timeout = min(max(r.timeout, s.cfg.minTimeout), s.cfg.maxTimeout)
 	id, zxid, ok := c.establishLocked(r)
 	if !ok {
+		c.closeLocked(dropNow)
 		return false
 	}
 	c.answerAtLocked(zxid, func() {
@@ -80,7 +83,7 @@ func (c *conn) handshake(frame []byte) bool {
 			c.closeLocked(dropNow)
 			return
 		}
-		c.send(s.e.connectReply(id, c.timeout, r.old))
+		c.send(s.connectReply(id, c.timeout, r.old))
 		c.answeredLocked(&request{op: OpConnect}, time.Now())
 		if id == 0 {
 			c.closeLocked(flushFirst)
@@ -90,16 +93,16 @@ func (c *conn) handshake(frame []byte) bool {
 }
 
 // establishLocked gives the client the session that it wants back, or a new one; 0 if it cannot have its
-// own. zxid is the transaction after which it may be answered. ok is false if the connection was closed while
-// the server waited for the leader.
+// own. zxid is the transaction after which it may be answered. ok is false if it is to be closed without an answer.
 func (c *conn) establishLocked(r connectRequest) (id, zxid int64, ok bool) {
 	s := c.s
+	if s.role == readOnly {
+		id, ok = c.attachReadOnlyLocked(r)
+		return id, s.zxid, ok
+	}
 	if r.sessionID != 0 {
-		// The session's old connection to this server ends even if the password is wrong, as in the real server.
-		if old := s.attached[r.sessionID]; old != nil {
-			old.closeLocked(dropNow)
-		}
-		if subtle.ConstantTimeCompare(s.e.password(r.sessionID), r.password) != 1 {
+		s.replaceLocked(r.sessionID)
+		if !s.e.knowsPassword(r) {
 			return 0, s.zxid, true
 		}
 	}
@@ -117,22 +120,35 @@ func (c *conn) establishLocked(r connectRequest) (id, zxid int64, ok bool) {
 	return r.sessionID, s.zxid, true
 }
 
+// replaceLocked ends the connection that a session has to this server, since its client is back. As in the
+// real server, nobody has looked at its password yet.
+func (s *Server) replaceLocked(session int64) {
+	if old := s.attached[session]; old != nil {
+		old.closeLocked(dropNow)
+	}
+}
+
+// knowsPassword tells whether a client that wants its session back has shown the session's password.
+func (e *Ensemble) knowsPassword(r connectRequest) bool {
+	return subtle.ConstantTimeCompare(e.password(r.sessionID), r.password) == 1
+}
+
 // connectReply grants a session, or none if id is 0.
-func (e *Ensemble) connectReply(id int64, timeout time.Duration, old bool) []byte {
+func (s *Server) connectReply(id int64, timeout time.Duration, old bool) []byte {
 	password := make([]byte, 16)
 	if id != 0 {
-		password = e.password(id)
+		password = s.e.password(id)
 	} else {
 		timeout = 0
 	}
-	var enc encoder
-	enc.beginFrame()
-	enc.int32(0) // protocol version
-	enc.int32(int32(timeout / time.Millisecond))
-	enc.int64(id)
-	enc.bytes(password)
+	var e encoder
+	e.beginFrame()
+	e.int32(0) // protocol version
+	e.int32(int32(timeout / time.Millisecond))
+	e.int64(id)
+	e.bytes(password)
 	if !old {
-		enc.bool(false) // not a read-only server
+		e.bool(s.role == readOnly)
 	}
-	return enc.endFrame()
+	return e.endFrame()
 }

@@ -101,11 +101,13 @@ func (s *Server) Hold(on bool) {
 func (s *Server) String() string { return fmt.Sprintf("zktest server %d (%s)", s.id, s.DialAddr()) }
 
 // touchLocked lets the leader know that a session has been heard of, now or when there is contact again. It
-// is false if the server leads and there is no such session: a follower does not know.
+// is false if there is no such session, which a follower does not know.
 func (s *Server) touchLocked(id int64, timeout time.Duration) bool {
 	switch {
 	case s == s.e.leader:
 		return s.e.tracker.touch(id, timeout)
+	case s.role == readOnly:
+		return s.local.touch(id, timeout)
 	case s.contactLocked():
 		s.e.tracker.touch(id, timeout)
 	default:

@@ -12,6 +12,7 @@ type config struct {
 	tick      time.Duration
 	sweep     time.Duration
 	syncTicks int
+	readOnly  bool
 	syncLimit time.Duration // syncTicks of tick
 	maxBuffer int
 
@@ -70,6 +71,11 @@ func WithRequiredAuth(schemes ...string) Option { return func(c *config) { c.req
 // describes. Each is persistent and open to everybody. New refuses a text that cannot be read, and one that has a node
 // which is there already, such as /zookeeper.
 func WithTree(text string) Option { return func(c *config) { c.tree = text } }
+
+// WithReadOnly has a member of an ensemble that finds no leader serve read-only clients after 2 s, or a tick where that is
+// longer: those whose connect request has the read-only flag. It is what readonlymode.enabled and
+// localSessionsEnabled do together; without the latter a real server starts its read-only mode and lets nobody in.
+func WithReadOnly() Option { return func(c *config) { c.readOnly = true } }
 
 // WithSweepInterval sets how often containers and TTL nodes are looked at, 1 minute by default as in
 // the real server. Zero or less means the default.

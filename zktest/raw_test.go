@@ -18,6 +18,7 @@ type rawClient struct {
 	session  int64
 	password []byte
 	lastZxid int64
+	readOnly bool // it takes a read-only server
 }
 
 // patience is how long a raw client waits for an answer. Tests that take it fail.
@@ -61,7 +62,7 @@ func (c *rawClient) handshake(timeout time.Duration, old bool) (reply []byte, er
 	}
 	e.bytes(password)
 	if !old {
-		e.bool(false)
+		e.bool(c.readOnly)
 	}
 	if err := c.writeFrame(e.buf); err != nil {
 		return nil, err

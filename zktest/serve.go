@@ -97,6 +97,9 @@ func (c *conn) answerLocked(req *request, ok bool, forced Code) answer {
 	if forced != 0 {
 		return answer{frame: c.finish(s.zxid, forced), last: forced == ErrAuthFailed || forced == ErrAuthRequired || forced == ErrSessionExpired}
 	}
+	if a, done := c.answerReadOnlyLocked(req); done {
+		return a
+	}
 	switch {
 	case req.op == OpAuth:
 		code := c.authenticateLocked(req)

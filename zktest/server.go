@@ -35,15 +35,17 @@ type Server struct {
 	sessions map[int64]*session
 
 	// The place in the ensemble.
-	role         role
-	follows      *Server                 // nil unless following
-	term         int                     // of the leader that it is or follows
-	lost         time.Time               // since when it has no contact with its leader; zero while it has
-	lookingSince time.Time               // since when it could be found by others that look; zero while it cannot
-	backlog      []logged                // logged and not applied yet
-	unsent       []logged                // what the leader has for it when there is contact again
-	unreported   map[int64]time.Duration // sessions heard of without contact, with their timeouts
-	unanswered   map[int64][]func()      // by zxid: answers that wait until it is applied
+	role          role
+	follows       *Server                 // nil unless following
+	term          int                     // of the leader that it is or follows
+	lost          time.Time               // since when it has no contact with its leader; zero while it has
+	lookingSince  time.Time               // since when it could be found by others that look; zero while it cannot
+	noLeaderSince time.Time               // since when it has looked for a leader; zero while it does not
+	local         *tracker                // sessions of a read-only server; nil on others
+	backlog       []logged                // logged and not applied yet
+	unsent        []logged                // what the leader has for it when there is contact again
+	unreported    map[int64]time.Duration // sessions heard of without contact, with their timeouts
+	unanswered    map[int64][]func()      // by zxid: answers that wait until it is applied
 
 	// What goes wrong.
 	closed      bool
