@@ -22,6 +22,7 @@ type config struct {
 	quotas        bool
 	requiredAuth  []string // schemes
 	tree          string   // a tree text
+	words         []string // four-letter words that are answered; none for all
 	version       string
 	release       release // what version says
 	log           *slog.Logger
@@ -76,6 +77,10 @@ func WithTree(text string) Option { return func(c *config) { c.tree = text } }
 // longer: those whose connect request has the read-only flag. It is what readonlymode.enabled and
 // localSessionsEnabled do together; without the latter a real server starts its read-only mode and lets nobody in.
 func WithReadOnly() Option { return func(c *config) { c.readOnly = true } }
+
+// WithFourLetterWords sets which of the four-letter words are answered (4lw.commands.whitelist). The default, and none,
+// are all of them. A ZooKeeper that has been installed and not configured answers "srvr" only.
+func WithFourLetterWords(words ...string) Option { return func(c *config) { c.words = words } }
 
 // WithSweepInterval sets how often containers and TTL nodes are looked at, 1 minute by default as in
 // the real server. Zero or less means the default.

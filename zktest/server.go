@@ -68,6 +68,7 @@ type Server struct {
 	lingering    map[net.Conn]struct{} // sockets of connections that have been closed
 	nextPort     int                   // of the next in-memory client's made-up address
 	traffic      traffic
+	traceMask    int64
 }
 
 // Start makes a server that t's cleanup closes. It calls t.Fatal if that fails. It may be called in
@@ -125,6 +126,7 @@ func (s *Server) restartLocked() {
 	s.nextSession = firstSessionID(s.id)
 	s.dataWatches, s.childWatches = newWatchTable(s.cfg.release), newWatchTable(s.cfg.release)
 	s.traffic = newTraffic()
+	s.traceMask = firstTraceMask
 	if s.e.leader == s {
 		s.leadLocked()
 	}

@@ -2,7 +2,9 @@ package zktest
 
 import (
 	"cmp"
+	"encoding/binary"
 	"fmt"
+	"io"
 	"maps"
 	"net"
 	"os"
@@ -35,10 +37,13 @@ var words = map[string]func(*Server, *strings.Builder){
 	"wchc": (*Server).wordWchcLocked,
 	"crst": (*Server).wordCrstLocked,
 	"srst": (*Server).wordSrstLocked,
-	"gtmk": nil, // these three are known to the real server, and answered as if they were not allowed
-	"stmk": nil,
-	"hash": nil,
+	"gtmk": func(s *Server, b *strings.Builder) { fmt.Fprint(b, s.traceMask) },
+	"stmk": func(s *Server, b *strings.Builder) { fmt.Fprint(b, s.traceMask) }, // set by readTraceMask
+	"hash": func(*Server, *strings.Builder) {},                                 // the real server's history of digests, which begins empty
 }
+
+// firstTraceMask is what the real server's trace mask is at first. It has no meaning here.
+const firstTraceMask = 306
 
 func fourLetterWord(w string) bool {
 	_, ok := words[w]
@@ -47,20 +52,33 @@ func fourLetterWord(w string) bool {
 
 // answerWord queues the answer to a four-letter word.
 func (c *conn) answerWord(w string) {
-	if !c.awaitThaw() || !c.lockThawed() {
+	if !c.awaitThaw() {
+		return
+	}
+	var mask [8]byte
+	allowed := len(c.s.cfg.words) == 0 || slices.Contains(c.s.cfg.words, w)
+	if w == "stmk" && allowed {
+		if _, err := io.ReadFull(c.nc, mask[:]); err != nil { // the mask comes behind the word
+			return
+		}
+	}
+	if !c.lockThawed() {
 		return
 	}
 	defer c.s.mu.Unlock()
 	c.stats.received++
 	c.s.traffic.received++
 	var b strings.Builder
-	switch answer := words[w]; {
+	switch {
+	case !allowed:
+		b.WriteString(w + " is not executed because it is not in the whitelist.\n")
 	case c.s.role == looking && w != "ruok" && w != "isro" && w != "envi":
 		b.WriteString("This ZooKeeper instance is not currently serving requests\n")
-	case answer != nil:
-		answer(c.s, &b)
+	case w == "stmk":
+		c.s.traceMask = int64(binary.BigEndian.Uint64(mask[:]))
+		fallthrough
 	default:
-		b.WriteString(w + " is not executed because it is not in the whitelist.\n")
+		words[w](c.s, &b)
 	}
 	c.send([]byte(b.String()))
 }
@@ -150,9 +168,15 @@ func (s *Server) wordConfLocked(b *strings.Builder) {
 		port = s.listener.Addr().(*net.TCPAddr).Port
 	}
 	tick := s.cfg.tick.Milliseconds()
-	fmt.Fprintf(b, "clientPort=%d\nsecureClientPort=-1\ntickTime=%d\nmaxClientCnxns=0\n", port, tick)
-	fmt.Fprintf(b, "minSessionTimeout=%d\nmaxSessionTimeout=%d\nserverId=0\n",
-		s.cfg.minTimeout.Milliseconds(), s.cfg.maxTimeout.Milliseconds())
+	fmt.Fprintf(b, "clientPort=%d\nsecureClientPort=-1\n", port)
+	b.WriteString("dataDir=\ndataDirSize=0\ndataLogDir=\ndataLogSize=0\n") // nothing is on disk
+	fmt.Fprintf(b, "tickTime=%d\nmaxClientCnxns=0\nminSessionTimeout=%d\nmaxSessionTimeout=%d\n",
+		tick, s.cfg.minTimeout.Milliseconds(), s.cfg.maxTimeout.Milliseconds())
+	id := s.id
+	if s.modeLocked() == "standalone" {
+		id = 0
+	}
+	fmt.Fprintf(b, "clientPortListenBacklog=-1\nserverId=%d\n", id)
 }
 
 func (s *Server) wordMntrLocked(b *strings.Builder) {
@@ -183,12 +207,14 @@ func (s *Server) wordMntrLocked(b *strings.Builder) {
 }
 
 func (s *Server) wordDumpLocked(b *strings.Builder) {
-	fmt.Fprintf(b, "SessionTracker dump:\nSession Sets (%d)/(%d):\n", len(s.sessions), len(s.sessions))
+	sessions := expirySets{}
 	for _, id := range slices.Sorted(maps.Keys(s.sessions)) {
 		if tr := s.trackedLocked(id); tr != nil {
-			fmt.Fprintf(b, "1 expire at %s:\n\t0x%x\n", tr.deadline.Format(time.UnixDate), id)
+			sessions.add(tr.deadline, s.cfg.tick, fmt.Sprintf("0x%x", id))
 		}
 	}
+	b.WriteString("SessionTracker dump:\n")
+	sessions.write(b, "Session")
 	owners := slices.DeleteFunc(slices.Sorted(maps.Keys(s.sessions)), func(id int64) bool {
 		return len(s.sessions[id].ephemerals) == 0
 	})
@@ -199,9 +225,37 @@ func (s *Server) wordDumpLocked(b *strings.Builder) {
 			fmt.Fprintf(b, "\t%s\n", path)
 		}
 	}
-	b.WriteString("Connections dump:\n")
+	conns := expirySets{}
 	for _, c := range s.sortedConnsLocked() {
-		fmt.Fprintf(b, "\tip: /%s sessionId: 0x%x\n", c.address(), c.session)
+		heard, timeout := c.stats.opened, c.stats.timeout
+		if c.stats.lastAnswer.After(heard) {
+			heard = c.stats.lastAnswer
+		}
+		if timeout == 0 {
+			timeout = 10 * time.Second // what the real server gives a connection without a session
+		}
+		conns.add(heard.Add(timeout), s.cfg.tick, fmt.Sprintf("ip: /%s sessionId: 0x%x", c.address(), c.session))
+	}
+	b.WriteString("Connections dump:\n")
+	conns.write(b, "Connections")
+}
+
+// expirySets are lines by when they expire, rounded up to a tick as the real server does.
+type expirySets map[time.Time][]string
+
+func (e expirySets) add(at time.Time, tick time.Duration, line string) {
+	at = at.Truncate(tick).Add(tick)
+	e[at] = append(e[at], line)
+}
+
+func (e expirySets) write(b *strings.Builder, title string) {
+	lines := 0
+	for _, set := range e {
+		lines += len(set)
+	}
+	fmt.Fprintf(b, "%s Sets (%d)/(%d):\n", title, len(e), lines)
+	for _, at := range slices.SortedFunc(maps.Keys(e), time.Time.Compare) {
+		fmt.Fprintf(b, "%d expire at %s:\n\t%s\n", len(e[at]), at.Format(time.UnixDate), strings.Join(e[at], "\n\t"))
 	}
 }
 

@@ -30,6 +30,8 @@ func normalWord(text string, session int64) string {
 		`(est|lresp|llat|minlat|avglat|maxlat)=\d+`: "$1=N",
 		`(Latency min/avg/max): .*`:                 "$1 N",
 		`(?m)^(Received|Sent): \d+`:                 "$1: N",
+		`(?m)^\d+ expire at .*\n`:                   "", // the real server has empty sets, too
+		`Sets \(\d+\)/`:                             "Sets (N)/",
 	} {
 		text = regexp.MustCompile(pattern).ReplaceAllString(text, replacement)
 	}
@@ -62,7 +64,8 @@ func TestFourLetterWordsAnswerAsZooKeeper(t *testing.T) {
 		c.must(t, request{op: OpExists, path: "/missing", watch: true})
 		c.ok(t, request{op: OpGetChildren, path: "/", watch: true})
 		answers[name] = map[string]string{}
-		for _, w := range []string{"ruok", "isro", "srvr", "stat", "cons", "wchs", "wchp", "wchc", "crst", "srst"} {
+		for _, w := range []string{"ruok", "isro", "srvr", "stat", "cons", "wchs", "wchp", "wchc", "crst", "srst", "gtmk",
+			"stmk\x00\x00\x00\x00\x00\x00\x00\x10", "gtmk", "hash", "dump"} {
 			text, err := dialWord(t, addr, w)
 			if err != nil {
 				t.Fatalf("%s on %s: %v", w, name, err)
@@ -109,7 +112,7 @@ func TestFourLetterWordsAnswerAsZooKeeper(t *testing.T) {
 func TestFourLetterWordsInMemory(t *testing.T) {
 	s := Start(t)
 	for w, part := range map[string]string{
-		"dump": "Sessions with Ephemerals (0):", "dirs": "datadir_size: 0", "gtmk": "not executed",
+		"dump": "Sessions with Ephemerals (0):", "dirs": "datadir_size: 0", "gtmk": "306",
 		"conf": "clientPort=-1\n", "envi": "zookeeper.version=3.8.6",
 	} {
 		nc, err := s.Dial(t.Context(), "tcp", "")
@@ -129,4 +132,22 @@ func TestFourLetterWordIsNotAnsweredAfterTheHandshake(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.closed(t)
+}
+
+func TestFourLetterWordsThatAreNotAllowedAreRefusedAsOnZooKeeper(t *testing.T) {
+	version := realVersion(t)
+	s := Start(t, WithVersion(version), WithFourLetterWords("srvr"))
+	if text, err := dialWord(t, s.Addr(), "srvr"); err != nil || !strings.HasPrefix(text, "Zookeeper version") {
+		t.Errorf("%q, %v", text, err)
+	}
+	restricted := ensemble.Start(t, 1, ensemble.Options{Config: map[string]string{"4lw.commands.whitelist": "srvr,ruok"}})
+	for _, w := range []string{"mntr", "stat", "isro", "stmk", "hash"} {
+		want, err := dialWord(t, restricted.Servers()[0].Addr(), w)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, err := dialWord(t, s.Addr(), w); err != nil || got != want {
+			t.Errorf("%s: %q, %v, on the real server %q", w, got, err, want)
+		}
+	}
 }
