@@ -29,6 +29,7 @@ type Ensemble struct {
 	cfg    config
 	log    *slog.Logger
 	secret [16]byte // makes the passwords of sessions
+	bubble bool     // made in a synctest bubble
 	done   chan struct{}
 	wake   chan struct{}  // tells the clock to look again
 	wg     sync.WaitGroup // the clock
@@ -74,7 +75,7 @@ func NewEnsemble(n int, opts ...Option) (*Ensemble, error) {
 		return nil, err
 	}
 	e := &Ensemble{
-		cfg: cfg, log: cfg.log,
+		cfg: cfg, log: cfg.log, bubble: inBubble(),
 		done:     make(chan struct{}),
 		wake:     make(chan struct{}, 1),
 		dialers:  map[string]*Dialer{},

@@ -144,9 +144,12 @@ func (s *Server) listenLocked(addr string) error {
 
 // Addr is the address of the server, "127.0.0.1:port" unless WithAddr says otherwise, and a connection
 // string. The server begins to listen at the first call, unless it was made with WithAddr; Addr panics
-// if it cannot, as when the server is closed. It must not be called in a synctest bubble, which would
-// never come to rest: network connections are not of its time.
+// if it cannot, as when the server is closed, and in a synctest bubble, which would never come to rest: network
+// connections are not of its time.
 func (s *Server) Addr() string {
+	if inBubble() {
+		panic("zktest: Addr in a synctest bubble, where TCP does not work: have the client connect through Dial")
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.listener == nil {
@@ -198,8 +201,8 @@ func refuse(nc net.Conn) {
 }
 
 // Dial connects to the server in memory, whatever the network and address. It is for clients that
-// take a dialer, and works inside a synctest bubble, if the server was made in the same bubble. It
-// fails while the server is partitioned or closed, as if the connection were refused, and when ctx
+// take a dialer, and works inside a synctest bubble, if the server was made in the same bubble: otherwise it
+// panics. It fails while the server is partitioned or closed, as if the connection were refused, and when ctx
 // has ended; it does not wait otherwise.
 func (s *Server) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	return s.dial(ctx, network, addr, nil)
@@ -210,6 +213,7 @@ func (s *Server) dial(ctx context.Context, network, addr string, d *Dialer) (net
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	s.e.checkBubble()
 	s.mu.Lock()
 	s.nextPort--
 	if s.nextPort < 1<<15 {

@@ -7,7 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// Stat is a node's metadata. Times are milliseconds since 1970.
+// Stat is a node's metadata. Times are milliseconds since 1970. It has the fields of go-zookeeper's: zk.Stat(stat)
+// converts it.
 type Stat struct {
 	Czxid          int64 // transaction that created the node
 	Mzxid          int64 // transaction that last set its data
