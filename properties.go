@@ -13,7 +13,13 @@ import (
 
 // Properties is a snapshot of a znode's content as a mapping. Content that is a JSON object is that
 // mapping; blank content is the empty one; anything else is a mapping of "string_value" to the content
-// as text. Properties is immutable, and a value that may be copied; its JSON is decoded once, when it
+// as text. As in the JSON of Python, NaN, Infinity and -Infinity are numbers, which Get and Value give as
+// float64. White space before and after an object is JSON's: blank, tab, newline, carriage return.
+//
+// zc.zk keeps links in properties, of names that end with "->" or "=>". Here they are properties like others, and no path
+// is resolved by them.
+//
+// Properties is immutable, and a value that may be copied; its JSON is decoded once, when it
 // is first looked at, whatever the number of streams. The zero value is a node that does not exist.
 type Properties struct{ n *node }
 
@@ -112,6 +118,13 @@ func Value[T any](p Properties, key string) (T, error) {
 	if !ok {
 		return fail(errNoProperty)
 	}
+	if f, ok := any(&v).(*float64); ok && !json.Valid(raw) { // NaN or Infinity, unless it is a list or object
+		if number, err := decodeJSON(raw); err == nil {
+			if *f, ok = number.(float64); ok {
+				return v, nil
+			}
+		}
+	}
 	if err := json.Unmarshal(raw, &v); err != nil {
 		return fail(err)
 	}
@@ -188,6 +201,9 @@ func (c *Client) SetProperties(ctx context.Context, path string, props map[strin
 // content that it replaces. It returns when the server has answered or ctx ends, and meanwhile retries
 // through lost connections and conflicts. The error is a *PathError: zk.ErrNoNode, for example. ErrUnknown is in it
 // if the connection was lost and the node has been changed since, perhaps by this call.
+//
+// Content that is not UTF-8, and content that begins with "{" and is not JSON, is refused: nothing is written. Any other
+// text becomes the property "string_value".
 //
 // ZooKeeper compares only a version, which begins anew when a node is deleted and created again. So there is one gap, as
 // long as a round trip: if between the read and the write of an update somebody deletes the node, makes it again and changes

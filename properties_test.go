@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"math/big"
 	"reflect"
 	"slices"
@@ -89,6 +90,68 @@ func TestPropertiesAreWrittenAsZcZkReadsThem(t *testing.T) {
 	}
 }
 
+func TestContentThatAnUpdateWouldDestroyIsRefused(t *testing.T) {
+	for content, want := range map[string]error{
+		"\x1f\x8b\x08\x00\xf2\xff\x80\xfe": errNotUTF8,
+		"caf\xe9":                          errNotUTF8,
+		"{\"a\": \"\xff\"}":                errNotUTF8,
+		`{"a": 1`:                          errBrokenJSON,
+		`{"a": 1,}`:                        errBrokenJSON,
+		" \n{yaml: true}":                  errBrokenJSON,
+		`{"a": -NaN}`:                      errBrokenJSON,
+		`{"a": 1Infinity}`:                 errBrokenJSON,
+		`{"a": NaNs}`:                      errBrokenJSON,
+		`{"a": 1, NaN: 2}`:                 errBrokenJSON,
+		`{"a": 5-Infinity}`:                errBrokenJSON,
+		`{"a": "b\", "c": NaN`:             errBrokenJSON,
+	} {
+		if got, err := mergeProperties([]byte(content), map[string]any{"b": 2}); !errors.Is(err, want) {
+			t.Errorf("%q becomes %q, %v", content, got, err)
+		}
+	}
+}
+
+func TestAnUpdateOfForeignContentWritesNothing(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		c := f.connect()
+		for i, content := range []string{"\xff\xfe", `{"a": 1,}`} {
+			path := fmt.Sprint("/n", i)
+			f.create(path, content)
+			if err := c.UpdateProperties(t.Context(), path, map[string]any{"a": 1}); err == nil || !strings.Contains(err.Error(), "nothing is written") {
+				t.Error(err)
+			}
+			if got := f.get(path); got != content {
+				t.Errorf("%q has become %q", content, got)
+			}
+		}
+	})
+}
+
+func TestNumbersThatOnlyPythonWrites(t *testing.T) {
+	p := propertiesOf(`{"nan": NaN, "inf":Infinity,"neg": [-Infinity, {"x": NaN, "s": "NaN, \"Infinity"}], "mask": 1e-70}`)
+	if v, _ := p.Get("nan"); !math.IsNaN(v.(float64)) {
+		t.Errorf("nan is %v", v)
+	}
+	if v, err := Value[float64](p, "nan"); err != nil || !math.IsNaN(v) {
+		t.Errorf("nan is %v, %v", v, err)
+	}
+	if v, err := Value[any](p, "inf"); err != nil || v != math.Inf(1) {
+		t.Errorf("inf is %v, %v", v, err)
+	}
+	neg, _ := p.Get("neg")
+	list := neg.([]any)
+	inner := list[1].(map[string]any)
+	if list[0] != math.Inf(-1) || !math.IsNaN(inner["x"].(float64)) || inner["s"] != `NaN, "Infinity` {
+		t.Errorf("neg is %v", neg)
+	}
+	if v, _ := p.Get("mask"); v != 1e-70 {
+		t.Errorf("mask is %v", v)
+	}
+	if _, err := Value[float64](p, "neg"); err == nil {
+		t.Error("a list is no number")
+	}
+}
+
 func TestMergeKeepsTheBytesOfWhatItDoesNotName(t *testing.T) {
 	for _, row := range []struct {
 		before string
@@ -109,6 +172,8 @@ func TestMergeKeepsTheBytesOfWhatItDoesNotName(t *testing.T) {
 		{`{"a": "}"}`, map[string]any{"b": "{"}, `{"a": "}", "b": "{"}`},
 		{`{"a": {"b": [1, {}]}}`, map[string]any{"a": 1, "b": 2}, `{"a": 1, "b": 2}`},
 		{`xxx`, nil, `xxx`},
+		{`{"threads":4,"ratio":NaN}`, map[string]any{"b": 2}, `{"threads":4,"ratio":NaN, "b": 2}`},
+		{`{"a": [Infinity, -Infinity], "s": "NaN"}`, map[string]any{"s": 1}, `{"a": [Infinity, -Infinity], "s": 1}`},
 		{"\xff", map[string]any{}, "\xff"},
 		{"{\"a\" : 1}\n", nil, "{\"a\" : 1}\n"},
 		{``, nil, `{}`},
@@ -127,6 +192,9 @@ func FuzzMergeProperties(f *testing.F) {
 	f.Fuzz(func(t *testing.T, before []byte, key, value string) {
 		old := parseProperties(before)
 		after, err := mergeProperties(before, map[string]any{key: value})
+		if err != nil && (errors.Is(err, errNotUTF8) || errors.Is(err, errBrokenJSON)) {
+			return
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
