@@ -31,14 +31,14 @@ const AnyVersion int32 = -1
 // By the time that this session is attached again and a sync on its new connection has been answered, the
 // lost request has either been carried out or never will be. A server that takes a session over closes
 // the old connection of the session first; requests that another server still has of it are refused by
-// the leader (SessionMoved, or SessionExpired if this is another session by now); and the sync is answered after
-// everything that the leader took before it. So then the tree is read, and compared with Since, a zxid
-// that was committed before the request was sent:
+// the leader (SessionMoved); and the sync is answered after everything that the leader took before it. So then
+// the tree is read, and compared with Since, a zxid that was committed before the request was sent:
 //
 //   - Nothing that the change would have done has been done to its node since: it was not carried out, and
 //     is sent again, if the caller still waits.
 //   - What is there can only be the change's doing: it was carried out.
-//   - Anything else: ErrUnknown.
+//   - Anything else: ErrUnknown. So, too, if the session has expired since: the ensemble may be one that has lost
+//     its data, and begun to count zxids anew.
 type write struct {
 	client *Client
 	op     string // for errors

@@ -51,10 +51,10 @@ type Change struct {
 	data []byte // that it writes, if it does
 	send func(*zk.Conn) (Result, error)
 
-	since  int64 // see Since
-	era    int64 // generation to which since belongs
-	lost   bool  // see Lost
-	losses int   // connections in a row that ended with it outstanding
+	since      int64 // see Since
+	generation int64 // to which since belongs
+	lost       bool  // see Lost
+	losses     int   // connections in a row that ended with it outstanding
 
 	// Guarded by Conn.changes.mu.
 	sentOn    *wire // where the packet of the latest try went
@@ -244,11 +244,9 @@ func (c *Conn) Owner(ch *Change) int64 {
 	return ch.sentOn.session
 }
 
-// SameHistory reports whether the ensemble still has the history to which Since belongs, as far as the replies
-// of this session show; one must have come after a sync. An ensemble that lost its data counts anew.
-func (c *Conn) SameHistory(ch *Change) bool {
-	return ch.era == c.generation.Load() || c.zxid.Load() >= ch.since
-}
+// SameHistory reports whether the ensemble certainly has the history still to which Since belongs. One that has lost its data
+// counts zxids anew, and does not know the session any more.
+func (c *Conn) SameHistory(ch *Change) bool { return ch.generation == c.generation.Load() }
 
 // Zxid returns the highest zxid that a server has named in this generation, or 0.
 func (c *Conn) Zxid() int64 { return c.zxid.Load() }
@@ -275,7 +273,7 @@ func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
 	}
-	since, era := c.zxid.Load(), c.generation.Load()
+	since, generation := c.zxid.Load(), c.generation.Load()
 	if err := c.changes.add(ch); err != nil {
 		return Result{}, err
 	}
@@ -289,7 +287,7 @@ func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error
 		ch.losses = 0
 	default:
 		ch.lost = true
-		ch.since, ch.era = since, era
+		ch.since, ch.generation = since, generation
 		if ch.size >= SuspectSize && sentOn != nil && sentOn.endedByServer() {
 			ch.losses++
 		} else {
