@@ -59,8 +59,16 @@ func (s *simulation) callData() {
 func (s *simulation) toggle() {
 	if c := s.client(); c != nil {
 		on := s.chance(2)
-		s.counted(c, fmt.Sprintf("UpdateProperties with on=%v", on), simToggle, func(ctx context.Context) error {
-			return c.client.UpdateProperties(ctx, c.path(simToggle), map[string]any{"on": on})
+		op := fmt.Sprintf("UpdateProperties with on=%v", on)
+		s.counted(c, op, simToggle, func(ctx context.Context) error {
+			s.mu.Lock()
+			since := len(s.history.toggles) - 1
+			s.mu.Unlock()
+			err := c.client.UpdateProperties(ctx, c.path(simToggle), map[string]any{"on": on})
+			if err == nil {
+				s.toggled(fmt.Sprintf("%v: %s", c, op), on, since)
+			}
+			return err
 		})
 	}
 }
