@@ -76,7 +76,7 @@ func (s *simulation) wiped() int {
 // direct is a change that no client makes.
 func (s *simulation) direct(what string, err error) {
 	var code zktest.Code
-	if err != nil && !errors.As(err, &code) {
+	if err != nil && !errors.As(err, &code) && !errors.Is(err, zktest.ErrNoQuorum) {
 		s.breach("zktest", "%s: %v", what, err)
 	}
 	s.note("directly: %s: %v", what, err)

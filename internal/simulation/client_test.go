@@ -85,10 +85,12 @@ func (s *simulation) connect(limit time.Duration) {
 	if s.has(slowLines) && s.chance(2) {
 		c.speed.Store(int64(60<<10 + s.rng.IntN(200<<10)))
 	}
-	servers := "sim:2181"
-	if s.chance(3) {
-		servers = "down:2181,sim:2181"
+	hosts := s.servers.DialAddrs()
+	if s.chance(3) { // one that is never there
+		hosts = append(hosts, "down:2181")
 	}
+	s.rng.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
+	servers := strings.Join(hosts, ",")
 	opts = append(opts, zkstream.WithLogger(slog.New(c.logger())))
 	s.clients = append(s.clients, c)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -122,7 +124,7 @@ func (s *simulation) dialer(c *simClient) func(ctx context.Context, network, add
 		if strings.HasPrefix(addr, "down:") {
 			return nil, errors.New("connection refused")
 		}
-		conn, err := s.server.Dial(ctx, network, addr)
+		conn, err := s.servers.Dial(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
@@ -169,7 +171,7 @@ func (s *simulation) closeOne(c *simClient) {
 		s.breach("nothing left behind", "%v: Close took %v", c, took)
 	}
 	s.checkGone(c)
-	if calm && slices.Contains(s.server.Sessions(), now.ID) {
+	if calm && slices.Contains(s.servers.Sessions(), now.ID) {
 		s.breach("nothing left behind", "%v is closed; the server still has its session %s", c, hex(now.ID))
 	}
 }

@@ -36,6 +36,9 @@ func (r *rule) applies(req zktest.Request) bool {
 
 // calm reports whether nothing is wrong now.
 func (s *simulation) calm() bool {
+	if s.servers.Leader() == nil || len(s.servers.Followers()) < len(s.servers.Members())-1 {
+		return false
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.healing == 0 && !slices.ContainsFunc(s.rules, func(r *rule) bool { return r.left > 0 })
@@ -45,98 +48,31 @@ func (s *simulation) disconnect() {
 	if c := s.client(); c != nil && s.chance(2) {
 		now, _ := c.sessions.Latest()
 		s.note("disconnect %v", c)
-		s.server.DisconnectSession(now.ID)
+		s.servers.DisconnectSession(now.ID)
 		return
 	}
 	s.note("disconnect all")
-	s.server.Disconnect()
-}
-
-// last has what began last for a few steps.
-func (s *simulation) last() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.healing = 1 + s.rng.IntN(8)
-}
-
-// heal ends partition, silence, freeze and the loss of events.
-func (s *simulation) heal() {
-	s.mu.Lock()
-	s.healing = 0
-	s.swallow = false
-	if s.silent != nil {
-		close(s.silent)
-		s.silent = nil
-	}
-	s.mu.Unlock()
-	s.server.Partition(false)
-	s.server.Freeze(false)
-}
-
-func (s *simulation) partition() {
-	s.note("partition")
-	s.server.Partition(true)
-	s.last()
-}
-
-// silence is a freeze in which not even dialling is answered.
-func (s *simulation) silence() {
-	s.note("silence")
-	s.server.Freeze(true)
-	s.mu.Lock()
-	if s.silent == nil {
-		s.silent = make(chan struct{})
-	}
-	s.mu.Unlock()
-	s.last()
-}
-
-func (s *simulation) freeze() {
-	s.note("freeze")
-	s.server.Freeze(true)
-	s.last()
+	s.servers.Disconnect()
 }
 
 func (s *simulation) expire() {
 	if c := s.client(); c != nil && s.chance(3) {
 		now, _ := c.sessions.Latest()
 		s.note("expire the session of %v", c)
-		s.server.ExpireSession(now.ID)
+		s.servers.ExpireSession(now.ID)
 		return
 	}
 	s.note("expire all sessions")
-	s.server.ExpireAll()
-}
-
-func (s *simulation) restart() {
-	s.note("restart")
-	s.server.Restart()
-}
-
-// wipe has the server lose its data. A freeze before it keeps the two worlds some milliseconds apart, so
-// that a node's time of creation tells to which it belongs.
-func (s *simulation) wipe() {
-	if !s.wiping {
-		return
-	}
-	s.note("wipe")
-	s.server.Freeze(true)
-	time.Sleep(2 * time.Millisecond)
-	s.mu.Lock()
-	s.wipes = append(s.wipes, time.Now())
-	s.mu.Unlock()
-	s.setPicture(nil)
-	s.server.Wipe()
-	s.grow()
+	s.servers.ExpireAll()
 }
 
 // grow makes the nodes that are there from the start.
 func (s *simulation) grow() {
 	for _, path := range append(simProps, simToggle) {
-		s.direct("create "+path, s.server.Create(path, []byte(simStart)))
+		s.direct("create "+path, s.servers.Create(path, []byte(simStart)))
 	}
 	for _, path := range append(simServices, simQuiet, simLarge) {
-		s.direct("create "+path, s.server.Create(path, nil))
+		s.direct("create "+path, s.servers.Create(path, nil))
 	}
 }
 
@@ -223,20 +159,6 @@ func (r *rule) String() string {
 		what += fmt.Sprintf("for %v", time.Until(r.until))
 	}
 	return what
-}
-
-// fallBehind has the followers that new sessions meet fall behind, or keep up again.
-func (s *simulation) fallBehind() {
-	switch {
-	case !s.has(laggards):
-	case s.chance(3):
-		s.note("followers keep up")
-		s.setPicture(nil)
-	default:
-		limit := time.Millisecond + s.upTo(3*time.Second)
-		s.note("followers stay where they are, until they have had a client for %v", limit)
-		s.takePicture(limit)
-	}
 }
 
 // refuse has the server refuse all writes of a kind for a while, as one that keeps a quota does.

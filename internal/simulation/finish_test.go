@@ -10,8 +10,8 @@ import (
 
 // begin makes the tree, and opens the first clients with a few streams and registrations.
 func (s *simulation) begin() {
-	s.server.Intercept(s.asked)
-	s.server.Journal(s.record)
+	s.servers.Intercept(s.asked)
+	s.servers.Journal(s.record)
 	s.grow()
 	for range 1 + s.rng.IntN(2) {
 		s.connect(time.Minute)
@@ -30,7 +30,7 @@ func (s *simulation) finish() {
 	s.mu.Lock()
 	s.rules = nil
 	s.mu.Unlock()
-	s.setPicture(nil)
+	time.Sleep(2 * time.Second) // there is a leader again
 	s.openAll()
 	for _, path := range places() {
 		s.unblock(path)
@@ -56,9 +56,9 @@ func (s *simulation) finish() {
 	}
 
 	s.rest("nothing", true, func() {})
-	s.rest("a lost connection", true, s.server.Disconnect)
+	s.rest("a lost connection", true, s.servers.Disconnect)
 	s.rest("changes of all nodes", false, s.changeAll)
-	s.rest("expiry", false, func() { s.server.ExpireAll() })
+	s.rest("expiry", false, s.servers.ExpireAll)
 	s.rest("changes of all nodes, again", false, s.changeAll)
 	if s.has(lostEvents) {
 		s.rest("changes of all nodes without their events", false, func() {
@@ -81,7 +81,7 @@ func (s *simulation) finish() {
 		s.closeOne(c)
 	}
 	synctest.Wait()
-	if left := s.server.Sessions(); len(left) > 0 && !s.isBroken() {
+	if left := s.servers.Sessions(); len(left) > 0 && !s.isBroken() {
 		s.breach("nothing left behind", "all clients are closed; the server has sessions %x", left)
 	}
 	for _, w := range s.streams {
@@ -91,7 +91,7 @@ func (s *simulation) finish() {
 	}
 	time.Sleep(10 * time.Second) // longer than the pauses of a consumer
 	s.checkCalls("at the end")
-	s.server.Close()
+	s.servers.Close()
 }
 
 func (s *simulation) check(when string) {
@@ -120,7 +120,7 @@ func (s *simulation) rest(what string, quiet bool, do func()) {
 	}
 	dials := len(s.dials)
 	s.mu.Unlock()
-	zxid := s.server.Stats().Zxid
+	zxid := s.servers.Zxid()
 	do()
 	time.Sleep(15 * time.Second)
 	synctest.Wait()
@@ -130,7 +130,7 @@ func (s *simulation) rest(what string, quiet bool, do func()) {
 	if limit := 6 * len(s.openClients()); dials > limit || what == "nothing" && dials > 0 {
 		s.breach("a connection that is well is kept", "%d dials after %s, by %d clients", dials, what, len(s.openClients()))
 	}
-	if now := s.server.Stats().Zxid; quiet && now != zxid {
+	if now := s.servers.Zxid(); quiet && now != zxid {
 		s.breach("a reconnect changes nothing", "%d transactions after %s", now-zxid, what)
 	}
 	s.mu.Lock()
@@ -150,23 +150,23 @@ func (s *simulation) rest(what string, quiet bool, do func()) {
 // changeAll changes each node that a stream may be on, and deletes each registration's.
 func (s *simulation) changeAll() {
 	for _, path := range append(slices.Concat(simData, simProps, simServices), simQuiet) {
-		data, _, err := s.server.Get(path)
+		data, _, err := s.servers.Get(path)
 		switch {
 		case err != nil:
-			s.direct("create "+path, s.server.Create(path, []byte("{}")))
+			s.direct("create "+path, s.servers.Create(path, []byte("{}")))
 		case slices.Contains(simData, path) && s.chance(2):
-			s.direct("delete "+path, s.server.Delete(path))
+			s.direct("delete "+path, s.servers.Delete(path))
 		default:
-			s.direct("set "+path, s.server.Set(path, append(data, ' ')))
+			s.direct("set "+path, s.servers.Set(path, append(data, ' ')))
 		}
 	}
 	for _, service := range simServices {
-		s.direct("create a child of "+service, s.server.Create(fmt.Sprintf("%s/z%d", service, s.id()), nil))
+		s.direct("create a child of "+service, s.servers.Create(fmt.Sprintf("%s/z%d", service, s.id()), nil))
 	}
 	for _, path := range places() {
 		if s.chance(2) {
 			s.touched(path)
-			s.direct("delete "+path, s.server.Delete(path))
+			s.direct("delete "+path, s.servers.Delete(path))
 		}
 	}
 }
@@ -189,5 +189,5 @@ func (s *simulation) removeLeftover(path string) {
 		}
 	}
 	s.touched(path)
-	s.direct("delete what is left at "+path, s.server.Delete(path))
+	s.direct("delete what is left at "+path, s.servers.Delete(path))
 }

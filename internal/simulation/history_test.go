@@ -174,8 +174,8 @@ func (s *simulation) rival(path string) {
 	if slices.Contains(simProps, path) {
 		content = append([]byte(simStart[:len(simStart)-1]), fmt.Sprintf(`, "rival": %d}`, s.rivals.Add(1))...)
 	}
-	if err := s.server.Set(path, content); err != nil {
-		s.direct("another client creates "+path, s.server.Create(path, content))
+	if err := s.servers.Set(path, content); err != nil {
+		s.direct("another client creates "+path, s.servers.Create(path, content))
 		return
 	}
 	s.direct("another client sets "+path, nil)

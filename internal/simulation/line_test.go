@@ -11,8 +11,7 @@ import (
 	"github.com/zkstream/zkstream/zktest"
 )
 
-// line is a client's end of a network connection. It sees each packet, and can be slow, lose watch events,
-// or stand for the connection to a follower that is behind.
+// line is a client's end of a network connection. It sees each packet, and can be slow or lose watch events.
 type line struct {
 	net.Conn
 	client *simClient
@@ -25,13 +24,11 @@ type line struct {
 	in      []byte   // of a packet that is not complete
 	out     []packet // that are, and have not been read yet
 	greeted bool
-	follower
 
 	mu      sync.Mutex // guards what follows
 	sending []byte     // of a packet that has not been written completely
 	begun   bool
-	fresh   bool                 // the client has asked for a new session
-	asked   map[int32][]question // by xid, in their order
+	asked   map[int32][]time.Time // when requests were sent that have no answer yet, by xid, in their order
 }
 
 // packet is one that arrives.
@@ -40,20 +37,9 @@ type packet struct {
 	sent time.Time // when the request was sent that it answers; zero: it answers none
 }
 
-// question is a request that has not been answered yet.
-type question struct {
-	op    zktest.Op
-	path  string // of a read
-	watch bool
-	sent  time.Time
-}
-
 func newLine(c *simClient, conn net.Conn) *line {
 	c.sockets.Add(1)
-	return &line{
-		Conn: conn, client: c, closed: make(chan struct{}), asked: map[int32][]question{},
-		follower: follower{watched: map[watched]bool{}},
-	}
+	return &line{Conn: conn, client: c, closed: make(chan struct{}), asked: map[int32][]time.Time{}}
 }
 
 func (l *line) Close() error {
@@ -150,22 +136,17 @@ func (l *line) feed(p []byte) {
 }
 
 func (l *line) askedLocked(packet []byte) {
-	if !l.begun { // length, version, zxid, timeout, session
+	if !l.begun { // a connect request has no xid
 		l.begun = true
-		l.fresh = binary.BigEndian.Uint64(packet[20:]) == 0
-		l.asked[0] = []question{{op: zktest.OpConnect, sent: time.Now()}}
+		l.asked[0] = []time.Time{time.Now()}
 		return
 	}
 	xid := int32(binary.BigEndian.Uint32(packet[4:]))
-	q := question{op: zktest.Op(binary.BigEndian.Uint32(packet[8:])), sent: time.Now()}
-	switch q.op {
-	case zktest.OpGetData, zktest.OpExists, zktest.OpGetChildren2:
-		n := binary.BigEndian.Uint32(packet[12:])
-		q.path, q.watch = string(packet[16:16+n]), packet[len(packet)-1] == 1
+	l.asked[xid] = append(l.asked[xid], time.Now())
+	switch zktest.Op(binary.BigEndian.Uint32(packet[8:])) {
 	case zktest.OpSetData, zktest.OpCreate:
 		l.client.s.checkSent(l.client, packet)
 	}
-	l.asked[xid] = append(l.asked[xid], q)
 }
 
 // Read hands over what has arrived, by whole packets.
@@ -201,61 +182,42 @@ func (l *line) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// arrived puts a packet into out, changed where the follower is behind: length, xid, zxid, error code, body.
+// arrived puts a packet into out: length, xid, zxid, error code, body.
 func (l *line) arrived(data []byte) {
 	s := l.client.s
 	if !l.greeted { // length, version, timeout, session
 		l.greeted = true
-		l.greet(int64(binary.BigEndian.Uint64(data[12:])))
-		l.deliver(packet{data, l.answers(0).sent})
+		session := int64(binary.BigEndian.Uint64(data[12:]))
+		s.mu.Lock()
+		if session != 0 {
+			s.owners[session] = l.client
+		}
+		s.mu.Unlock()
+		l.out = append(l.out, packet{data, l.sent(0)})
 		return
 	}
 	xid := int32(binary.BigEndian.Uint32(data[4:]))
-	if xid == -1 {
-		s.mu.Lock()
-		lost := s.swallow
-		s.mu.Unlock()
-		if !lost {
-			l.deliver(packet{data: data})
-		}
+	if xid != -1 {
+		l.out = append(l.out, packet{data, l.sent(xid)})
 		return
 	}
-	q := l.answers(xid)
-	if then, ok := l.outdated(q); ok {
-		data = then.encode(xid, l.behind.zxid, q.op)
+	s.mu.Lock()
+	lost := s.swallow
+	s.mu.Unlock()
+	if !lost {
+		l.out = append(l.out, packet{data: data})
 	}
-	l.deliver(packet{data, q.sent})
 }
 
-func (l *line) deliver(p packet) { l.out = append(l.out, p) }
-
-// answers gives the request that an answer is for.
-func (l *line) answers(xid int32) (q question) {
+// sent gives the time when the request was sent that an answer is for.
+func (l *line) sent(xid int32) (at time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if waiting := l.asked[xid]; len(waiting) > 0 {
-		q = waiting[0]
+		at = waiting[0]
 		if l.asked[xid] = waiting[1:]; len(waiting) == 1 {
 			delete(l.asked, xid)
 		}
 	}
-	return q
-}
-
-// greet notes which session the server has given.
-func (l *line) greet(session int64) {
-	l.mu.Lock()
-	fresh := l.fresh
-	l.mu.Unlock()
-	s := l.client.s
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if session != 0 {
-		s.owners[session] = l.client
-	}
-	if l.behind = s.behind; l.behind != nil && fresh {
-		l.until = time.Now().Add(l.behind.limit)
-	} else {
-		l.behind = nil
-	}
+	return at
 }

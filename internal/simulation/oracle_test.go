@@ -133,7 +133,7 @@ func (s *simulation) checkDelete(req, op zktest.Request) {
 	if op.Op != zktest.OpDelete {
 		return
 	}
-	_, stat, err := s.server.Get(op.Path)
+	_, stat, err := s.servers.Get(op.Path)
 	if err != nil || stat.EphemeralOwner == 0 && !slices.ContainsFunc(simServices, func(p string) bool { return strings.HasPrefix(op.Path, p+"/") }) {
 		return
 	}
@@ -150,7 +150,7 @@ func (s *simulation) checkDelete(req, op zktest.Request) {
 
 // truth is the state of a node on the server.
 func (s *simulation) truth(k kind, path string) seen {
-	data, stat, err := s.server.Get(path)
+	data, stat, err := s.servers.Get(path)
 	if err != nil {
 		return seen{}
 	}
@@ -159,7 +159,7 @@ func (s *simulation) truth(k kind, path string) seen {
 		Version: stat.Version, Cversion: stat.Cversion, EphemeralOwner: stat.EphemeralOwner,
 	}}
 	if k == kindChildren {
-		names, _ := s.server.Children(path)
+		names, _ := s.servers.Children(path)
 		n.text = strings.Join(names, " ")
 	}
 	return n
@@ -222,7 +222,7 @@ func (s *simulation) checkEnd(what string, err error, reasons []error) {
 
 // checkSessions: each open client is connected in a session that the server has, and it has no other.
 func (s *simulation) checkSessions(when string) {
-	have := s.server.Sessions()
+	have := s.servers.Sessions()
 	for _, c := range s.clients {
 		if !c.ready.Load() {
 			continue

@@ -24,46 +24,46 @@ func (s *simulation) changeData() {
 	content := fmt.Appendf(nil, `{"other": %d}`, s.id())
 	switch s.rng.IntN(5) {
 	case 0:
-		s.direct("create "+path, s.server.Create(path, content))
+		s.direct("create "+path, s.servers.Create(path, content))
 	case 1:
-		s.direct("delete "+path, s.server.Delete(path))
+		s.direct("delete "+path, s.servers.Delete(path))
 	case 2: // a new node that looks like the old one
-		old, _, err := s.server.Get(path)
+		old, _, err := s.servers.Get(path)
 		if err == nil {
-			s.direct("delete "+path, s.server.Delete(path))
-			s.direct("create "+path+" as it was", s.server.Create(path, old))
+			s.direct("delete "+path, s.servers.Delete(path))
+			s.direct("create "+path+" as it was", s.servers.Create(path, old))
 		}
 	default:
-		s.direct("set "+path, s.server.Set(path, content))
+		s.direct("set "+path, s.servers.Set(path, content))
 	}
 }
 
 func (s *simulation) changeChildren() {
 	path := pick(s, simServices) + "/" + pick(s, []string{"x", "y"})
 	if s.chance(2) {
-		s.direct("create "+path, s.server.Create(path, nil))
+		s.direct("create "+path, s.servers.Create(path, nil))
 	} else {
-		s.direct("delete "+path, s.server.Delete(path))
+		s.direct("delete "+path, s.servers.Delete(path))
 	}
 }
 
 // changeContent puts what another program may write into a node that clients update.
 func (s *simulation) changeContent() {
 	path, content := pick(s, simProps), pick(s, foreignContents)
-	s.direct(fmt.Sprintf("set %s to %q", path, content), s.server.Set(path, []byte(content)))
+	s.direct(fmt.Sprintf("set %s to %q", path, content), s.servers.Set(path, []byte(content)))
 }
 
 // changeLarge puts some hundred KB into a node.
 func (s *simulation) changeLarge() {
 	size := 100<<10 + s.rng.IntN(500<<10)
-	s.direct(fmt.Sprintf("set %s to %d bytes", simLarge, size), s.server.Set(simLarge, []byte(strings.Repeat("y", size))))
+	s.direct(fmt.Sprintf("set %s to %d bytes", simLarge, size), s.servers.Set(simLarge, []byte(strings.Repeat("y", size))))
 }
 
 // deleteRegistered deletes a registration's node.
 func (s *simulation) deleteRegistered() {
 	path := pick(s, places())
 	s.touched(path)
-	s.direct("delete "+path, s.server.Delete(path))
+	s.direct("delete "+path, s.servers.Delete(path))
 }
 
 // block puts a lasting node where a registration may want its own, or takes it away.
@@ -71,7 +71,7 @@ func (s *simulation) block() {
 	path := pick(s, places())
 	s.touched(path)
 	if s.chance(2) {
-		s.direct("put a lasting node at "+path, s.server.Create(path, nil))
+		s.direct("put a lasting node at "+path, s.servers.Create(path, nil))
 		return
 	}
 	s.unblock(path)
@@ -80,7 +80,7 @@ func (s *simulation) block() {
 func (s *simulation) unblock(path string) {
 	if n := s.truth(kindData, path); n.exists && n.stat.EphemeralOwner == 0 {
 		s.touched(path)
-		s.direct("delete the lasting node at "+path, s.server.Delete(path))
+		s.direct("delete the lasting node at "+path, s.servers.Delete(path))
 	}
 }
 
@@ -91,7 +91,7 @@ var openToAll = zktest.ACL{Perms: zk.PermAll, Scheme: "world", ID: "anyone"}
 var closedToClients = zk.DigestACL(zk.PermAll, "operator", "secret")[0]
 
 func (s *simulation) setACL(path string, acl zktest.ACL) {
-	s.direct(fmt.Sprintf("set the ACL of %s to %v", path, acl), s.server.SetACL(path, acl))
+	s.direct(fmt.Sprintf("set the ACL of %s to %v", path, acl), s.servers.SetACL(path, acl))
 }
 
 func (s *simulation) closeNode(path string) {
@@ -127,16 +127,16 @@ func (s *simulation) changeGuarded(path string) {
 	child := path + "/child"
 	switch s.rng.IntN(6) {
 	case 0:
-		s.direct("create "+child, s.server.Create(child, nil))
+		s.direct("create "+child, s.servers.Create(child, nil))
 	case 1:
-		s.direct("delete "+child, s.server.Delete(child))
+		s.direct("delete "+child, s.servers.Delete(child))
 	case 2:
-		s.direct("delete "+child, s.server.Delete(child))
-		s.direct("delete "+path, s.server.Delete(path))
+		s.direct("delete "+child, s.servers.Delete(child))
+		s.direct("delete "+path, s.servers.Delete(path))
 	default:
 		content := fmt.Appendf(nil, `{"other": %d}`, s.id())
-		if err := s.server.Set(path, content); err != nil {
-			s.direct("create "+path, s.server.Create(path, content))
+		if err := s.servers.Set(path, content); err != nil {
+			s.direct("create "+path, s.servers.Create(path, content))
 			return
 		}
 		s.direct("set "+path, nil)
@@ -153,8 +153,8 @@ func (s *simulation) createClosed() {
 	s.mu.Lock()
 	s.closed[path] = true
 	s.mu.Unlock()
-	s.direct("delete "+path+"/child", s.server.Delete(path+"/child"))
-	s.direct("delete "+path, s.server.Delete(path))
+	s.direct("delete "+path+"/child", s.servers.Delete(path+"/child"))
+	s.direct("delete "+path, s.servers.Delete(path))
 	s.moment()
 	s.call(c, "create "+path+", closed to all clients", &simContext{ctx: s.t.Context()}, func(context.Context) error {
 		_, err := c.client.Conn().Create(path, []byte(`{"closed": 1}`), zk.FlagPersistent, []zk.ACL{closedToClients})

@@ -3,6 +3,7 @@ package simulation
 import (
 	"context"
 	"math"
+	"strings"
 	"time"
 
 	"github.com/zkstream/zkstream"
@@ -59,7 +60,7 @@ func (s *simulation) outage() {
 	s.mu.Unlock()
 	s.heal()
 	s.note("no server for more than an hour")
-	s.server.Partition(true)
+	s.servers.Partition(true)
 	lines := map[*simClient]int64{}
 	time.Sleep(time.Minute) // its beginning is not counted
 	for _, c := range s.openClients() {
@@ -117,7 +118,8 @@ func (s *simulation) crowd() {
 	}
 	var members []member
 	for range size {
-		c, err := zkstream.Connect(context.Background(), "sim:2181", zkstream.WithSessionTimeout(8*time.Second), zkstream.WithDialer(s.server.Dial))
+		c, err := zkstream.Connect(context.Background(), strings.Join(s.servers.DialAddrs(), ","),
+			zkstream.WithSessionTimeout(8*time.Second), zkstream.WithDialer(s.servers.Dial))
 		if err != nil {
 			s.breach("convergence", "a client of the crowd: %v", err)
 			return
@@ -125,9 +127,9 @@ func (s *simulation) crowd() {
 		members = append(members, member{c, c.Session(context.Background())})
 		time.Sleep(s.upTo(40 * time.Millisecond))
 	}
-	s.server.Partition(true)
+	s.servers.Partition(true)
 	time.Sleep(away)
-	s.server.Partition(false)
+	s.servers.Partition(false)
 	back := time.Now()
 	windows := map[int64]int{}
 	done := make(chan time.Time, size)

@@ -84,7 +84,7 @@ type simulation struct {
 	t        *testing.T
 	seed     uint64
 	rng      *rand.Rand // of the goroutine of the schedule, which alone makes choices
-	server   *zktest.Server
+	servers  *zktest.Ensemble
 	started  time.Time
 	verbose  bool
 	features map[feature]bool
@@ -111,7 +111,6 @@ type simulation struct {
 	swallow  bool          // no watch event arrives
 	dials    []time.Time   // that any client has made
 	rivals   atomic.Int64
-	behind   *picture          // the tree of followers; nil: they keep up
 	contents map[string]string // what has been seen of each path, by zxid: it must be the same for all
 	owners   map[int64]*simClient
 	history  history
@@ -136,7 +135,14 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		s.limit = 8<<10 + s.rng.IntN(56<<10)
 		opts = append(opts, zktest.WithMaxBuffer(s.limit))
 	}
-	s.server = zktest.Start(t, opts...)
+	n := 1
+	if s.has(ensembles) {
+		n = 3
+	}
+	if s.has(versions) {
+		opts = append(opts, zktest.WithVersion(pick(s, []string{"3.5", "3.6", "3.8", "3.9"})))
+	}
+	s.servers = zktest.StartEnsemble(t, n, opts...)
 	return s
 }
 

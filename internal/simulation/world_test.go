@@ -24,7 +24,9 @@ const (
 	longOutages    feature = "outages"    // hours without a server
 	slowLogs       feature = "logs"       // a logger that blocks for seconds
 	crowds         feature = "crowd"      // many clients at once
-	laggards       feature = "lag"        // followers that are behind
+	ensembles      feature = "ensemble"   // three servers instead of one
+	laggards       feature = "lag"        // followers that are behind, or cut off from their leader
+	versions       feature = "versions"   // old and new servers
 	exactWrites    feature = "writes"     // each write is judged by the server's history
 	promptExpiry   feature = "clock"      // the time at which a session is taken for over is judged
 )
@@ -48,7 +50,9 @@ var features = []struct {
 	{longOutages, 12, false},
 	{slowLogs, 6, false},
 	{crowds, 40, false},
+	{ensembles, 2, true},
 	{laggards, 2, true},
+	{versions, 2, true},
 	{exactWrites, 1, false},
 	{promptExpiry, 1, false},
 }
