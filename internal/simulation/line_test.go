@@ -14,11 +14,12 @@ import (
 // line is a client's end of a network connection. It sees each packet, and can be slow or lose watch events.
 type line struct {
 	net.Conn
-	client *simClient
-	once   sync.Once
-	closed chan struct{}
-	readBy atomic.Int64 // deadlines in nanoseconds since 1970; 0: none
-	sendBy atomic.Int64
+	client  *simClient
+	once    sync.Once
+	closed  chan struct{}
+	readBy  atomic.Int64 // deadlines in nanoseconds since 1970; 0: none
+	sendBy  atomic.Int64
+	unheard atomic.Bool // it ends before the client hears anything in its new session
 
 	// Used by the reading goroutine only.
 	in      []byte   // of a packet that is not complete
@@ -28,6 +29,7 @@ type line struct {
 	mu      sync.Mutex // guards what follows
 	sending []byte     // of a packet that has not been written completely
 	begun   bool
+	fresh   bool                  // the client has asked for a new session
 	asked   map[int32][]time.Time // when requests were sent that have no answer yet, by xid, in their order
 }
 
@@ -102,6 +104,10 @@ func (l *line) wait(d time.Duration, deadline *atomic.Int64) error {
 }
 
 func (l *line) Write(p []byte) (written int, err error) {
+	if l.unheard.Load() {
+		l.Close()
+		return 0, net.ErrClosed
+	}
 	for written < len(p) {
 		n, takes := l.piece(len(p) - written)
 		l.feed(p[written : written+n])
@@ -138,6 +144,7 @@ func (l *line) feed(p []byte) {
 func (l *line) askedLocked(packet []byte) {
 	if !l.begun { // a connect request has no xid
 		l.begun = true
+		l.fresh = binary.BigEndian.Uint64(packet[20:]) == 0 // length, version, zxid, timeout, session
 		l.asked[0] = []time.Time{time.Now()}
 		return
 	}
@@ -185,14 +192,9 @@ func (l *line) Read(p []byte) (int, error) {
 // arrived puts a packet into out: length, xid, zxid, error code, body.
 func (l *line) arrived(data []byte) {
 	s := l.client.s
-	if !l.greeted { // length, version, timeout, session
+	if !l.greeted {
 		l.greeted = true
-		session := int64(binary.BigEndian.Uint64(data[12:]))
-		s.mu.Lock()
-		if session != 0 {
-			s.owners[session] = l.client
-		}
-		s.mu.Unlock()
+		l.greet(int64(binary.BigEndian.Uint64(data[12:]))) // length, version, timeout, session
 		l.out = append(l.out, packet{data, l.sent(0)})
 		return
 	}
@@ -206,6 +208,24 @@ func (l *line) arrived(data []byte) {
 	s.mu.Unlock()
 	if !lost {
 		l.out = append(l.out, packet{data: data})
+	}
+}
+
+// greet notes which session the server has given.
+func (l *line) greet(session int64) {
+	l.mu.Lock()
+	fresh := l.fresh
+	l.mu.Unlock()
+	s := l.client.s
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if session == 0 {
+		return
+	}
+	s.owners[session] = l.client
+	if fresh && s.unheard > 0 {
+		s.unheard--
+		l.unheard.Store(true)
 	}
 }
 

@@ -30,6 +30,7 @@ func (s *simulation) heal() {
 	s.mu.Lock()
 	s.healing = 0
 	s.swallow = false
+	s.unheard = 0
 	if s.silent != nil {
 		close(s.silent)
 		s.silent = nil
@@ -114,6 +115,28 @@ func (s *simulation) fallBehind() {
 		}
 	}
 	s.last()
+}
+
+// moveUnheard has clients lose their sessions, and the first connections of their new ones before they hear
+// anything in them: so nothing keeps the server that they come to next from showing what was long ago.
+func (s *simulation) moveUnheard() {
+	for _, member := range s.servers.Followers() {
+		if !s.chance(4) {
+			s.note("hold %v", member)
+			member.Hold(true)
+		}
+	}
+	s.last()
+	for range 3 + s.rng.IntN(6) {
+		s.changeData()
+	}
+	s.changeChildren()
+	s.note("all sessions expire, and the next connections end before anything is heard on them")
+	s.mu.Lock()
+	s.unheard = 1 + s.rng.IntN(4)
+	s.mu.Unlock()
+	s.servers.ExpireAll()
+	time.Sleep(time.Second + s.upTo(3*time.Second))
 }
 
 // wipe has the servers lose their data. A freeze before it keeps the two worlds some milliseconds apart, so

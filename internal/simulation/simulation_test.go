@@ -109,6 +109,7 @@ type simulation struct {
 	requests int           // at that instant
 	silent   chan struct{} // until it is closed, dialling gets no answer; nil: it does
 	swallow  bool          // no watch event arrives
+	unheard  int           // connections that will end before their client hears anything in its new session
 	dials    []time.Time   // that any client has made
 	rivals   atomic.Int64
 	contents map[string]string // what has been seen of each path, by zxid: it must be the same for all

@@ -54,6 +54,7 @@ var simSteps = []struct {
 	{2, ensembles, (*simulation).stop},
 	{4, laggards, (*simulation).fallBehind},
 	{3, laggards, (*simulation).isolate},
+	{3, laggards, (*simulation).moveUnheard},
 	{3, quotas, (*simulation).refuse},
 	{3, lostEvents, (*simulation).loseEvents},
 	{2, longThrottles, (*simulation).press},
