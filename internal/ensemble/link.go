@@ -66,9 +66,9 @@ func (l *link) serve() {
 	l.proxy.wg.Go(func() { l.read(server, toClient, &l.proxy.toClient) })
 	l.proxy.wg.Go(func() {
 		defer l.close()
-		l.write(server, toServer)
+		l.write(server, toServer, func() {})
 	})
-	l.write(l.client, toClient)
+	l.write(l.client, toClient, func() { l.proxy.answered.Store(time.Now().UnixNano()) })
 	// A server that hangs does not close either.
 	if hung, _ := l.wait(); hung {
 		<-l.done
@@ -117,15 +117,11 @@ func (l *link) read(src net.Conn, queue chan<- piece, count *atomic.Int64) {
 }
 
 // write passes the queue on to one side when it is time, until the queue is
-// closed and empty, the write fails or the link is closed.
-func (l *link) write(dst net.Conn, queue <-chan piece) {
+// closed and empty, the write fails or the link is closed. It calls passed after each piece.
+func (l *link) write(dst net.Conn, queue <-chan piece, passed func()) {
 	for p := range queue {
-		if wait := time.Until(p.due); wait > 0 {
-			select {
-			case <-time.After(wait):
-			case <-l.done:
-				return
-			}
+		if !l.pause(time.Until(p.due)) {
+			return
 		}
 		hung, open := l.wait()
 		if !open {
@@ -137,6 +133,23 @@ func (l *link) write(dst net.Conn, queue <-chan piece) {
 		if _, err := dst.Write(p.data); err != nil {
 			return
 		}
+		passed()
+		if rate := l.proxy.rate.Load(); rate > 0 && !l.pause(time.Duration(len(p.data))*time.Second/time.Duration(rate)) {
+			return
+		}
+	}
+}
+
+// pause waits, and reports whether the link is still open then.
+func (l *link) pause(d time.Duration) (open bool) {
+	if d <= 0 {
+		return true
+	}
+	select {
+	case <-time.After(d):
+		return true
+	case <-l.done:
+		return false
 	}
 }
 

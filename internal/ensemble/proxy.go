@@ -31,6 +31,8 @@ type Proxy struct {
 
 	toServer, toClient, accepted atomic.Int64
 	delay                        atomic.Int64 // a time.Duration
+	rate                         atomic.Int64 // bytes a second; 0: no limit
+	answered                     atomic.Int64 // when bytes were last passed on to a client, in Unix nanoseconds
 
 	mu              sync.Mutex // guards what follows
 	listener        net.Listener
@@ -140,6 +142,18 @@ func (p *Proxy) Heal() { p.set(none) }
 // Delay adds d to the way of each byte in each direction, without limiting how
 // many are under way. It applies to bytes that arrive from now on; 0 means none.
 func (p *Proxy) Delay(d time.Duration) { p.delay.Store(int64(d)) }
+
+// Throttle lets at most so many bytes a second pass in each direction of each connection, beginning with what is
+// passed on next; 0 means no limit. What the target sends meanwhile waits in the proxy.
+func (p *Proxy) Throttle(bytesPerSecond int) { p.rate.Store(int64(bytesPerSecond)) }
+
+// Answered returns when bytes of the target were last passed on to a client; the zero time if none were.
+func (p *Proxy) Answered() time.Time {
+	if at := p.answered.Load(); at != 0 {
+		return time.Unix(0, at)
+	}
+	return time.Time{}
+}
 
 // Bytes returns how many bytes clients have sent and how many the target has,
 // over all connections since the start. Bytes that Hang or CloseHandshakes

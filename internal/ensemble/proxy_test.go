@@ -379,3 +379,39 @@ func TestSessionSurvivesAProxyThatDropsIt(t *testing.T) {
 	}
 	wantData(t, conn, "/a", "1")
 }
+
+func TestThrottleLimitsBytesASecond(t *testing.T) {
+	_, p := start(t)
+	conn := dial(t, p)
+	wantEcho(t, conn, "x")
+	p.Throttle(1 << 20)
+	text := strings.Repeat("0123456789abcdef", 16<<10) // a quarter of it
+	begin := time.Now()
+	go func() { _, _ = io.WriteString(conn, text) }() // ends with the connection at the latest
+	wantText(t, conn, text)
+	if took := time.Since(begin); took < 200*time.Millisecond {
+		t.Errorf("a quarter of a second's bytes came in %v", took)
+	}
+	p.Throttle(1 << 10) // it would take four minutes
+	p.Throttle(0)
+	go func() { _, _ = io.WriteString(conn, text) }() // as above
+	wantText(t, conn, text)
+}
+
+func TestAnsweredIsTheTimeOfTheLastBytes(t *testing.T) {
+	_, p := start(t)
+	conn := dial(t, p)
+	if at := p.Answered(); !at.IsZero() {
+		t.Errorf("answered at %v, and nobody has asked", at)
+	}
+	begin := time.Now()
+	wantEcho(t, conn, "x")
+	waitFor(t, "the time of the answer", func() bool { return !p.Answered().Before(begin) })
+	p.Hold()
+	held := time.Now()
+	send(t, conn, "y")
+	wantSilence(t, conn)
+	if at := p.Answered(); at.After(held) {
+		t.Errorf("answered at %v, and it is held since %v", at, held)
+	}
+}
