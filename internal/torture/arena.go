@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/zkstream/zkstream/internal/ensemble"
@@ -21,6 +23,8 @@ type arena struct {
 	timeout  time.Duration // of sessions
 	log      *record       // what was done to whom, and when
 	quiet    bool          // one more server of the list does not answer in this round
+	changes  *changes
+	counter  atomic.Int64 // of values and calls
 }
 
 // client is one client of one contender.
@@ -32,7 +36,12 @@ type client struct {
 	process *process
 	oracle  *oracle
 	owner   *contender
-	gone    bool // that its process has ended is known
+	gone    bool   // that its process has ended is known
+	names   string // how its name server is, as it was told last; "" is not at all
+
+	mu     sync.Mutex // guards what follows
+	frozen bool       // its process stands still
+	thawed time.Time  // when it last stopped to stand still, or began
 }
 
 // contender is a library that takes part.
@@ -47,9 +56,18 @@ type contender struct {
 // paths of a contender's own nodes.
 func (c *contender) properties() string { return root + "/p-" + c.name }
 func (c *client) service() string       { return root + "/s-" + c.name }
+func (c *client) large() string         { return root + "/l-" + c.name }
+
+// servers returns the addresses of the servers themselves.
+func (a *arena) servers() []string { return strings.Split(a.ensemble.ConnectString(), ",") }
 
 // alive reports whether the client takes part still.
 func (c *client) alive() bool { return !c.gone && c.process != nil && c.process.alive() }
+
+// all returns all proxies of the client.
+func (c *client) all() []*ensemble.Proxy {
+	return slices.Concat(c.proxies, []*ensemble.Proxy{c.silent})
+}
 
 // newClient puts proxies between a client and the servers.
 func (a *arena) newClient(owner *contender, number int, changes *changes) (*client, error) {
@@ -68,6 +86,7 @@ func (a *arena) newClient(owner *contender, number int, changes *changes) (*clie
 		return nil, err
 	}
 	c.oracle = newOracle(c.name, c.service(), a.timeout, owner.tally, changes)
+	c.oracle.exact = owner.name == subject
 	return c, nil
 }
 
@@ -80,6 +99,9 @@ func (c *client) start(ctx context.Context, timeout time.Duration) error {
 	args := []string{strings.Join(addrs, ","), fmt.Sprint(timeout.Milliseconds())}
 	cmd := exec.Command(c.owner.cmd.Path, slices.Concat(c.owner.cmd.Args[1:], args)...)
 	cmd.Env = c.owner.cmd.Env
+	if c.number%2 == 1 {
+		cmd.Env = append(slices.Clip(cmd.Env), namesEnv+"=1")
+	}
 	var err error
 	if c.process, err = startProcess(cmd, &record{name: c.name}, c.oracle.hear); err != nil {
 		return err
@@ -98,6 +120,50 @@ func (c *client) start(ctx context.Context, timeout time.Duration) error {
 	return fmt.Errorf("%s: %w\n%s", c.name, err, c.process.log.tail(10))
 }
 
+// listen tells the oracles, until ctx ends, for how long their clients have had no answer.
+func (a *arena) listen(ctx context.Context) {
+	for pause(ctx, 50*time.Millisecond) == nil {
+		now := time.Now()
+		for _, c := range a.clients {
+			if c.alive() {
+				c.oracle.silence(now, c.silence(now))
+			}
+		}
+	}
+}
+
+// silence returns for how long a client has had no answer of a server, as long as it could have taken one.
+func (c *client) silence(now time.Time) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frozen {
+		return 0
+	}
+	last := c.thawed
+	for _, p := range c.all() {
+		if at := p.Answered(); at.After(last) {
+			last = at
+		}
+	}
+	return now.Sub(last)
+}
+
+// freeze has a client's process stand still for a while.
+func (c *client) freeze(ctx context.Context, last time.Duration) error {
+	set := func(frozen bool) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.frozen, c.thawed = frozen, time.Now()
+	}
+	set(true)
+	defer set(false)
+	if err := stopGroup(c.process.cmd); err != nil {
+		return err
+	}
+	_ = pause(ctx, last)
+	return continueGroup(c.process.cmd)
+}
+
 // close ends all processes, and the servers.
 func (a *arena) close() error {
 	var g errgroup.Group
@@ -106,7 +172,7 @@ func (a *arena) close() error {
 			if c.process != nil {
 				c.process.end()
 			}
-			for _, p := range append(c.proxies, c.silent) {
+			for _, p := range c.all() {
 				if p != nil {
 					_ = p.Close()
 				}

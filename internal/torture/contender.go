@@ -16,6 +16,9 @@ const (
 	contenderEnv = "ZKSTREAM_TORTURE_CONTENDER" // which contender this process is, if it is one
 	subject      = "zkstream"                   // the contender that must not break a promise
 
+	// namesEnv has a contender find its servers by a name, if it can.
+	namesEnv = "ZKSTREAM_TORTURE_NAMES"
+
 	// What a contender may take for one update.
 	updateLimit = 10 * time.Second
 )
@@ -28,6 +31,8 @@ type library interface {
 	register(id, path, addr string)
 	withdraw(id string)
 	update(ctx context.Context, id, path, key, value string) // ctx ends after updateLimit
+	large(ctx context.Context, id, path string, size int)    // the same
+	names(mode string)
 	close()
 }
 
@@ -58,7 +63,7 @@ func contend(name string, args []string) error {
 }
 
 func obey(lib library, words []string) error {
-	lengths := map[string]int{"data": 3, "children": 3, "register": 4, "withdraw": 2, "update": 5, "stats": 1}
+	lengths := map[string]int{"data": 3, "children": 3, "register": 4, "withdraw": 2, "update": 5, "large": 4, "names": 2, "stats": 1}
 	if n := lengths[words[0]]; n == 0 || n != len(words) {
 		return fmt.Errorf("no such command")
 	}
@@ -78,6 +83,19 @@ func obey(lib library, words []string) error {
 			defer cancel()
 			lib.update(ctx, words[1], words[2], words[3], words[4])
 		}()
+	case "large":
+		size, err := strconv.Atoi(words[3])
+		if err != nil {
+			return err
+		}
+		// Ends with its context.
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), updateLimit)
+			defer cancel()
+			lib.large(ctx, words[1], words[2], size)
+		}()
+	case "names":
+		lib.names(words[1])
 	case "stats":
 		say("stats %d %d %d", runtime.NumGoroutine(), heap(), files())
 	}
@@ -113,7 +131,7 @@ func say(format string, args ...any) {
 
 // sayData and sayChildren write snapshots of nodes that exist.
 func sayData(id string, czxid, mzxid int64, value string) {
-	say("data %s %d %d %s", id, czxid, mzxid, value)
+	say("data %s %d %d %s", id, czxid, mzxid, strings.TrimRight(value, padding))
 }
 
 func sayChildren(id string, czxid, pzxid int64, names []string) {

@@ -64,15 +64,22 @@ func (a *arena) one(ctx context.Context, fault fault, rng *rand.Rand) error {
 			}
 		}
 		return nil
-	case silent:
+	case silent, nameless, thinLine:
 		return nil // begun with the round, and it lasts longer than this
+	case frozen:
+		return a.freeze(ctx, fault)
+	case closedNode:
+		return a.closeNodes(ctx, fault.last, rng)
+	case quota:
+		return a.limit(ctx, fault.last)
+	case tooLarge:
+		return a.ask(ctx)
 	}
 
-	proxies, reset := a.hit(fault), false
+	proxies := a.hit(fault)
 	switch fault.kind {
 	case cut, cutServer, expiry:
 		each(proxies, (*ensemble.Proxy).Cut)
-		reset = true
 	case halfOpen:
 		each(proxies, (*ensemble.Proxy).Hold)
 	case hang:
@@ -82,7 +89,6 @@ func (a *arena) one(ctx context.Context, fault fault, rng *rand.Rand) error {
 		each(proxies, func(p *ensemble.Proxy) { p.Delay(late) })
 	case handshake:
 		each(proxies, func(p *ensemble.Proxy) { p.CloseHandshakes(true); p.Drop() })
-		reset = true
 	case flap:
 		for end := time.Now().Add(fault.last); time.Now().Before(end); {
 			each(proxies, (*ensemble.Proxy).Drop)
@@ -92,16 +98,7 @@ func (a *arena) one(ctx context.Context, fault fault, rng *rand.Rand) error {
 		}
 		return nil
 	}
-	begin := time.Now()
 	_ = pause(ctx, fault.last)
-	if fault.kind == cut || fault.kind == expiry || fault.kind == halfOpen || fault.kind == hang {
-		now := time.Now()
-		for _, c := range a.targets(fault) {
-			if c.alive() {
-				c.oracle.cutOff(now, now.Sub(begin), reset)
-			}
-		}
-	}
 	each(proxies, func(p *ensemble.Proxy) { p.Delay(0); p.Heal() })
 	return nil
 }
@@ -173,6 +170,28 @@ func (a *arena) hit(fault fault) (proxies []*ensemble.Proxy) {
 	return proxies
 }
 
+// begin begins the faults that last as long as the round and its calm.
+func (a *arena) begin(r round) {
+	a.quieten(r.has(silent))
+	mode := "answer"
+	for _, f := range r.faults {
+		if f.kind == nameless {
+			mode = []string{"fail", "silent"}[f.pick]
+		}
+	}
+	rate := 0
+	if r.has(thinLine) {
+		rate = thinRate
+	}
+	for _, c := range a.clients {
+		each(c.all(), func(p *ensemble.Proxy) { p.Throttle(rate) })
+		if c.alive() && c.owner.tally.can("names") && c.names != mode {
+			c.names = mode
+			c.process.send("names %s", mode)
+		}
+	}
+}
+
 // quieten sets whether the one more server answers.
 func (a *arena) quieten(on bool) {
 	a.quiet = on
@@ -185,13 +204,24 @@ func (a *arena) quieten(on bool) {
 	}
 }
 
-// heal undoes all that may be left, and waits for the servers.
-func (a *arena) heal(ctx context.Context, silent bool) error {
+// freeze has clients stand still.
+func (a *arena) freeze(ctx context.Context, fault fault) error {
+	var g errgroup.Group // waited for here
+	for _, c := range a.targets(fault) {
+		if c.alive() {
+			g.Go(func() error { return c.freeze(ctx, fault.last) })
+		}
+	}
+	return g.Wait()
+}
+
+// heal undoes all that may be left, but for what lasts through the calm, and waits for the servers.
+func (a *arena) heal(ctx context.Context, r round) error {
 	for _, c := range a.clients {
 		each(c.proxies, func(p *ensemble.Proxy) { p.Delay(0); p.Heal() })
 		c.silent.Delay(0)
 	}
-	a.quieten(silent)
+	a.begin(r)
 	for attempt := 1; ; attempt++ {
 		for _, s := range a.ensemble.Servers() {
 			if !s.Running() {
@@ -204,6 +234,9 @@ func (a *arena) heal(ctx context.Context, silent bool) error {
 		}
 		within, cancel := context.WithTimeout(ctx, healLimit)
 		err := a.ensemble.WaitServing(within)
+		if err == nil {
+			err = a.openNodes(within)
+		}
 		cancel()
 		if err == nil || attempt == 3 || ctx.Err() != nil {
 			return err

@@ -27,7 +27,7 @@ func init() {
 		}
 		return &liar{rawLib: lib.(*rawLib)}, nil
 	}
-	peers = append(peers, peer{liarName, "a liar", self(liarName)})
+	peers = append(peers, peer{liarName, "a liar", self(liarName, "")})
 }
 
 // lies reports whether this call is to be a lie.

@@ -32,6 +32,8 @@
 //	register ID PATH ADDR      keep the ephemeral node PATH/ADDR in place; PATH exists
 //	withdraw ID                withdraw that registration
 //	update ID PATH KEY VALUE   set one property of a JSON node and keep the others, within 10 s
+//	large ID PATH SIZE         replace a node's content by so many bytes, more than the servers take, within 10 s
+//	names MODE                 the name server is to answer, fail, or be silent: for who finds its servers by a name
 //	stats                      tell the resources in use
 //
 // And what it says:
@@ -42,13 +44,15 @@
 //	registered ID                  once: the library says that it is registered
 //	withdrawn ID                   the library has withdrawn it
 //	updated ID                     the update was made
+//	toolarge ID                    the library says that the content is too large for a server
+//	unknown ID REASON...           update has failed, and the library does not know whether it was made
 //	failed ID REASON...            register, withdraw or update has failed
 //	session STATE                  connecting, connected, suspended, expired, closed: as the library tells
 //	stats GOROUTINES HEAP FDS      threads, in a language without goroutines; 0 is unknown
 //	unable COMMAND                 the library has no such feature
 //
-// Zxids are decimal, and 0 where the library does not tell them. What a contender writes to its standard
-// error is kept for the report of its death.
+// Zxids are decimal, and 0 where the library does not tell them. A value is told without the dots at its end, which
+// make some values large. What a contender writes to its standard error is kept for the report of its death.
 package main
 
 import (
@@ -79,6 +83,16 @@ func main() {
 	}
 }
 
+// kinds reads a list of faults.
+func kinds(list string) (all []kind) {
+	for name := range strings.SplitSeq(list, ",") {
+		if name != "" {
+			all = append(all, kind(name))
+		}
+	}
+	return all
+}
+
 func command() error {
 	o := options{out: os.Stdout}
 	flag.DurationVar(&o.length, "for", time.Hour, "how long; the round that is under way then is finished")
@@ -86,6 +100,7 @@ func command() error {
 	flag.IntVar(&o.clients, "clients", 2, "clients of each contender")
 	flag.StringVar(&o.logs, "logs", filepath.Join(os.TempDir(), "zkstream-torture-logs"), "the folder for the logs of rounds in which zkstream broke a promise")
 	flag.BoolVar(&o.keepAll, "keep", false, "keep the logs of all rounds and contenders")
+	without := flag.String("without", "", "faults that are left out, such as cut,hang")
 	names := flag.String("contenders", strings.Join(everybody(), ","), "who takes part")
 	report := flag.String("o", "RELIABILITY.md", "the file for the report; none if empty")
 	flag.Parse()
@@ -93,6 +108,7 @@ func command() error {
 		o.seed = rand.Uint64N(1_000_000_000) + 1
 	}
 	o.contenders = strings.Split(*names, ",")
+	o.without = kinds(*without)
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	result, err := torture(ctx, o)

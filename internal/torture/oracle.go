@@ -18,10 +18,13 @@ type oracle struct {
 	tally   *tally
 	changes *changes
 
+	exact bool // the library says of an update that failed when it does not know whether it was made
+
 	mu       sync.Mutex // guards what follows
 	streams  map[string]*stream
 	services map[string]*registration
 	updates  map[string]*update
+	larges   map[string]*largeWrite
 	session  session
 	lastUse  *usage // the answer to stats
 	over     bool   // nothing counts any more
@@ -30,7 +33,7 @@ type oracle struct {
 func newOracle(client, service string, timeout time.Duration, t *tally, c *changes) *oracle {
 	return &oracle{
 		client: client, service: service, timeout: timeout, tally: t, changes: c,
-		streams: map[string]*stream{}, services: map[string]*registration{}, updates: map[string]*update{},
+		streams: map[string]*stream{}, services: map[string]*registration{}, updates: map[string]*update{}, larges: map[string]*largeWrite{},
 	}
 }
 
@@ -58,6 +61,13 @@ type update struct {
 	path, key, value string
 	at               time.Time // when the client was told to
 	made, failed     bool
+	unknown          bool // failed, and the library does not know whether it was made
+}
+
+// largeWrite is a write that is too large for the servers.
+type largeWrite struct {
+	answer string    // "" before there is one
+	at     time.Time // of the answer
 }
 
 // watch notes a stream that the client has been told to open.
@@ -83,23 +93,37 @@ func (o *oracle) hear(now time.Time, l line) {
 	case "end":
 		if s := o.streams[l.id]; s != nil && !s.dead {
 			s.dead = true
+			if hides(s.path) && strings.Contains(strings.ToLower(l.text), "auth") {
+				return // it could not read the node, and says so
+			}
 			o.tally.add(now, o.client, finding{dead, l.id + " " + s.path, "ended: " + l.text})
 		}
 	case "session":
-		if wrong := o.session.tell(now, l.text, o.timeout); wrong != "" {
+		if wrong := o.session.tell(l.text); wrong != "" {
 			o.tally.add(now, o.client, finding{wrongState, "session", wrong})
 		}
 	case "registered", "withdrawn":
 		if r := o.services[l.id]; r != nil {
 			r.hear(l.verb)
 		}
+	case "toolarge":
+		o.answer(now, l)
+	case "unknown":
+		if u := o.updates[l.id]; u != nil {
+			u.unknown = true
+			o.tally.count(func(t *tally) { t.unknown++ })
+		}
+		o.failed(now, l)
 	case "updated":
+		o.answer(now, l)
 		if u := o.updates[l.id]; u != nil {
 			u.made = true
 			o.tally.count(func(t *tally) { t.updated++ })
 		}
 	case "failed":
-		o.failed(now, l)
+		if !o.answer(now, l) {
+			o.failed(now, l)
+		}
 	case "unable":
 		o.unable(l.text)
 	case "stats":
@@ -107,13 +131,36 @@ func (o *oracle) hear(now time.Time, l line) {
 	}
 }
 
+// large notes a write that the client has been told to make, and that is too large.
+func (o *oracle) large(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.larges[id] = &largeWrite{}
+}
+
+// answered reports whether the client has said how a write went that is too large.
+func (o *oracle) answered(id string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.larges[id] == nil || o.larges[id].answer != ""
+}
+
+// answer takes what a client says of a write that is too large, if that is what the line is about.
+func (o *oracle) answer(now time.Time, l line) bool {
+	w := o.larges[l.id]
+	if w != nil {
+		w.answer, w.at = strings.TrimSpace(l.verb+" "+l.text), now
+	}
+	return w != nil
+}
+
 // failed takes it that a call has failed. It is early when its user would have expected it to go on: an update
-// has its time, and a registration lasts until it is withdrawn.
+// has its time, unless nobody can know whether it was made, and a registration lasts until it is withdrawn.
 func (o *oracle) failed(now time.Time, l line) {
 	early := false
 	if u := o.updates[l.id]; u != nil {
 		u.failed = true
-		early = now.Sub(u.at) < updateLimit
+		early = now.Sub(u.at) < updateLimit && !u.unknown
 	}
 	if r := o.services[l.id]; r != nil {
 		r.refused = true
@@ -130,6 +177,8 @@ func (o *oracle) unable(command string) {
 		clear(o.services)
 	case "update":
 		clear(o.updates)
+	case "large":
+		clear(o.larges)
 	default:
 		maps.DeleteFunc(o.streams, func(_ string, s *stream) bool { return s.verb == command })
 	}
@@ -205,6 +254,8 @@ func (o *oracle) pendingUpdates(t *truth) (found []finding) {
 	for _, id := range slices.Sorted(maps.Keys(o.updates)) {
 		u := o.updates[id]
 		switch got, ok := t.props[u.path][u.key]; {
+		case u.failed && ok && o.exact && !u.unknown:
+			found = append(found, finding{untrue, id, fmt.Sprintf("%s of %s is there, and the update was said to have failed", u.key, u.path)})
 		case u.failed:
 		case !u.made:
 			found = append(found, finding{unwritten, id, "the update has not returned"})
@@ -240,10 +291,13 @@ func (o *oracle) judge(t *truth, sessions []int64, e excuse) (reopen []*stream) 
 	}
 	found = append(found, o.judgeServices(t, sessions, e)...)
 	found = append(found, o.pendingUpdates(t)...)
-	clear(o.updates)
-	if wrong := o.session.overdue(t.at, o.timeout); wrong != "" {
-		found = append(found, finding{wrongState, "session", wrong})
+	for id, w := range o.larges {
+		if w.answer != "toolarge" {
+			found = append(found, finding{poisoned, id, "a write that the servers do not take: " + w.answer})
+		}
 	}
+	clear(o.updates)
+	clear(o.larges)
 	if state := o.session.state; state != "" && state != "connected" {
 		found = append(found, finding{stranded, "session", state})
 	}
@@ -279,11 +333,11 @@ func (s *stream) judge(id string, t *truth) (found []finding) {
 	return found
 }
 
-// cutOff takes it that the client had no server in reach for so long.
-func (o *oracle) cutOff(now time.Time, lasted time.Duration, reset bool) {
+// silence takes it that the client has had no answer of any server for so long.
+func (o *oracle) silence(now time.Time, lasted time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if wrong := o.session.cutOff(lasted, o.timeout, reset); wrong != "" {
+	if wrong := o.session.overdue(lasted, o.timeout); wrong != "" {
 		o.tally.add(now, o.client, finding{wrongState, "session", wrong})
 	}
 }
@@ -307,6 +361,23 @@ func (o *oracle) skip() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	clear(o.updates)
+	clear(o.larges)
+}
+
+// wrote returns how many updates of a node the client has made for certain, and how many it may have made besides.
+func (o *oracle) wrote(path string) (made, maybe int32) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, u := range o.updates {
+		switch {
+		case u.path != path:
+		case u.made:
+			made++
+		case u.unknown || !u.failed || !o.exact:
+			maybe++
+		}
+	}
+	return made, maybe
 }
 
 // takeUse returns the answer to the latest stats, if it has come.

@@ -353,6 +353,105 @@ func TestUpdatesThatAreLostAreFound(t *testing.T) {
 	w.wants(map[failure]int{unwritten: 3})
 }
 
+func TestAnUpdateThatFailedMustNotBeThere(t *testing.T) {
+	for _, c := range []struct {
+		says  string
+		exact bool
+		there bool
+		want  map[failure]int
+	}{
+		{"failed u1 no such node", true, false, map[failure]int{}},
+		{"failed u1 no such node", true, true, map[failure]int{untrue: 1}},
+		{"failed u1 connection closed", false, true, map[failure]int{}}, // it does not tell the two apart
+		{"unknown u1 connection closed", true, true, map[failure]int{}},
+		{"unknown u1 connection closed", true, false, map[failure]int{}},
+		{"updated u1", true, false, map[failure]int{unwritten: 1}},
+	} {
+		w := watch(t)
+		w.oracle.exact = c.exact
+		w.truth.props["/p"] = map[string]any{}
+		if c.there {
+			w.truth.props["/p"]["k"] = "1"
+		}
+		w.oracle.update("u1", "/p", "k", "1")
+		w.says(c.says)
+		w.judge()
+		w.wants(c.want)
+	}
+}
+
+func TestOnlyAnUpdateThatIsUnknownMayFailBeforeItsTime(t *testing.T) {
+	w := watch(t)
+	w.oracle.update("u1", "/p", "k", "1")
+	w.oracle.updates["u1"].at = w.now
+	w.says("unknown u1 connection closed")
+	if w.tally.early != 0 || w.tally.unknown != 1 {
+		t.Errorf("early %d, unknown %d", w.tally.early, w.tally.unknown)
+	}
+	w.oracle.updates["u1"] = &update{path: "/p", key: "k", value: "1", at: w.now}
+	w.says("failed u1 connection closed")
+	if w.tally.early != 1 {
+		t.Errorf("early %d, want 1", w.tally.early)
+	}
+}
+
+func TestWritesAreCounted(t *testing.T) {
+	for _, c := range []struct {
+		says   []string
+		writes int32
+		want   map[failure]int
+	}{
+		{[]string{"updated u1", "updated u2"}, 2, map[failure]int{}},
+		{[]string{"updated u1", "updated u2"}, 3, map[failure]int{twice: 1}},
+		{[]string{"updated u1", "unknown u2 lost"}, 1, map[failure]int{}},
+		{[]string{"updated u1", "unknown u2 lost"}, 2, map[failure]int{}},
+		{[]string{"updated u1", "failed u2 refused"}, 2, map[failure]int{twice: 1}},
+		{nil, 2, map[failure]int{}}, // they may still be made
+	} {
+		w := watch(t)
+		w.oracle.exact = true
+		w.oracle.update("u1", "/p", "k1", "1")
+		w.oracle.update("u2", "/p", "k2", "2")
+		w.says(c.says...)
+		w.truth.writes = map[string]int32{"/p": c.writes, "/other": 9}
+		contender := &contender{tally: w.tally, clients: []*client{{oracle: w.oracle}}}
+		contender.countWrites(w.truth, none)
+		w.wants(c.want)
+	}
+}
+
+func TestAWriteThatIsTooLargeMustBeToldAsThat(t *testing.T) {
+	for says, want := range map[string]int{"toolarge l1": 0, "failed l1 connection closed": 1, "updated l1": 1, "": 1} {
+		w := watch(t)
+		w.oracle.large("l1")
+		if says != "" {
+			w.says(says)
+		}
+		if w.oracle.answered("l1") != (says != "") {
+			t.Errorf("%q: answered %v", says, w.oracle.answered("l1"))
+		}
+		w.judge()
+		if got := w.tally.failures[poisoned]; got != want {
+			t.Errorf("%q: counted %d, want %d", says, got, want)
+		}
+	}
+}
+
+func TestAHiddenNodeMayEndAStreamThatSaysSo(t *testing.T) {
+	for line, want := range map[string]int{"end s zk: not authenticated": 0, "end s given up": 1} {
+		w := watch(t)
+		w.oracle.watch("s", "data", closables[0])
+		w.has(closables[0], 5, 9, "12")
+		w.says(line)
+		if reopen := w.judge(); len(reopen) != 1 {
+			t.Errorf("%q: to open anew: %v", line, reopen)
+		}
+		if got := w.tally.failures[dead]; got != want {
+			t.Errorf("%q: counted %d, want %d", line, got, want)
+		}
+	}
+}
+
 func TestSessionStatesOutOfOrderAreFound(t *testing.T) {
 	for states, want := range map[string]int{
 		"connecting connected suspended connected suspended expired connected closed": 0,
@@ -370,14 +469,6 @@ func TestSessionStatesOutOfOrderAreFound(t *testing.T) {
 			t.Errorf("%s: %d wrong, want %d", states, got, want)
 		}
 	}
-}
-
-func TestASuspensionThatIsTooLongIsFound(t *testing.T) {
-	w := watch(t)
-	w.says("session connecting", "session connected", "session suspended")
-	w.now = w.now.Add(sessionTimeout + slack)
-	w.says("session expired", "session connected")
-	w.wants(map[failure]int{wrongState: 1})
 }
 
 func TestAClientThatDoesNotComeBackIsFound(t *testing.T) {
@@ -401,22 +492,21 @@ func TestANewSessionWithoutExpiredIsFound(t *testing.T) {
 	w.wants(map[failure]int{wrongState: 1})
 }
 
-func TestAClientThatIsCutOffMustSaySo(t *testing.T) {
+func TestAClientWithoutAnswersMustSaySo(t *testing.T) {
 	for _, c := range []struct {
 		state  string
-		lasted time.Duration
-		reset  bool
+		silent time.Duration
 		want   int
 	}{
-		{"connected", sessionTimeout, true, 0}, // not long enough to know
-		{"connected", 2 * sessionTimeout, false, 1},
-		{"suspended", 2 * sessionTimeout, false, 0},
-		{"suspended", 2 * sessionTimeout, true, 1},
-		{"expired", 2 * sessionTimeout, true, 0},
+		{"connected", sessionTimeout + slack, 0}, // not long enough to know
+		{"connected", 2 * sessionTimeout, 1},
+		{"suspended", 2 * sessionTimeout, 1},
+		{"expired", 2 * sessionTimeout, 0},
 	} {
 		w := watch(t)
 		w.says("session connecting", "session connected", "session "+c.state)
-		w.oracle.cutOff(w.now, c.lasted, c.reset)
+		w.oracle.silence(w.now, c.silent)
+		w.oracle.silence(w.now, c.silent) // counted once
 		if got := w.tally.failures[wrongState]; got != c.want {
 			t.Errorf("%+v: %d wrong, want %d", c, got, c.want)
 		}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 
@@ -21,12 +22,12 @@ var curatorProgram string
 // peer is a library that can take part.
 type peer struct {
 	name, title string
-	command     func(dir string) (*exec.Cmd, error) // what is built goes into dir
+	command     func(dir string) (cmd *exec.Cmd, version string, err error) // what is built goes into dir
 }
 
 var peers = []peer{
-	{subject, "zkstream", self(subject)},
-	{"raw", "raw go-zookeeper", self("raw")},
+	{subject, "zkstream", self(subject, "")},
+	{"raw", "raw go-zookeeper", self("raw", "github.com/go-zookeeper/zk")},
 	{"gokit", "go-kit sd/zk", gokit},
 	{"kazoo", "kazoo", kazoo},
 	{"curator", "Curator", curator},
@@ -53,56 +54,70 @@ func prepare(names []string, dir string) (ready []prepared, skipped []string, er
 		if i < 0 {
 			return nil, nil, fmt.Errorf("no contender %q, only %s", name, strings.Join(everybody(), ", "))
 		}
-		cmd, err := peers[i].command(dir)
+		cmd, version, err := peers[i].command(dir)
 		if err != nil {
 			skipped = append(skipped, fmt.Sprintf("%s: %v", peers[i].title, err))
 			continue
 		}
-		ready = append(ready, prepared{peers[i], cmd})
+		p := prepared{peers[i], cmd}
+		p.title = strings.TrimSpace(p.title + " " + version)
+		ready = append(ready, p)
 	}
 	return ready, skipped, nil
 }
 
-// self is this program, as a contender.
-func self(name string) func(dir string) (*exec.Cmd, error) {
-	return func(string) (*exec.Cmd, error) {
+// self is this program, as a contender, which has the version of a module that is built into it.
+func self(name, module string) func(dir string) (*exec.Cmd, string, error) {
+	return func(string) (*exec.Cmd, string, error) {
 		program, err := os.Executable()
 		if err != nil {
-			return nil, err
+			return nil, "", err
+		}
+		version := ""
+		if info, ok := debug.ReadBuildInfo(); ok {
+			for _, m := range info.Deps {
+				if m.Path == module {
+					version = m.Version
+				}
+			}
 		}
 		cmd := exec.Command(program)
 		cmd.Env = append(os.Environ(), contenderEnv+"="+name)
-		return cmd, nil
+		return cmd, version, nil
 	}
 }
 
 // gokit is a module of its own, for its dependencies' sake.
-func gokit(dir string) (*exec.Cmd, error) {
+func gokit(dir string) (*exec.Cmd, string, error) {
 	source, err := exec.Command("go", "list", "-f", "{{.Dir}}", "github.com/zkstream/zkstream/internal/torture").Output()
 	if err != nil {
-		return nil, fmt.Errorf("its source is not found, run this in the repository: %w", err)
+		return nil, "", fmt.Errorf("its source is not found, run this in the repository: %w", err)
 	}
 	program := filepath.Join(dir, "gokit")
 	build := exec.Command("go", "build", "-o", program, ".")
 	build.Dir = filepath.Join(strings.TrimSpace(string(source)), "gokit")
 	if out, err := build.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("go build: %s", foreign.LastLine(out, err))
+		return nil, "", fmt.Errorf("go build: %s", foreign.LastLine(out, err))
 	}
-	return exec.Command(program), nil
+	list := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "github.com/go-kit/kit")
+	list.Dir = build.Dir
+	version, err := list.Output()
+	return exec.Command(program), strings.TrimSpace(string(version)), err
 }
 
-func kazoo(string) (*exec.Cmd, error) {
+func kazoo(string) (*exec.Cmd, string, error) {
 	k, err := foreign.FindKazoo()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return k.Command(kazooProgram), nil
+	return k.Command(kazooProgram), k.Version, nil
 }
 
-func curator(dir string) (*exec.Cmd, error) {
+func curator(dir string) (*exec.Cmd, string, error) {
 	c, err := foreign.FindCurator()
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	return c.Compile(dir, "Curator", curatorProgram, "-Xmx256m", "-XX:+UseSerialGC")
+	cmd, err := c.Compile(dir, "Curator", curatorProgram, "-Xmx256m", "-XX:+UseSerialGC")
+	return cmd, c.Version, err
 }

@@ -45,6 +45,9 @@ func (s state) String() string {
 // usage is what a process uses.
 type usage struct{ goroutines, heap, files int64 }
 
+// padding is what makes a value large, at its end. It is left out where values are told.
+const padding = "."
+
 // listing is how the names of children are written, sorted.
 func listing(names []string) string { return "[" + strings.Join(names, ",") + "]" }
 
@@ -61,7 +64,7 @@ func parseLine(text string) (line, error) {
 	case "stats":
 		_, err := fmt.Sscanf(rest, "%d %d %d", &l.use.goroutines, &l.use.heap, &l.use.files)
 		return l, err
-	case "end", "failed", "registered", "withdrawn", "updated":
+	case "end", "failed", "unknown", "toolarge", "registered", "withdrawn", "updated":
 		l.id, l.text, _ = strings.Cut(rest, " ")
 		return l, nil
 	case "data", "children":

@@ -19,7 +19,7 @@ func (r *run) quiesce(ctx context.Context, limit time.Duration, props map[*conte
 	begin := time.Now()
 	within, cancel := context.WithTimeout(ctx, healLimit)
 	defer cancel()
-	p, err := dial(within, r.servers())
+	p, err := dial(within, r.arena.servers())
 	if err != nil {
 		return nil, fmt.Errorf("no plain client can connect: %w", err)
 	}
@@ -107,6 +107,9 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 	if r.writers.losses.take(t.truth) {
 		r.excuse = serversLost
 	}
+	for _, c := range r.contenders {
+		c.countWrites(t.truth, r.excuse)
+	}
 	for client, d := range r.drivers {
 		if !client.alive() {
 			continue
@@ -125,6 +128,46 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 	}
 	r.measure()
 	return nil
+}
+
+// listenForUnrest counts the clients that lose connections although nothing is wrong any more: a request that the
+// servers do not take must not be sent for ever.
+func (r *run) listenForUnrest(ctx context.Context) {
+	accepted := func(c *client) (n int64) {
+		for _, p := range c.all() {
+			n += p.Accepted()
+		}
+		return n
+	}
+	before := map[*client]int64{}
+	for _, c := range r.arena.clients {
+		before[c] = accepted(c)
+	}
+	if pause(ctx, time.Second) != nil {
+		return
+	}
+	for _, c := range r.arena.clients {
+		if n := accepted(c) - before[c]; c.alive() && n > 0 && !r.excuse.covers(restless) {
+			c.owner.tally.add(time.Now(), c.name, finding{restless, "connections", fmt.Sprintf("%d more in a second of rest", n)})
+		}
+	}
+}
+
+// countWrites judges whether each update was made once, if it was made at all: a node of properties has as many
+// versions as there were updates.
+func (c *contender) countWrites(t *truth, e excuse) {
+	for path, writes := range t.writes {
+		var made, maybe int32
+		for _, client := range c.clients {
+			certain, open := client.oracle.wrote(path)
+			made, maybe = made+certain, maybe+open
+		}
+		// A node that no client of this contender writes has none.
+		if made+maybe > 0 && writes > made+maybe && !e.covers(twice) {
+			c.tally.add(t.at, c.name, finding{twice, path,
+				fmt.Sprintf("written %d times by %d updates that were made and %d that may have been", writes, made, maybe)})
+		}
+	}
 }
 
 // measure asks all clients what they use.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -199,6 +200,26 @@ func (r *rawLib) withdraw(id string) {
 			time.Sleep(retryPause)
 		}
 	}()
+}
+
+func (r *rawLib) names(string) { say("unable names") }
+
+// large writes until it succeeds, as update does.
+func (r *rawLib) large(ctx context.Context, id, path string, size int) {
+	for {
+		_, err := r.conn.Set(path, bytes.Repeat([]byte("x"), size), -1)
+		if err == nil {
+			say("updated %s", id)
+			return
+		}
+		log.Printf("write %d bytes to %s: %v", size, path, err)
+		select {
+		case <-time.After(retryPause):
+		case <-ctx.Done():
+			sayFailed(id, err)
+			return
+		}
+	}
 }
 
 // update reads, merges and writes with the version that was read, until it succeeds.

@@ -24,6 +24,7 @@ type result struct {
 	made, maybe int // changes by the writers
 	contenders  []*contender
 	skipped     []string
+	zookeeper   string // the version of the servers
 }
 
 // row is a line of the table.
@@ -49,10 +50,11 @@ func (r *result) rows() []row {
 		{"registrations begun", counted("register", func(t *tally) int { return t.registered })},
 		{"property updates made", counted("update", func(t *tally) int { return t.updated })},
 		{"calls that failed and said so", func(c *contender) string { return fmt.Sprint(c.tally.refused) }},
+		{"of these not known to be made or not", counted("update", func(t *tally) int { return t.unknown })},
 		{"of these before their time", func(c *contender) string { return fmt.Sprint(c.tally.early) }},
 		{"at rest after, median / longest", rested},
 	}
-	needs := map[failure]string{lost: "register", doubled: "register", undead: "register", unwritten: "update"}
+	needs := map[failure]string{lost: "register", doubled: "register", undead: "register", unwritten: "update", untrue: "update", twice: "update", poisoned: "large", restless: "large"}
 	for _, f := range failures {
 		rows = append(rows, row{"**" + string(f) + "**", func(c *contender) string {
 			if (f == wrongState || f == stranded) && !c.tellsSession() || needs[f] != "" && !c.tally.can(needs[f]) {
@@ -156,7 +158,7 @@ func (r *result) write(path string) error {
 		return err
 	}
 	var faults []string
-	for _, k := range slices.Concat(serverFaults, networkFaults, []kind{silent}) {
+	for _, k := range allFaults() {
 		faults = append(faults, fmt.Sprintf("%d %s", r.faults[k], k))
 	}
 	var names []string
@@ -172,8 +174,8 @@ func (r *result) write(path string) error {
 		"Table": r.table(), "Faults": strings.Join(faults, ", "), "Length": short(r.length), "Seed": r.seed,
 		"Command": fmt.Sprintf("go run ./internal/torture -for %v -seed %d -clients %d -contenders %s",
 			r.options.length, r.seed, r.clients, strings.Join(names, ",")),
-		"Maybe": r.maybe, "Skipped": r.skipped, "Rounds": r.rounds, "Stalled": r.stalled, "Lost": r.lost, "StallLimit": stallLimit,
-		"Timeout": sessionTimeout, "Limit": calmLimit, "Silent": silentLimit, "Slack": slack,
+		"ZooKeeper": r.zookeeper, "Maybe": r.maybe, "Skipped": r.skipped, "Rounds": r.rounds, "Stalled": r.stalled, "Lost": r.lost, "StallLimit": stallLimit,
+		"Large": largeSize, "Thin": thinLimit, "Hidden": hiddenLimit, "Timeout": sessionTimeout, "Limit": calmLimit, "Silent": silentLimit, "Slack": slack,
 	})
 	if err != nil {
 		return err

@@ -27,13 +27,27 @@ const (
 	flap         kind = "flap"                // connections are reset again and again
 	handshake    kind = "no handshake"        // new connections are closed in the handshake
 	expiry       kind = "expiry"              // cut until the servers have surely expired the session
-	silent       kind = "silent server"       // a server of the list never answers, in the calm neither
+	frozen       kind = "client stands still" // SIGSTOP to the client for less or more than the session timeout
+
+	// Those of nodes.
+	closedNode kind = "closed node"     // an ACL hides nodes while they change, and shows them again
+	quota      kind = "quota"           // no more nodes below a service
+	tooLarge   kind = "too large write" // a request that the servers do not take, by hanging up
+
+	// Those that last through the calm.
+	silent   kind = "silent server"  // a server of the list never answers
+	nameless kind = "no name server" // it fails, or does not answer: for clients that use names
+	thinLine kind = "thin line"      // a large node takes longer than a session's timeout to arrive
 )
 
 var (
 	serverFaults  = []kind{killFollower, killLeader, stopFollower, stopLeader, noQuorum, rolling}
-	networkFaults = []kind{cut, cutServer, halfOpen, hang, slow, flap, handshake, expiry}
+	networkFaults = []kind{cut, cutServer, halfOpen, hang, slow, flap, handshake, expiry, frozen}
+	nodeFaults    = []kind{closedNode, quota, tooLarge}
+	wholeFaults   = []kind{silent, nameless, thinLine}
 )
+
+func allFaults() []kind { return slices.Concat(serverFaults, networkFaults, nodeFaults, wholeFaults) }
 
 // fault is one thing that goes wrong in a round.
 type fault struct {
@@ -70,48 +84,54 @@ func (r round) String() string {
 	return strings.Join(all, " + ")
 }
 
-// silent reports whether a server of the list does not answer in this round.
-func (r round) silent() bool {
-	return slices.ContainsFunc(r.faults, func(f fault) bool { return f.kind == silent })
+// has reports whether a fault of a kind is in the round.
+func (r round) has(k kind) bool {
+	return slices.ContainsFunc(r.faults, func(f fault) bool { return f.kind == k })
 }
 
 // makeRound returns a round of a seed's schedule, the first of which is number 1. Each fault leads one
-// round of each cycle; others join it, server and network faults at the same time.
-func makeRound(seed uint64, number int, timeout time.Duration) round {
-	all := slices.Concat(serverFaults, networkFaults, []kind{silent})
+// round of each cycle; others join it, server, network and node faults at the same time. Kinds that are left out
+// have no part in it.
+func makeRound(seed uint64, number int, timeout time.Duration, without ...kind) round {
+	left := func(kinds []kind) []kind {
+		return slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return slices.Contains(without, k) })
+	}
+	all := left(allFaults())
 	cycle, place := (number-1)/len(all), (number-1)%len(all)
 	order := rand.New(rand.NewPCG(seed, uint64(cycle))).Perm(len(all))
 	leading := all[order[place]]
 
 	rng := rand.New(rand.NewPCG(seed, 1<<32+uint64(number)))
-	var server, network, whole []kind
-	switch {
-	case slices.Contains(serverFaults, leading):
-		server = append(server, leading)
-	case slices.Contains(networkFaults, leading):
-		network = append(network, leading)
-	default: // which matters to who has to connect anew
-		whole = append(whole, leading)
-		network = append(network, networkFaults[rng.IntN(len(networkFaults))])
-	}
-	add := func(chance float64, lane *[]kind, from []kind) {
-		if rng.Float64() < chance {
-			*lane = append(*lane, from[rng.IntN(len(from))])
+	lanes := [][]kind{left(serverFaults), left(networkFaults), left(nodeFaults), left(wholeFaults)}
+	chosen := make([][]kind, len(lanes))
+	add := func(lane int, chance float64) {
+		if draw := rng.Float64(); draw < chance && len(lanes[lane]) > 0 {
+			chosen[lane] = append(chosen[lane], lanes[lane][rng.IntN(len(lanes[lane]))])
 		}
 	}
-	add(0.4, &server, serverFaults)
-	add(0.4, &network, networkFaults)
-	add(0.3, &network, networkFaults)
-	if len(whole) == 0 && rng.Float64() < 0.15 {
-		whole = append(whole, silent)
+	const server, network, node, whole = 0, 1, 2, 3
+	for lane, kinds := range lanes {
+		if slices.Contains(kinds, leading) {
+			chosen[lane] = append(chosen[lane], leading)
+		}
+	}
+	if slices.Contains(chosen[whole], leading) {
+		add(network, 1) // it matters to who has to connect anew
+	}
+	add(server, 0.4)
+	add(network, 0.4)
+	add(network, 0.3)
+	add(node, 0.3)
+	if len(chosen[whole]) == 0 {
+		add(whole, 0.2)
 	}
 
 	r := round{number: number, seed: rng.Uint64()}
-	for _, k := range whole {
-		r.faults = append(r.faults, fault{kind: k})
+	for _, k := range chosen[whole] {
+		r.faults = append(r.faults, fault{kind: k, pick: rng.IntN(2)})
 	}
 	// Of each lane one at a time: two faults of one proxy would undo each other.
-	for _, lane := range [][]kind{server, network} {
+	for _, lane := range chosen[:whole] {
 		at := 200*time.Millisecond + spread(rng, 0, 800*time.Millisecond)
 		for _, k := range lane {
 			f := fault{kind: k, at: at, last: duration(rng, k, timeout), pick: rng.IntN(3)}
@@ -138,8 +158,10 @@ func duration(rng *rand.Rand, k kind, timeout time.Duration) time.Duration {
 		return long + timeout*3/4
 	case rolling:
 		return 0 // until each is back
-	case slow, flap:
+	case slow, flap, closedNode:
 		return short + timeout/2
+	case tooLarge:
+		return 0 // until each client has its answer
 	}
 	return pick
 }

@@ -22,7 +22,7 @@ func TestASeedHasOneSchedule(t *testing.T) {
 }
 
 func TestEachFaultComesInEachCycle(t *testing.T) {
-	all := append(append([]kind{silent}, serverFaults...), networkFaults...)
+	all := allFaults()
 	for cycle := range 5 {
 		seen := map[kind]bool{}
 		for n := range all {
@@ -70,12 +70,27 @@ func TestFaultsOfOneLaneDoNotOverlap(t *testing.T) {
 		var end time.Duration
 		for _, f := range makeRound(5, n, sessionTimeout).faults {
 			if !slices.Contains(networkFaults, f.kind) {
-				continue
+				continue // another lane
 			}
 			if f.at < end {
 				t.Fatalf("round %d: %v begins at %v, before %v", n, f, f.at, end)
 			}
 			end = f.at + f.last
+		}
+	}
+}
+
+func TestFaultsCanBeLeftOut(t *testing.T) {
+	without := append([]kind{cut, tooLarge}, wholeFaults...)
+	seen := map[kind]bool{}
+	for n := 1; n <= 500; n++ {
+		for _, f := range makeRound(9, n, sessionTimeout, without...).faults {
+			seen[f.kind] = true
+		}
+	}
+	for _, k := range allFaults() {
+		if seen[k] == slices.Contains(without, k) {
+			t.Errorf("%s: seen %v", k, seen[k])
 		}
 	}
 }

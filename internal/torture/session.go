@@ -12,16 +12,14 @@ const slack = 1500 * time.Millisecond
 // skip a state that lasts no longer than its user takes to look, so any state but the first may be missing.
 type session struct {
 	state   string // "" before the first
-	since   time.Time
-	expired bool // told since the last calm
-	late    bool // that this state has lasted too long has been counted
+	expired bool   // told since the last calm
+	late    bool   // that this state was told too long after the last answer has been counted
 	owner   int64
 }
 
 // tell takes a state, and says what is wrong with it, or nothing.
-func (s *session) tell(now time.Time, state string, timeout time.Duration) string {
+func (s *session) tell(state string) (wrong string) {
 	before := s.state
-	wrong := s.overdue(now, timeout)
 	switch {
 	case state != "connecting" && state != "connected" && state != "suspended" && state != "expired" && state != "closed":
 		wrong = fmt.Sprintf("%q is no state", state)
@@ -34,31 +32,22 @@ func (s *session) tell(now time.Time, state string, timeout time.Duration) strin
 	case state == before && state == "expired":
 		wrong = "expired after expired"
 	}
-	s.state, s.since, s.late = state, now, false
+	s.state, s.late = state, false
 	if state == "expired" {
 		s.expired = true
 	}
 	return wrong
 }
 
-// overdue says, once, that the session has been suspended for longer than its timeout.
-func (s *session) overdue(now time.Time, timeout time.Duration) string {
-	lasted := now.Sub(s.since)
-	if s.state != "suspended" || s.late || lasted <= timeout+slack {
+// overdue says, once, that a session that was not told to be expired has had no answer for longer than its timeout.
+// The servers count from the last request that they got, which they got before they answered it: so they, too, may
+// have ended the session by now.
+func (s *session) overdue(silent, timeout time.Duration) string {
+	if s.state != "connected" && s.state != "suspended" || s.late || silent <= timeout+slack {
 		return ""
 	}
 	s.late = true
-	return fmt.Sprintf("suspended for %v without expired, at a session timeout of %v", lasted.Round(time.Millisecond), timeout)
-}
-
-// cutOff says what is wrong with the state of a client that no server has been in reach of for so long.
-// reset says that its connections were reset, so that it knew at once.
-func (s *session) cutOff(lasted, timeout time.Duration, reset bool) string {
-	if s.late || s.state == "" || s.state == "expired" || s.state == "suspended" && !reset || lasted < timeout+slack {
-		return ""
-	}
-	s.late = true
-	return fmt.Sprintf("%s, though no server was in reach for %v", s.state, lasted.Round(time.Millisecond))
+	return fmt.Sprintf("%s %v after the last answer, at a session timeout of %v", s.state, silent.Round(time.Millisecond), timeout)
 }
 
 // calm takes the session's ID, as the servers have it, and says whether a new one has come without the end

@@ -20,6 +20,10 @@ const (
 	doubled     failure = "registrations doubled"
 	undead      failure = "withdrawn, still there"
 	unwritten   failure = "property updates lost"
+	untrue      failure = "failed, and made"
+	twice       failure = "made twice"
+	poisoned    failure = "too large, not said"
+	restless    failure = "restless"
 	wrongState  failure = "session told wrong"
 	stranded    failure = "not connected again"
 	grown       failure = "resources grown"
@@ -28,7 +32,7 @@ const (
 
 // failures has all of them, in the order of the report.
 var failures = []failure{
-	missed, dead, back, repeated, lost, doubled, undead, unwritten, wrongState, stranded, grown, processDead,
+	missed, dead, back, repeated, lost, doubled, undead, unwritten, untrue, twice, poisoned, restless, wrongState, stranded, grown, processDead,
 }
 
 // finding is one case of a failure.
@@ -48,6 +52,7 @@ type tally struct {
 	registered int // registrations that were begun
 	updated    int // updates that were told to be made
 	refused    int // calls that failed, and said so
+	unknown    int // of those, updates of which nobody can know whether they were made
 	early      int // of those, registrations that nobody withdrew, and updates whose time was not over
 	unable     map[string]bool
 	round      []string        // what went wrong in this round, with the time
@@ -116,9 +121,9 @@ const (
 // covers reports whether it is an excuse for a failure.
 func (e excuse) covers(f failure) bool {
 	switch f {
-	case missed, lost, undead, unwritten, wrongState, stranded:
+	case missed, lost, undead, unwritten, poisoned, restless, wrongState, stranded:
 		return e != none
-	case back, repeated, doubled, dead:
+	case back, repeated, doubled, dead, untrue, twice:
 		return e == serversLost
 	}
 	return false

@@ -14,8 +14,9 @@ import (
 )
 
 var (
-	seedFlag   = flag.Uint64("seed", 0, "of the schedule of TestTorture; 0 means a new one")
-	lengthFlag = flag.Duration("for", 0, "how long TestTorture goes on; 0: it is skipped")
+	seedFlag    = flag.Uint64("seed", 0, "of the schedule of TestTorture; 0 means a new one")
+	withoutFlag = flag.String("without", "", "faults that TestTorture leaves out")
+	lengthFlag  = flag.Duration("for", 0, "how long TestTorture goes on; 0: it is skipped")
 )
 
 // A short torture, with those peers that are installed; the command of this package does it for hours.
@@ -27,7 +28,7 @@ func TestTorture(t *testing.T) {
 	}
 	logs := filepath.Join(os.TempDir(), "zkstream-torture-logs")
 	result, err := torture(t.Context(), options{
-		length: *lengthFlag, seed: seed, clients: 2, logs: logs, out: t.Output(),
+		length: *lengthFlag, seed: seed, clients: 2, logs: logs, out: t.Output(), without: kinds(*withoutFlag),
 		contenders: slices.DeleteFunc(everybody(), func(name string) bool { return name == liarName }),
 	})
 	if err != nil {
@@ -63,7 +64,7 @@ func TestAContenderThatDiesIsCounted(t *testing.T) {
 	c := &client{name: "raw0", owner: &contender{tally: newTally()}}
 	c.oracle = newOracle(c.name, "/s", sessionTimeout, c.owner.tally, newChanges())
 	// The contender is this program, told to be one that does not exist.
-	cmd, err := self("nobody")("")
+	cmd, _, err := self("nobody", "")("")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +87,7 @@ func TestAContenderThatDiesIsCounted(t *testing.T) {
 
 // A contender that hangs, and whatever it has started, is killed.
 func TestAContenderThatHangsIsKilled(t *testing.T) {
-	cmd, err := self(sleeper)("")
+	cmd, _, err := self(sleeper, "")("")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -21,6 +22,7 @@ type truth struct {
 	names  map[string]state          // of children streams, by path
 	owners map[string][]serviceNode  // of services, by path
 	props  map[string]map[string]any // of property nodes, by path
+	writes map[string]int32          // how often a property node was written, by path
 	since  map[string]time.Time      // since when a path is as it is, by kind and path
 	at     time.Time
 }
@@ -53,19 +55,19 @@ type reader struct {
 func (r *reader) read() (*truth, error) {
 	t := &truth{
 		nodes: map[string]state{}, names: map[string]state{},
-		owners: map[string][]serviceNode{}, props: map[string]map[string]any{},
+		owners: map[string][]serviceNode{}, props: map[string]map[string]any{}, writes: map[string]int32{},
 		since: map[string]time.Time{}, at: time.Now(),
 	}
 	if _, err := r.conn.Sync(root); err != nil {
 		return nil, err
 	}
-	for _, path := range values {
+	for _, path := range slices.Concat(values, closables) {
 		value, stat, err := r.conn.Get(path)
-		if err := t.note("data", path, state{exists: true, content: string(value)}, stat, err, r.last); err != nil {
+		if err := t.note("data", path, state{exists: true, content: strings.TrimRight(string(value), padding)}, stat, err, r.last); err != nil {
 			return nil, err
 		}
 	}
-	for _, path := range slices.Concat(parents, r.services) {
+	for _, path := range slices.Concat(parents, closables, r.services) {
 		names, stat, err := r.conn.Children(path)
 		slices.Sort(names)
 		s := state{exists: true, content: listing(names)}
@@ -80,7 +82,7 @@ func (r *reader) read() (*truth, error) {
 		}
 	}
 	for _, path := range r.props {
-		data, _, err := r.conn.Get(path)
+		data, stat, err := r.conn.Get(path)
 		if errors.Is(err, zk.ErrNoNode) {
 			continue
 		}
@@ -92,6 +94,7 @@ func (r *reader) read() (*truth, error) {
 			props["error"] = fmt.Sprintf("%v: %s", err, data) // so all of its updates are lost
 		}
 		t.props[path] = props
+		t.writes[path] = stat.Version
 	}
 	r.last = t
 	return t, nil

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -19,7 +20,7 @@ const root = "/torture"
 
 // The nodes that all contenders watch.
 var (
-	values  = []string{root + "/d0", root + "/d1", root + "/d2", root + "/d3", root + "/c0/n1", root + "/c2/n2"}
+	values  = []string{root + "/d0", root + "/d1", root + "/d2", root + "/d3", root + "/c0/n1", root + "/c2/n2", root + "/big"}
 	parents = []string{root + "/c0", root + "/c1", root + "/c2"}
 )
 
@@ -79,6 +80,12 @@ func (w *writers) run(ctx context.Context, seed uint64) error {
 	})
 	g.Go(func() error {
 		return w.loop(ctx, rand.New(rand.NewPCG(seed, 2)), w.writeChild)
+	})
+	g.Go(func() error {
+		return w.loop(ctx, rand.New(rand.NewPCG(seed, 3)), func(p *plain, rng *rand.Rand) {
+			w.writeBig(p)
+			_ = pause(ctx, spread(rng, 500*time.Millisecond, 3*time.Second))
+		})
 	})
 	return g.Wait()
 }
@@ -168,6 +175,20 @@ func (w *writers) writeValue(p *plain, rng *rand.Rand) {
 	}
 }
 
+// writeBig changes the large node, or creates it.
+func (w *writers) writeBig(p *plain) {
+	path := root + "/big"
+	value := w.next(path)
+	data := append(value, bytes.Repeat([]byte(padding), largeSize-len(value))...)
+	err := w.do("set "+string(value), path, "", func() error { _, err := p.Set(path, data, -1); return err })
+	if errors.Is(err, zk.ErrNoNode) {
+		_ = w.do("create "+string(value), path, "", func() error {
+			_, err := p.Create(path, data, 0, zk.WorldACL(zk.PermAll))
+			return err
+		})
+	}
+}
+
 // writeChild creates, changes or deletes a child, or a parent with all of them.
 func (w *writers) writeChild(p *plain, rng *rand.Rand) {
 	n := rng.IntN(len(parents))
@@ -200,8 +221,9 @@ func (w *writers) writeChild(p *plain, rng *rand.Rand) {
 // prepareNodes makes the nodes that must be there before the first round.
 func prepareNodes(p *plain, a *arena) error {
 	paths := []string{root, parents[0], parents[1], parents[2]}
+	paths = append(paths, closables...)
 	for _, c := range a.clients {
-		paths = append(paths, c.service())
+		paths = append(paths, c.service(), c.large())
 	}
 	for _, path := range paths {
 		if _, err := p.Create(path, []byte("0"), 0, zk.WorldACL(zk.PermAll)); err != nil {

@@ -3,18 +3,24 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log"
 	"log/slog"
+	"net"
 	"os"
+	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/zkstream/zkstream"
+	"github.com/zkstream/zkstream/internal/nameserver"
 )
 
 // zkstreamLib is this repository's library, through its public API. What it logs goes to the standard error.
 type zkstreamLib struct {
 	client *zkstream.Client
+	server *nameserver.Server // of the servers' names; nil: they are found by their addresses
 
 	mu            sync.Mutex // guards what follows
 	streams       int
@@ -26,23 +32,75 @@ type zkstreamLib struct {
 type zkstreamRegistration struct {
 	cancel context.CancelFunc
 	handle *zkstream.Registration // nil before there is one
+	failed bool                   // it is over, and said so
 }
 
 func openZkstream(servers string, timeout time.Duration) (library, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
+	z := &zkstreamLib{registrations: map[string]*zkstreamRegistration{}}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	client, err := zkstream.Connect(ctx, servers, zkstream.WithSessionTimeout(timeout), zkstream.WithLogger(log))
+	opts := []zkstream.Option{zkstream.WithSessionTimeout(timeout), zkstream.WithLogger(log)}
+	if os.Getenv(namesEnv) != "" {
+		var named zkstream.Option
+		z.server = new(nameserver.Server)
+		servers, named = z.name(servers)
+		opts = append(opts, named, zkstream.WithResolver(z.server.Resolver()))
+	}
+	client, err := zkstream.Connect(ctx, servers, opts...)
 	if err != nil {
 		return nil, err
 	}
+	z.client = client
 	// Ends when the client closes, which nobody waits for: the process ends then.
 	go func() {
 		for s := range client.Session(context.Background()).All() {
 			say("session %v", s.State)
 		}
 	}()
-	return &zkstreamLib{client: client, registrations: map[string]*zkstreamRegistration{}}, nil
+	return z, nil
+}
+
+// name gives all servers one name, which has one more address that is dead. It returns the connection string, and the
+// dialer that knows which address is which server.
+func (z *zkstreamLib) name(servers string) (string, zkstream.Option) {
+	const name = "zk.torture.test"
+	targets := map[string]string{}
+	addrs := []string{"10.0.0.99"}
+	for i, server := range strings.Split(servers, ",") {
+		addr := fmt.Sprintf("10.0.0.%d", i+1)
+		addrs = append(addrs, addr)
+		targets[addr+":2181"] = server
+	}
+	z.server.Set(name, addrs...)
+	dialer := zkstream.WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		target, ok := targets[addr]
+		if !ok {
+			return nil, &net.OpError{Op: "dial", Net: network, Err: syscall.ECONNREFUSED}
+		}
+		var d net.Dialer
+		return d.DialContext(ctx, network, target)
+	})
+	return name + ":2181", dialer
+}
+
+func (z *zkstreamLib) names(mode string) {
+	modes := map[string]nameserver.Mode{"answer": nameserver.Answer, "fail": nameserver.Fail, "silent": nameserver.Silent}
+	if m, ok := modes[mode]; ok && z.server != nil {
+		z.server.SetMode(m)
+	}
+}
+
+func (z *zkstreamLib) large(ctx context.Context, id, path string, size int) {
+	value := map[string]any{"string_value": strings.Repeat("x", size)}
+	switch err := z.client.SetProperties(ctx, path, value); {
+	case err == nil:
+		say("updated %s", id)
+	case errors.Is(err, zkstream.ErrTooLarge):
+		say("toolarge %s", id)
+	default:
+		sayFailed(id, err)
+	}
 }
 
 func (z *zkstreamLib) close() { _ = z.client.Close() }
@@ -102,7 +160,10 @@ func (z *zkstreamLib) register(id, path, addr string) {
 			<-handle.Done()
 			err = handle.Err()
 		}
-		if ctx.Err() == nil && !errors.Is(err, zkstream.ErrClosed) {
+		z.mu.Lock()
+		r.failed = ctx.Err() == nil && !errors.Is(err, zkstream.ErrClosed)
+		z.mu.Unlock()
+		if r.failed {
 			sayFailed(id, err)
 			return
 		}
@@ -119,6 +180,10 @@ func (z *zkstreamLib) withdraw(id string) {
 		return
 	}
 	delete(z.registrations, id)
+	if r.failed {
+		say("withdrawn %s", id)
+		return
+	}
 	z.withdrawals++
 	if z.withdrawals%2 == 0 || r.handle == nil {
 		r.cancel()
@@ -134,6 +199,10 @@ func (z *zkstreamLib) withdraw(id string) {
 
 func (z *zkstreamLib) update(ctx context.Context, id, path, key, value string) {
 	if err := z.client.UpdateProperties(ctx, path, map[string]any{key: value}); err != nil {
+		if errors.Is(err, zkstream.ErrUnknown) {
+			say("unknown %s %v", id, err)
+			return
+		}
 		sayFailed(id, err)
 		return
 	}

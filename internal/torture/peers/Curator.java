@@ -115,7 +115,7 @@ public class Curator {
     }
 
     private static String text(ChildData node) {
-        return node.getData() == null ? "" : new String(node.getData(), StandardCharsets.UTF_8);
+        return node.getData() == null ? "" : new String(node.getData(), StandardCharsets.UTF_8).replaceAll("\\.+$", "");
     }
 
     /**

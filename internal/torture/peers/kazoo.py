@@ -68,7 +68,7 @@ class Contender:
             if stat is None:
                 say("data %s 0 0 -" % name)
             else:
-                say("data %s %d %d %s" % (name, stat.czxid, stat.mzxid, value.decode()))
+                say("data %s %d %d %s" % (name, stat.czxid, stat.mzxid, value.decode().rstrip(".")))
 
         self.watch(name, lambda: self.client.DataWatch(path, changed))
 
