@@ -156,7 +156,7 @@ func (c *conn) getEphemeralsLocked(prefix string, e *encoder) {
 func (c *conn) multiReadLocked(req *request, e *encoder) Code {
 	for _, sub := range req.multi {
 		sub.watch = false
-		if !isRead(sub.op) || len(e.buf) > maxQueued { // an answer that could never be sent
+		if len(e.buf) > maxQueued { // an answer that could never be sent
 			return ErrMarshalling
 		}
 		start := len(e.buf)

@@ -132,6 +132,10 @@ func (c *conn) answerLocked(req *request, ok bool, forced Code) answer {
 		}
 		return answer{c.finish(max(zxid, s.zxid), code), false, zxid}
 	}
+	if req.op == OpMultiRead && len(req.multi) > 0 && !isRead(req.multi[0].op) {
+		e.multiHeader(-1, true, -1) // the real server fails when it has begun its answer, and sends that, too
+		return answer{frame: c.complete(s.zxid, ErrMarshalling)}
+	}
 	code := c.readLocked(req, e)
 	return answer{frame: c.finish(s.zxid, code)}
 }
@@ -143,6 +147,12 @@ func (c *conn) finish(zxid int64, code Code) []byte {
 	if code != 0 {
 		e.buf = e.buf[:headerEnd]
 	}
+	return c.complete(zxid, code)
+}
+
+// complete fills the header of the reply in.
+func (c *conn) complete(zxid int64, code Code) []byte {
+	e := &c.enc
 	binary.BigEndian.PutUint64(e.buf[8:], uint64(zxid))
 	binary.BigEndian.PutUint32(e.buf[16:], uint32(code))
 	frame := e.endFrame()

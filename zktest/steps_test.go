@@ -180,6 +180,9 @@ func (c *choices) withLists(op Op) request {
 		kinds := []Op{OpCreate, OpCreate, OpCreate2, OpDelete, OpSetData, OpSetData, OpCheck, OpCreateContainer, OpCreateTTL}
 		if op == OpMultiRead {
 			kinds = []Op{OpGetData, OpGetChildren}
+			if c.below(16) == 0 { // what cannot be in one fails all of it
+				kinds = append(kinds, OpExists, OpGetChildren2, OpGetACL, OpCheck)
+			}
 		} else if c.below(32) == 0 {
 			kinds = append(kinds, OpGetData, OpGetChildren)
 		}
