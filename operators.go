@@ -1,252 +1,183 @@
 package zkstream
 
-import "sync"
+import (
+	"errors"
+	"slices"
+	"time"
+)
 
-// An operator is one goroutine that reads its sources and feeds its result; Merge has one more for each
-// source that is a Merge itself. It ends with its sources: closing the result closes them, and Client.Close
-// waits for it.
+// An operator is one goroutine that reads its sources and feeds its result. It ends when a source ends, and
+// closing the result closes the sources. Client.Close waits for it.
 
-// closers are the sources of an operator.
-type closers []interface{ Close() }
+// owner is the source of an operator's result: the streams that it owns.
+type owner []interface{ Close() }
 
-func (c closers) forget() {
-	for _, s := range c {
+func (o owner) forget() {
+	for _, s := range o {
 		s.Close()
 	}
 }
 
-// Map returns a stream of fn of each snapshot of s. It owns s: closing the result closes s, and the end
-// of s, with its reason, is the result's. fn runs in a goroutine of its own; it may be slow, and then
-// it skips to the newest snapshot.
-func Map[T, U any](s *Stream[T], fn func(T) U) *Stream[U] {
-	out := newStream[U](s.tasks)
-	out.source = closers{s}
-	s.tasks.spawn(func() {
-		for v := range s.ch {
-			out.publish(fn(v))
-		}
-		out.end(s.Err())
+// errExit is why a result ends when a function of the user's has ended the operator's goroutine.
+var errExit = errors.New("zkstream: the operator's function called runtime.Goexit, or a test's FailNow")
+
+// operate runs an operator with the result out, which owns its sources. It ends when run returns, or with
+// the goroutine if a function of the user's ends that.
+func operate[T any](t *tasks, out *Stream[T], sources owner, run func() (reason error)) *Stream[T] {
+	out.source = sources
+	if slices.ContainsFunc(sources, isZero) {
+		out.leave(ErrClosed)
+		return out
+	}
+	t.spawn(func() {
+		reason := errExit
+		defer func() { out.leave(reason) }()
+		reason = run()
 	})
 	return out
 }
 
-// Filter returns a stream of those snapshots of s for which keep is true. It owns s, as Map does.
+func isZero(s interface{ Close() }) bool {
+	z, ok := s.(interface{ zero() bool })
+	return ok && z.zero()
+}
+
+// transform runs an operator that calls fn with each snapshot of s.
+func transform[T, U any](s *Stream[T], out *Stream[U], fn func(T)) *Stream[U] {
+	return operate(s.tasks, out, owner{s}, func() error {
+		for v := range s.ch {
+			fn(v)
+		}
+		return s.Err()
+	})
+}
+
+// Map returns a stream of fn of each snapshot of s. It owns s: closing the result closes s, and the end
+// of s, with its reason, is the result's. fn runs in a goroutine of its own; it may be slow, and then
+// it skips to the newest snapshot. As in any goroutine, a panic in fn ends the process. fn must not call
+// Client.Close, which waits for it.
+func Map[T, U any](s *Stream[T], fn func(T) U) *Stream[U] {
+	out := newStream[U](s.tasks)
+	return transform(s, out, func(v T) { out.publish(fn(v)) })
+}
+
+// Filter returns a stream of those snapshots of s for which keep is true. It owns s and calls keep as Map does.
 func Filter[T any](s *Stream[T], keep func(T) bool) *Stream[T] {
 	out := newStream[T](s.tasks)
-	out.source = closers{s}
-	s.tasks.spawn(func() {
-		for v := range s.ch {
-			if keep(v) {
-				out.publish(v)
+	return transform(s, out, func(v T) {
+		if keep(v) {
+			out.publish(v)
+		}
+	})
+}
+
+// Distinct returns a stream of those snapshots of s that are not the same as the one that it delivered last:
+// for which same(last, snapshot) is false. It delivers the first one. It owns s and calls same as Map does.
+//
+// Streams of nodes never deliver the same state twice. Distinct is for what Map makes of them, which is
+// often the same for different states.
+func Distinct[T any](s *Stream[T], same func(a, b T) bool) *Stream[T] {
+	out := newStream[T](s.tasks)
+	var last T
+	first := true
+	return transform(s, out, func(v T) {
+		if first || !same(last, v) {
+			first, last = false, v
+			out.publish(v)
+		}
+	})
+}
+
+// Settle returns a stream of the newest snapshot of s, delivered when no other has come for the duration
+// quiet, but at the latest when most has passed since the first that has not been delivered. It is for what is
+// costly to repeat, as the reload of a load balancer. With quiet or most of 0 or less, each snapshot is
+// delivered at once. When s ends, what waits is delivered first. It owns s, as Map does.
+func Settle[T any](s *Stream[T], quiet, most time.Duration) *Stream[T] {
+	out := newStream[T](s.tasks)
+	return operate(s.tasks, out, owner{s}, func() error {
+		var newest T
+		var due time.Time         // of what waits
+		var fire <-chan time.Time // nil, and so never ready, while nothing waits
+		timer := time.NewTimer(0)
+		defer timer.Stop()
+		for {
+			select {
+			case v, ok := <-s.ch:
+				if !ok {
+					if fire != nil {
+						out.publish(newest)
+					}
+					return s.Err()
+				}
+				if newest = v; fire == nil {
+					due, fire = time.Now().Add(most), timer.C
+				}
+				timer.Reset(min(quiet, time.Until(due)))
+			case <-fire:
+				fire = nil
+				out.publish(newest)
 			}
 		}
-		out.end(s.Err())
 	})
-	return out
 }
 
 // Combine returns a stream of fn of the newest snapshots of a and b: the first as soon as both have
-// one, then one for each change of either. It owns its sources, as Map does, and ends as soon as one
-// of them ends, with its reason.
+// one, then one for each change of either. It owns its sources and calls fn as Map does. It ends as soon as
+// one of them ends, with its reason, after a last snapshot of what both had last. a and b may be the same stream.
 func Combine[A, B, C any](a *Stream[A], b *Stream[B], fn func(A, B) C) *Stream[C] {
+	if any(a) == any(b) { // then A is B; and two receivers would get a part of the snapshots each
+		return Map(a, func(v A) C { return fn(v, *any(&v).(*B)) })
+	}
 	out := newStream[C](a.tasks)
-	out.source = closers{a, b}
-	a.tasks.spawn(func() {
-		var va A
-		var vb B
-		var hasA, hasB bool
+	return operate(a.tasks, out, owner{a, b}, func() error {
+		var va latest[A]
+		var vb latest[B]
+		combine := func() {
+			if va.has && vb.has {
+				out.publish(fn(va.value, vb.value))
+			}
+		}
 		for {
-			var ok bool
 			select {
-			case va, ok = <-a.ch:
+			case v, ok := <-a.ch:
 				if !ok {
-					out.leave(a.Err())
-					return
+					if vb.poll(b.ch) {
+						combine()
+					}
+					return a.Err()
 				}
-				hasA = true
-			case vb, ok = <-b.ch:
+				va.set(v)
+			case v, ok := <-b.ch:
 				if !ok {
-					out.leave(b.Err())
-					return
+					if va.poll(a.ch) {
+						combine()
+					}
+					return b.Err()
 				}
-				hasB = true
+				vb.set(v)
 			}
-			if hasA && hasB {
-				out.publish(fn(va, vb))
-			}
+			combine()
 		}
 	})
-	return out
 }
 
-// Merge returns a stream of all snapshots of its sources. A slow consumer gets the newest snapshot of
-// each source: one source's never displaces another's. Sources take turns. It owns its sources, as Map
-// does, and ends as soon as one of them ends, with its reason; without sources it has ended already,
-// with ErrClosed. Its channel is not buffered. A source may be the result of another Merge.
-func Merge[T any](streams ...*Stream[T]) *Stream[T] {
-	if len(streams) == 0 {
-		out := newStream[T](nil)
-		out.end(ErrClosed)
-		return out
-	}
-	m := &merger[T]{
-		sources: streams,
-		out:     &Stream[T]{ch: make(chan T), tasks: streams[0].tasks},
-		wake:    make(chan struct{}, 1),
-		relayed: make(chan relayed[T]),
-		quit:    make(chan struct{}),
-		queued:  make([]bool, len(streams)),
-		newest:  make([]T, len(streams)),
-		waiting: make([]bool, len(streams)),
-		taken:   make([]chan struct{}, len(streams)),
-	}
-	owned := make(closers, len(streams))
-	for i, s := range streams {
-		owned[i] = s
-		if cap(s.ch) == 0 {
-			m.taken[i] = make(chan struct{}, 1)
-		}
-	}
-	m.out.source = owned
-	m.out.tasks.spawn(m.run)
-	for i, s := range streams {
-		if m.taken[i] != nil {
-			m.out.tasks.spawn(func() { m.relay(i) })
-		}
-		s.mu.Lock()
-		s.notify = func() { m.changed(i) }
-		s.mu.Unlock()
-		m.changed(i) // for what came before notify was set
-	}
-	return m.out
+// latest is the newest snapshot received from a source.
+type latest[T any] struct {
+	value T
+	has   bool
 }
 
-type merger[T any] struct {
-	sources []*Stream[T]
-	out     *Stream[T]
-	wake    chan struct{} // capacity 1: ready is not empty
-	relayed chan relayed[T]
-	quit    chan struct{} // closed when run ends
+func (l *latest[T]) set(v T) { l.value, l.has = v, true }
 
-	mu     sync.Mutex // guards what follows
-	ready  []int      // sources that have news
-	queued []bool     // which are in ready
-
-	// Used by run only.
-	newest  []T
-	waiting []bool // which of newest have not been received
-	turns   []int  // the waiting ones, in order
-
-	taken []chan struct{} // of each source that is relayed: its snapshot has been received; capacity 1
-}
-
-// relayed is a snapshot of a source that is the result of another Merge.
-type relayed[T any] struct {
-	source   int
-	snapshot T
-}
-
-// relay hands on the snapshots of such a source, whose channel holds none: one at a time, each when the one
-// before has been received, so that the newest of each of its own sources waits there.
-func (m *merger[T]) relay(i int) {
-	for v := range m.sources[i].ch {
-		select {
-		case m.relayed <- relayed[T]{i, v}:
-		case <-m.quit:
-			return
-		}
-		select {
-		case <-m.taken[i]:
-		case <-m.quit:
-			return
-		}
-	}
-}
-
-func (m *merger[T]) changed(i int) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.queued[i] {
-		return
-	}
-	m.queued[i] = true
-	m.ready = append(m.ready, i)
+// poll receives what is in ch, and reports whether anything was.
+func (l *latest[T]) poll(ch <-chan T) bool {
 	select {
-	case m.wake <- struct{}{}:
+	case v, ok := <-ch:
+		if ok {
+			l.set(v)
+		}
+		return ok
 	default:
+		return false
 	}
-}
-
-func (m *merger[T]) run() {
-	defer close(m.out.ch)
-	defer close(m.quit)
-	for {
-		var send chan T // nil, and so never ready, while there is nothing to send
-		var v T
-		if len(m.turns) > 0 {
-			send, v = m.out.ch, m.newest[m.turns[0]]
-		}
-		select {
-		case send <- v:
-			i := m.turns[0]
-			m.waiting[i] = false
-			m.turns = m.turns[1:]
-			if m.taken[i] != nil {
-				m.taken[i] <- struct{}{}
-			}
-		case r := <-m.relayed:
-			m.take(r.source, r.snapshot)
-		case <-m.wake:
-			if reason := m.collect(); reason != nil {
-				m.out.leave(reason)
-				return
-			}
-		}
-	}
-}
-
-// collect takes what the sources have, and returns the reason of the first that has ended.
-func (m *merger[T]) collect() error {
-	m.mu.Lock()
-	ready := m.ready
-	m.ready = nil
-	clear(m.queued)
-	m.mu.Unlock()
-	for _, i := range ready {
-		if m.taken[i] != nil { // relay receives; what there is to know here is the end
-			if reason := m.sources[i].Err(); reason != nil {
-				return reason
-			}
-			continue
-		}
-		for more := true; more; {
-			select {
-			case v, ok := <-m.sources[i].ch:
-				if !ok {
-					return m.sources[i].Err()
-				}
-				m.take(i, v)
-			default:
-				more = false
-			}
-		}
-	}
-	return nil
-}
-
-// take makes v the newest of a source.
-func (m *merger[T]) take(i int, v T) {
-	m.newest[i] = v
-	m.out.remember(v)
-	if !m.waiting[i] {
-		m.waiting[i] = true
-		m.turns = append(m.turns, i)
-	}
-}
-
-// remember makes v what Latest returns.
-func (s *Stream[T]) remember(v T) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.latest, s.has = v, true
 }

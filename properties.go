@@ -164,20 +164,29 @@ type Decoded[T any] struct {
 	Stat   zk.Stat // the node's metadata
 }
 
-// Decode returns a stream of the snapshots of s, each decoded as by Properties.Decode into a new T. Bad
-// content does not end the stream: that snapshot has Err, and keeps the last good Value. Decode owns s,
-// as Map does.
-func Decode[T any](s *PropertyStream) *Stream[Decoded[T]] {
-	var good T
-	return Map(s.Stream, func(p Properties) Decoded[T] {
+// Decode returns a stream of the snapshots of s, each decoded as by Properties.Decode into a new T. s is what
+// Client.Properties returns, or any stream of Properties. Bad content does not end the stream: that snapshot
+// has Err, and the last good Value, decoded anew. Decode owns s, as Map does.
+func Decode[T any, S *PropertyStream | *Stream[Properties]](s S) *Stream[Decoded[T]] {
+	source, ok := any(s).(*Stream[Properties])
+	if !ok {
+		source = any(s).(*PropertyStream).Stream
+	}
+	var good *Properties // the last one that is a T
+	return Map(source, func(p Properties) Decoded[T] {
 		d := Decoded[T]{Exists: p.Exists(), Stat: p.Stat()}
-		if d.Exists {
-			var v T
-			if d.Err = p.Decode(&v); d.Err == nil {
-				good = v
-			}
-			d.Value = good
+		if !d.Exists {
+			return d
 		}
+		if d.Err = p.Decode(&d.Value); d.Err == nil {
+			good = &p
+			return d
+		}
+		var last T // what has been delivered is the consumer's, who may have changed it
+		if good != nil {
+			good.Decode(&last)
+		}
+		d.Value = last
 		return d
 	})
 }

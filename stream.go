@@ -27,6 +27,7 @@ type Stream[T any] struct {
 	err    error
 	stop   func() bool // withdraws the wait for the context's end; may be nil
 	notify func()      // called after each send and at the end, with mu held; may be nil
+	queue  *queue[T]   // what is in ch, if that holds more than one; else nil
 	index  int         // place in the source's list; guarded by the source's lock
 }
 
@@ -64,6 +65,24 @@ func (s *Stream[T]) ForEach(fn func(T) error) error {
 	return s.Err()
 }
 
+// Next receives one snapshot: the newest that has not been received, or the next one to come. When ctx ends it
+// returns context.Cause(ctx), and leaves the stream open; when the stream has ended it returns Err.
+func (s *Stream[T]) Next(ctx context.Context) (T, error) {
+	var none T
+	if ctx.Err() != nil {
+		return none, context.Cause(ctx)
+	}
+	select {
+	case v, ok := <-s.ch:
+		if !ok {
+			return none, s.Err()
+		}
+		return v, nil
+	case <-ctx.Done():
+		return none, context.Cause(ctx)
+	}
+}
+
 // Latest returns the newest snapshot, whether received or not, and leaves it in the channel. It is
 // false before the first one. The last snapshot of a stream that has ended stays available.
 func (s *Stream[T]) Latest() (T, bool) {
@@ -98,7 +117,7 @@ func (s *Stream[T]) end(reason error) bool {
 		return false
 	}
 	s.err = reason
-	if cap(s.ch) > 0 { // else Merge's goroutine, which sends without mu, closes it
+	if s.ch != nil { // else this is the zero Stream
 		close(s.ch)
 	}
 	if s.stop != nil {
@@ -127,6 +146,34 @@ func (s *Stream[T]) publish(v T) {
 		s.notify()
 	}
 }
+
+// retract takes back the snapshot in the channel.
+func (s *Stream[T]) retract() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil {
+		return
+	}
+	select {
+	case <-s.ch:
+	default:
+	}
+}
+
+// watch has fn called after each snapshot and at the end, and once before. It is called with mu held.
+func (s *Stream[T]) watch(fn func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if before := s.notify; before != nil {
+		s.notify = func() { before(); fn() }
+	} else {
+		s.notify = fn
+	}
+	fn()
+}
+
+// zero reports whether s is the zero Stream, which never delivers.
+func (s *Stream[T]) zero() bool { return s.ch == nil }
 
 // endWith ends the stream when ctx ends.
 func (s *Stream[T]) endWith(ctx context.Context) {

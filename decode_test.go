@@ -1,0 +1,45 @@
+package zkstream
+
+import (
+	"testing"
+
+	"github.com/zkstream/zkstream/zktest"
+)
+
+func TestDecodeTakesEitherKindOfStream(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		server.Create("/a", []byte(`{"n": 1}`))
+		type settings struct{ N int }
+		a := Decode[settings](c.Properties(t.Context(), "/a"))
+		b := Decode[settings](c.Properties(t.Context(), "/a").Stream)
+		b = Decode[settings](Filter(c.Properties(t.Context(), "/a").Stream, Properties.Exists))
+		for _, s := range []*Stream[Decoded[settings]]{a, b} {
+			if d := next(t, s); d.Value.N != 1 || d.Err != nil || !d.Exists {
+				t.Errorf("received %+v", d)
+			}
+		}
+	})
+}
+
+func TestDecodeKeepsNothingThatItHasHandedOut(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		server.Create("/a", []byte(`bad`))
+		s := Decode[map[string]int](c.Properties(t.Context(), "/a"))
+		if d := next(t, s); d.Err == nil || d.Value != nil {
+			t.Errorf("received %+v before there was a good one", d)
+		}
+		server.Set("/a", []byte(`{"n": 1}`))
+		d := next(t, s)
+		for range 3 {
+			d.Value["n"]++ // the consumer's own
+			server.Set("/a", []byte(`{"n": "one"}`))
+			if d = next(t, s); d.Err == nil || d.Value["n"] != 1 {
+				t.Errorf("received %+v", d)
+			}
+		}
+		server.Delete("/a")
+		if d = next(t, s); d.Exists || d.Value != nil || d.Err != nil {
+			t.Errorf("received %+v", d)
+		}
+	})
+}

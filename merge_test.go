@@ -1,0 +1,337 @@
+package zkstream
+
+import (
+	"context"
+	"errors"
+	"math"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/zktest"
+)
+
+// received returns what a stream that has ended still holds.
+func received[T any](t *testing.T, s *Stream[T]) []T {
+	t.Helper()
+	var list []T
+	for v := range s.All() {
+		list = append(list, v)
+	}
+	if s.Err() == nil {
+		t.Error("the stream ended without a reason")
+	}
+	return list
+}
+
+func TestMergeDeliversWhatItsSourcesHadLastBeforeItEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cause := errors.New("enough")
+		for name, end := range map[string]func(h *hub[int], cancel context.CancelCauseFunc){
+			"source":  func(h *hub[int], _ context.CancelCauseFunc) { h.close(cause) },
+			"last":    func(h *hub[int], _ context.CancelCauseFunc) { h.finish(4, cause) },
+			"context": func(_ *hub[int], cancel context.CancelCauseFunc) { cancel(cause) },
+		} {
+			for _, wait := range []func(){func() {}, synctest.Wait} { // whether Merge has them already
+				ctx, cancel := context.WithCancelCause(t.Context())
+				defer cancel(nil)
+				a, b, c := numbers(), numbers(), numbers()
+				out := Merge(a.stream(ctx), Merge(b.stream(t.Context()), c.stream(t.Context())))
+				a.set(1)
+				a.set(4)
+				b.set(2)
+				c.set(3)
+				wait()
+				end(a, cancel)
+				synctest.Wait()
+				got := received(t, out)
+				slices.Sort(got)
+				if want := []int{2, 3, 4}; !slices.Equal(got, want) {
+					t.Errorf("%s: received %v, want %v", name, got, want)
+				}
+				if out.Err() != cause {
+					t.Errorf("%s: Err is %v", name, out.Err())
+				}
+				if v, ok := out.Latest(); !ok || v == 0 {
+					t.Errorf("%s: Latest is %v, %v", name, v, ok)
+				}
+			}
+		}
+	})
+}
+
+// What nobody has received stays for whoever comes later, as in any other stream, and takes no goroutine.
+func TestMergeThatIsClosedKeepsItsSnapshots(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, b := numbers(), numbers()
+		out := Merge(a.stream(t.Context()), b.stream(t.Context()))
+		a.set(1)
+		b.set(2)
+		synctest.Wait()
+		out.Close()
+		if got := received(t, out); !slices.Equal(got, []int{1, 2}) {
+			t.Errorf("received %v", got)
+		}
+	})
+}
+
+func TestMergeDeliversTheLastStateOfASession(t *testing.T) {
+	for range 20 {
+		synctest.Test(t, func(t *testing.T) {
+			server := zktest.Start(t)
+			c := dialled(t, server)
+			session := Merge(c.Session(t.Context()))
+			next(t, session)
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+			got := received(t, session)
+			if len(got) == 0 || got[len(got)-1].State != Closed {
+				t.Errorf("received %v, want Closed at the end", got)
+			}
+		})
+	}
+}
+
+// A source belongs to one operator. With two of them neither gets everything, but both end.
+func TestTwoOperatorsOverOneStreamBothEnd(t *testing.T) {
+	operators := map[string]func(*Stream[Session]) *Stream[Session]{
+		"Merge":  func(s *Stream[Session]) *Stream[Session] { return Merge(s) },
+		"Map":    func(s *Stream[Session]) *Stream[Session] { return Map(s, func(v Session) Session { return v }) },
+		"Settle": func(s *Stream[Session]) *Stream[Session] { return Settle(s, time.Second, time.Minute) },
+		"Combine": func(s *Stream[Session]) *Stream[Session] {
+			return Combine(s, s, func(v, _ Session) Session { return v })
+		},
+		"Distinct": func(s *Stream[Session]) *Stream[Session] {
+			return Distinct(s, func(a, b Session) bool { return a == b })
+		},
+		"Switch": func(s *Stream[Session]) *Stream[Session] {
+			return Switch(s, func(context.Context, Session) *Stream[Session] { return nil })
+		},
+	}
+	for first, one := range operators {
+		for second, two := range operators {
+			for what, end := range map[string]func(c *Client, s, a, b *Stream[Session]) error{
+				"the client is closed":        func(c *Client, _, _, _ *Stream[Session]) error { return nil },
+				"the source is closed":        func(_ *Client, s, _, _ *Stream[Session]) error { s.Close(); return nil },
+				"the first result is closed":  func(_ *Client, _, a, _ *Stream[Session]) error { a.Close(); return nil },
+				"the second result is closed": func(_ *Client, _, _, b *Stream[Session]) error { b.Close(); return nil },
+			} {
+				synctest.Test(t, func(t *testing.T) {
+					c := dialled(t, zktest.Start(t))
+					s := c.Session(t.Context())
+					a, b := one(s), two(s)
+					synctest.Wait()
+					end(c, s, a, b)
+					begun := time.Now()
+					if err := c.Close(); err != nil || time.Since(begun) > time.Second {
+						t.Errorf("%s and %s, %s: Close returned %v after %v", first, second, what, err, time.Since(begun))
+					}
+					received(t, a)
+					received(t, b)
+				})
+			}
+		}
+	}
+}
+
+func TestMergeOfOneStreamTwiceIsMergeOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := numbers()
+		s := h.stream(t.Context())
+		out := Merge(s, s)
+		if n := cap(out.C()); n != 1 { // with two places an older snapshot could follow a newer one
+			t.Errorf("the channel has room for %d", n)
+		}
+		for i := range 10 {
+			h.set(i)
+			synctest.Wait()
+		}
+		out.Close()
+		if got := received(t, out); !slices.Equal(got, []int{9}) {
+			t.Errorf("received %v, want the newest", got)
+		}
+	})
+}
+
+// Consumers receive at the very instants at which newer snapshots take the place of older ones: each source's
+// come in order and once, and the newest of each comes.
+func TestMergeUnderContentionLosesAndRepeatsNothing(t *testing.T) {
+	const sources, versions = 20, 3000
+	for range 5 {
+		hubs := make([]*hub[int], sources)
+		streams := make([]*Stream[int], sources)
+		for i := range hubs {
+			hubs[i] = numbers()
+			streams[i] = hubs[i].stream(t.Context())
+		}
+		out := Merge(Merge(streams[:5]...), Merge(streams[5:]...))
+		var writers, consumer sync.WaitGroup
+		for i, h := range hubs {
+			writers.Go(func() {
+				for v := range versions {
+					h.set(v*sources + i)
+					if v%64 == i {
+						runtime.Gosched()
+					}
+				}
+			})
+		}
+		newest := make([]int, sources)
+		for i := range newest {
+			newest[i] = -1
+		}
+		consumer.Go(func() {
+			for v := range out.C() {
+				source, version := v%sources, v/sources
+				if version <= newest[source] {
+					t.Errorf("source %d: version %d after %d", source, version, newest[source])
+				}
+				newest[source] = version
+				if !slices.ContainsFunc(newest, func(n int) bool { return n < versions-1 }) {
+					out.Close()
+				}
+			}
+		})
+		writers.Wait()
+		consumer.Wait()
+	}
+}
+
+// A consumer receives while the channel is emptied and filled again.
+func TestAQueueKnowsWhatHasBeenReceived(t *testing.T) {
+	const slots, rounds = 4, 100_000
+	s := &Stream[int]{ch: make(chan int, slots), queue: &queue[int]{places: make([]int, slots)}}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for i := range rounds {
+			// Only the first slot's snapshots are replaced. Each of the others' must be received before the next comes.
+			s.enqueue([]queued[int]{{0, i * slots}})
+			if i%8 == 0 {
+				for s.pending() > 0 {
+					runtime.Gosched()
+				}
+				s.enqueue([]queued[int]{{1, i*slots + 1}, {2, i*slots + 2}, {3, i*slots + 3}})
+			}
+		}
+		s.end(ErrClosed)
+	})
+	counts := make([]int, slots)
+	newest := make([]int, slots)
+	for v := range s.C() {
+		slot := v % slots
+		if v < newest[slot] || v == newest[slot] && v > slot {
+			t.Errorf("slot %d: %d after %d", slot, v, newest[slot])
+		}
+		newest[slot] = v
+		counts[slot]++
+	}
+	wg.Wait()
+	for slot := 1; slot < slots; slot++ {
+		if counts[slot] != rounds/8 {
+			t.Errorf("slot %d: received %d snapshots, want %d", slot, counts[slot], rounds/8)
+		}
+	}
+	if newest[0] != (rounds-1)*slots {
+		t.Errorf("the newest of slot 0 is %d", newest[0])
+	}
+}
+
+// pending is the number of snapshots that have not been received.
+func (s *Stream[T]) pending() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ch)
+}
+
+// Of snapshots that cannot be compared the newest comes, too, perhaps twice.
+func TestMergeOfSnapshotsThatCannotBeCompared(t *testing.T) {
+	const sources, versions = 5, 2000
+	hubs := make([]*hub[[]int], sources)
+	streams := make([]*Stream[[]int], sources)
+	for i := range hubs {
+		hubs[i] = &hub[[]int]{}
+		streams[i] = hubs[i].stream(t.Context())
+	}
+	out := Merge(streams...)
+	var wg sync.WaitGroup
+	for i, h := range hubs {
+		wg.Go(func() {
+			for v := range versions {
+				h.set([]int{i, v})
+			}
+		})
+	}
+	newest := make([]int, sources)
+	for v := range out.C() {
+		if v[1] < newest[v[0]] {
+			t.Errorf("source %d: version %d after %d", v[0], v[1], newest[v[0]])
+		}
+		newest[v[0]] = v[1]
+		if !slices.ContainsFunc(newest, func(n int) bool { return n < versions-1 }) {
+			out.Close()
+		}
+	}
+	wg.Wait()
+}
+
+func TestWhatIsStillInTheChannelIsFoundByItsValue(t *testing.T) {
+	left := []queued[any]{{0, 1}, {1, "x"}, {2, 1}, {3, 2}}
+	slots := func(list []queued[any]) (s []int) {
+		for _, q := range list {
+			s = append(s, q.slot)
+		}
+		return s
+	}
+	for _, c := range []struct {
+		values []any
+		want   []int
+	}{
+		{nil, nil},
+		{[]any{2}, []int{3}},
+		{[]any{"x", 2}, []int{1, 3}},
+		{[]any{1}, []int{0}}, // or 2, which is as good
+		{[]any{1, 1}, []int{0, 2}},
+		{[]any{1, 2}, []int{0, 3}},
+	} {
+		if got := slots(stillThere(left, c.values)); !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.values, got, c.want)
+		}
+	}
+	all := []int{0, 1, 2, 3}
+	for _, unequal := range []any{[]int{1}, math.NaN(), map[string]int{}, struct{ f func() }{}} {
+		left[2].value = unequal
+		if got := slots(stillThere(left, []any{unequal})); !slices.Equal(got, all) {
+			t.Errorf("%v: %v, want all", unequal, got)
+		}
+	}
+}
+
+func TestMergeWithManySourcesThatNobodyReceivesFrom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const sources = 2000
+		hubs := make([]*hub[int], sources)
+		streams := make([]*Stream[int], sources)
+		for i := range hubs {
+			hubs[i] = numbers()
+			streams[i] = hubs[i].stream(t.Context())
+		}
+		out := Merge(streams...)
+		for version := range 3 {
+			for i, h := range hubs {
+				h.set(version*sources + i)
+			}
+			synctest.Wait()
+		}
+		hubs[7].close(zk.ErrNoAuth)
+		got := received(t, out)
+		slices.Sort(got)
+		if len(got) != sources || got[0] != 2*sources || got[sources-1] != 3*sources-1 {
+			t.Errorf("received %d snapshots, from %d to %d", len(got), got[0], got[len(got)-1])
+		}
+	})
+}
