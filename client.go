@@ -25,10 +25,8 @@ type Client struct {
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 
-	tasks tasks // operators and registrations
-
-	mu         sync.Mutex               // guards what follows
-	registered map[string]*Registration // by path of the node
+	tasks  tasks  // operators and registrations
+	claims claims // of registrations
 
 	closeOnce sync.Once
 	closed    chan struct{}
@@ -76,7 +74,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	case o.log == nil:
 		return nil, errors.New("zkstream: logger is nil")
 	}
-	c := &Client{chroot: root, acl: o.acl, closed: make(chan struct{}), registered: map[string]*Registration{}}
+	c := &Client{chroot: root, acl: o.acl, closed: make(chan struct{})}
 	c.log = c.logs.logger(o.log)
 	c.supervisor = newSupervisor(c, o.max)
 	c.conn, err = zkconn.Open(zkconn.Config{

@@ -342,19 +342,9 @@ func lookFirst(ctx context.Context, zc *zk.Conn, change, tried *zkconn.Change) e
 	return err
 }
 
-// retryPause is how long a withdrawal waits before it is tried again.
-const retryPause = 10 * time.Millisecond
-
 // maxContent is what fits into a request besides its path: a server closes the connection on a larger
 // one than its jute.maxbuffer, 0xfffff bytes by default, and a retry would end the same way.
 const maxContent = zkconn.DefaultMaxRequest - 256
-
-func checkSize(path string, data []byte) error {
-	if len(path)+len(data) > maxContent {
-		return fmt.Errorf("content of %d bytes, a server takes 1 MB with the path: %w", len(data), ErrTooLarge)
-	}
-	return nil
-}
 
 // pause waits for d; the error says why it did not.
 func (c *Client) pause(ctx context.Context, d time.Duration) error {
@@ -440,18 +430,6 @@ func makeParents(ctx context.Context, zc *zk.Conn, path string, acl []zk.ACL) er
 		}
 	}
 	return nil
-}
-
-// createWithParents creates a node, and before it those above it that are missing.
-func createWithParents(zc *zk.Conn, path string, data []byte, flags int32, acl, parentACL []zk.ACL) (string, error) {
-	made, err := zc.Create(path, data, flags, acl)
-	if err != zk.ErrNoNode {
-		return made, err
-	}
-	if err := makeParents(context.Background(), zc, path, parentACL); err != nil {
-		return "", err
-	}
-	return zc.Create(path, data, flags, acl)
 }
 
 // Delete deletes the node at path, which must have no children. It returns when the server has answered

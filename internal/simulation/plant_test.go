@@ -77,23 +77,18 @@ var plants = []plant{
 	},
 	{
 		"a registration is not made again",
-		"		return r.create(generation, content, revision)\n",
-		`		if r.owners[0] {
-			return nil
-		}
-		r.owners[0] = true
-		return r.create(generation, content, revision)
-`,
+		"	if k.standing == absent {\n		if err := k.create(zc)",
+		"	if k.standing == absent && !k.wasPlaced() {\n		if err := k.create(zc)",
 	},
 	{
 		"a withdrawn registration deletes another session's node",
-		"if !exists || stat.EphemeralOwner != conn.SessionID() || !r.owners[stat.EphemeralOwner] {",
-		"if _ = stat; !exists {",
+		"case standingOf(exists, stat.EphemeralOwner, k.session, k.owners) == ours:",
+		"case exists:",
 	},
 	{
 		"a registration takes another session's node for its own",
-		"	case owner != session:\n		r.place(0)\n		holder",
-		"	case owner != session && owner == 0:\n		r.place(0)\n		holder",
+		"	case owner == 0 || !slices.Contains(mine, owner):\n		return foreign\n	case owner != session:",
+		"	case owner == 0:\n		return foreign\n	case owner != session && slices.Contains(mine, owner):",
 	},
 	{
 		"an update does not look at the version",

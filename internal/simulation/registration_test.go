@@ -107,7 +107,7 @@ func (s *simulation) withdraw() {
 		err := reg.Close()
 		now, _ := r.client.sessions.Latest()
 		n := s.truth(kindData, r.path)
-		if err == nil && r.owns(n) && n.stat.EphemeralOwner == now.ID && !s.isClosing(r.client) {
+		if err == nil && r.owns(n) && n.stat.EphemeralOwner == now.ID && now.State != zkstream.Expired && !s.isClosing(r.client) {
 			s.breach("one node for each live registration", "%v: Close has returned; the node is %v", r, n)
 		}
 		if errors.Is(err, zk.ErrNoAuth) && s.wasClosed(path.Dir(r.path)) {

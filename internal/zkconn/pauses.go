@@ -20,6 +20,10 @@ var (
 	CallPauses = Pauses{First: 10 * time.Millisecond, Most: 5 * time.Second}
 	// ConflictPauses are between two tries of an update that somebody else's was faster than.
 	ConflictPauses = Pauses{First: time.Millisecond, Most: 64 * time.Millisecond}
+	// RegistrationPauses are between tries to create or delete a registration's node.
+	RegistrationPauses = Pauses{First: 100 * time.Millisecond, Most: 30 * time.Second}
+	// LookPauses are between looks at a registration's node that is not ours, or whose stream shows something else.
+	LookPauses = Pauses{First: time.Second, Most: 30 * time.Second}
 )
 
 // After returns the wait after that many failures in a row; none for less than one.

@@ -1,0 +1,438 @@
+package zkstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
+	"github.com/zkstream/zkstream/zktest"
+)
+
+func TestStanding(t *testing.T) {
+	for _, c := range []struct {
+		name           string
+		exists         bool
+		owner, session int64
+		mine           []int64
+		want           standing
+	}{
+		{"no node", false, 0, 1, []int64{1}, absent},
+		{"created in this session", true, 1, 1, []int64{1}, ours},
+		{"of this session, which created none", true, 1, 1, nil, foreign},
+		{"created in the session before", true, 1, 2, []int64{1, 2}, predecessor},
+		{"of another session", true, 3, 2, []int64{1, 2}, foreign},
+		{"not ephemeral", true, 0, 2, []int64{0, 1, 2}, foreign},
+		{"before the first session", true, 3, 0, nil, foreign},
+	} {
+		if got := standingOf(c.exists, c.owner, c.session, c.mine); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// The sessions of before are forgotten when the node is there in a later one.
+func TestARegistrationDoesNotGrowWithItsSessions(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		k := &keeper{Registration: newRegistration(c, addrPath, addr, registerOptions{acl: zk.WorldACL(zk.PermRead)})}
+		k.ctx = ctx
+		for i := range 20 {
+			for k.standing != ours || k.session != c.conn.SessionID() {
+				k.step()
+				time.Sleep(time.Second)
+			}
+			if len(k.owners) != 1 {
+				t.Fatalf("after %d sessions: %v", i+1, k.owners)
+			}
+			server.ExpireSession(c.conn.SessionID())
+			time.Sleep(5 * time.Second)
+		}
+		k.unwatch()
+	})
+}
+
+// status returns the present status of a registration.
+func status(r *Registration) RegistrationStatus { return r.status.get() }
+
+// denying has the server answer each request of an operation on addrPath with the code that is stored, while
+// that is not zero, and counts these.
+func denying(server *zktest.Server, op zktest.Op) (code, count *atomic.Int64) {
+	code, count = new(atomic.Int64), new(atomic.Int64)
+	server.Intercept(func(r zktest.Request) zktest.Fault {
+		if now := zktest.Code(code.Load()); r.Op == op && now != 0 && (r.Path == addrPath || op == zktest.OpMulti) {
+			count.Add(1)
+			return zktest.Fault{Code: now}
+		}
+		return zktest.Fault{}
+	})
+	return code, count
+}
+
+func TestARefusedUpdateLeavesTheRegistrationAsItWas(t *testing.T) {
+	for _, refusal := range []zktest.Code{zktest.ErrQuotaExceeded, zktest.ErrNoAuth, zktest.ErrInvalidACL, zktest.ErrBadArguments, zktest.ErrEphemeralOnLocal} {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			code, _ := denying(server, zktest.OpMulti)
+			code.Store(int64(refusal))
+			err = r.Update(t.Context(), map[string]any{"x": 1})
+			var pe *PathError
+			if !errors.As(err, &pe) || pe.Op != "update" || pe.Path != addrPath {
+				t.Errorf("%v: Update returns %v", refusal, err)
+			}
+			time.Sleep(time.Minute)
+			if r.Err() != nil || status(r) != Registered || r.Refusal() != nil {
+				t.Errorf("%v: the registration is %v: %v, %v", refusal, status(r), r.Err(), r.Refusal())
+			}
+			code.Store(0)
+			if err := r.Update(t.Context(), map[string]any{"y": 2}); err != nil {
+				t.Error(err)
+			}
+			if got, _, _ := server.Get(addrPath); string(got) != `{"pid": 1, "y": 2}` {
+				t.Errorf("%v: content %s", refusal, got)
+			}
+		})
+	}
+}
+
+// Of updates that wait together only those are refused for which there is a reason.
+func TestARefusedUpdateTakesNoOtherWithIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Partition(true)
+		time.Sleep(time.Second)
+		big := strings.Repeat("x", 700<<10) // one fits, two do not
+		errs := map[string]error{}
+		var mu sync.Mutex
+		var wg sync.WaitGroup
+		for _, key := range []string{"a", "b", "c", "d"} {
+			wg.Go(func() {
+				value := any(big)
+				if key == "a" || key == "d" {
+					value = 1
+				}
+				err := r.Update(t.Context(), map[string]any{key: value})
+				mu.Lock()
+				errs[key] = err
+				mu.Unlock()
+			})
+			synctest.Wait()
+		}
+		server.Partition(false)
+		wg.Wait()
+		if errs["a"] != nil || errs["b"] != nil || !errors.Is(errs["c"], ErrTooLarge) || errs["d"] != nil {
+			t.Errorf("%v", errs)
+		}
+		if got, _, _ := server.Get(addrPath); string(got) != `{"pid": 1, "a": 1, "b": "`+big+`", "d": 1}` {
+			t.Errorf("content %.40s", got)
+		}
+		if status(r) != Registered {
+			t.Error(status(r))
+		}
+	})
+}
+
+// The usual hardening: providers may create nodes, and not delete them.
+func TestAnUpdateThatMayNotDelete(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		c := f.connect()
+		if _, err := f.admin.Create(f.root+"/svc", nil, 0, zk.WorldACL(zk.PermRead|zk.PermCreate|zk.PermAdmin)); err != nil {
+			t.Fatal(err)
+		}
+		r, _ := register(t, c, map[string]any{"pid": 1})
+		if err := r.Update(t.Context(), map[string]any{"x": 1}); !errors.Is(err, zk.ErrNoAuth) {
+			t.Errorf("update: %v", err)
+		}
+		expire(t, c)
+		eventually(t, "the node is back", func() bool { return f.owner(addrPath) == c.conn.SessionID() })
+		if got := f.get(addrPath); got != `{"pid": 1}` {
+			t.Errorf("content %s", got)
+		}
+		if err := r.Close(); !errors.Is(err, zk.ErrNoAuth) {
+			t.Errorf("close: %v", err)
+		}
+		if f.owner(addrPath) == 0 {
+			t.Error("the node is gone though it may not be deleted")
+		}
+	})
+}
+
+func TestARegistrationComesBackFromEveryRefusal(t *testing.T) {
+	for _, refusal := range []zktest.Code{
+		zktest.ErrQuotaExceeded, zktest.ErrNoAuth, zktest.ErrInvalidACL, zktest.ErrBadArguments, zktest.ErrUnimplemented,
+		zktest.ErrEphemeralOnLocal, zktest.ErrNoChildrenEphemerals, zktest.ErrRequestTimeout, zktest.ErrSystem, zktest.ErrMarshalling, -999,
+	} {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			r, err := c.Register(t.Context(), "/svc", addr, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			code, count := denying(server, zktest.OpCreate)
+			code.Store(int64(refusal))
+			server.ExpireSession(c.conn.SessionID())
+			time.Sleep(10 * time.Minute)
+			if n := count.Load(); n < 10 || n > 50 {
+				t.Errorf("%v: %d tries in ten minutes", refusal, n)
+			}
+			isTransient := refusal == zktest.ErrSystem || refusal == zktest.ErrMarshalling || refusal == zktest.ErrRequestTimeout
+			if r.Err() != nil || status(r) != Refused && !isTransient {
+				t.Errorf("%v: %v, %v", refusal, status(r), r.Err())
+			}
+			var pe *PathError
+			if refusal := r.Refusal(); status(r) == Refused && (!errors.As(refusal, &pe) || pe.Path != addrPath) {
+				t.Errorf("%v: Refusal is %v", refusal, r.Refusal())
+			}
+			code.Store(0)
+			time.Sleep(31 * time.Second)
+			if status(r) != Registered || r.Refusal() != nil {
+				t.Errorf("%v: afterwards %v, %v", refusal, status(r), r.Refusal())
+			}
+			if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.conn.SessionID() {
+				t.Errorf("%v: %+v, %v", refusal, stat, err)
+			}
+		})
+	}
+}
+
+func TestRegisterReturnsWhatRetryingDoesNotMend(t *testing.T) {
+	for _, refusal := range []zktest.Code{zktest.ErrNoAuth, zktest.ErrInvalidACL, zktest.ErrBadArguments, zktest.ErrUnimplemented} {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			code, count := denying(server, zktest.OpCreate)
+			code.Store(int64(refusal))
+			r, err := c.Register(t.Context(), "/svc", addr, nil)
+			if err == nil || r != nil || count.Load() != 1 {
+				t.Errorf("%v: %v after %d tries", refusal, err, count.Load())
+			}
+		})
+	}
+}
+
+// Register waits while a refusal may pass, and says what it waited for.
+func TestRegisterWaitsForARefusalThatMayPass(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		code, _ := denying(server, zktest.OpCreate)
+		code.Store(int64(zktest.ErrQuotaExceeded))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := c.Register(ctx, "/svc", addr, nil)
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, zkconn.ErrQuotaExceeded) || strings.Count(err.Error(), "zkstream:") != 1 {
+			t.Errorf("err = %v", err)
+		}
+		time.AfterFunc(time.Second, func() { code.Store(0) })
+		if _, err := c.Register(t.Context(), "/svc", addr, nil); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The parent's ACL is wrong for a moment, while somebody deletes the node.
+func TestARegistrationOutlivesAnAclThatIsClosedForAMoment(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		c := f.connect()
+		r, _ := register(t, c, nil)
+		statuses := r.Status(t.Context())
+		closed := zk.WorldACL(zk.PermRead | zk.PermDelete | zk.PermAdmin)
+		if _, err := f.admin.SetACL(f.root+"/svc", closed, -1); err != nil {
+			t.Fatal(err)
+		}
+		f.delete(addrPath)
+		until(t, statuses, func(s RegistrationStatus) bool { return s == Refused })
+		if err := r.Refusal(); !errors.Is(err, zk.ErrNoAuth) {
+			t.Errorf("Refusal is %v", err)
+		}
+		if _, err := f.admin.SetACL(f.root+"/svc", zk.WorldACL(zk.PermAll), -1); err != nil {
+			t.Fatal(err)
+		}
+		until(t, statuses, func(s RegistrationStatus) bool { return s == Registered })
+		if f.owner(addrPath) != c.conn.SessionID() || r.Refusal() != nil {
+			t.Errorf("owner %x, refusal %v", f.owner(addrPath), r.Refusal())
+		}
+	})
+}
+
+// unreadable is an ACL for others than the client.
+var unreadable = zk.DigestACL(zk.PermAll, "consumers", "secret")
+
+func TestARegistrationThatItsClientMayNotRead(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		var requests counter
+		c := f.connect(requests.option())
+		var regs []*Registration
+		for i := range 10 {
+			r, err := c.Register(t.Context(), "/svc", fmt.Sprintf("10.0.0.%d:80", i+1), map[string]any{"pid": 1}, WithACL(unreadable))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if status(r) != Registered {
+				t.Errorf("%v after Register", status(r))
+			}
+			regs = append(regs, r)
+		}
+		requests.take()
+		if err := f.admin.AddAuth("digest", []byte("consumers:secret")); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Second) // at rest: some looks at first, and no writes
+		counts := requests.take()
+		if n := sum(counts); n > 10*5 || counts[int32(zktest.OpCreate)] > 0 {
+			t.Errorf("10 registrations at rest send %v in five seconds", counts)
+		}
+		r := regs[0]
+		want := `{"pid": 1}`
+		err := r.Update(t.Context(), map[string]any{"x": 1})
+		switch {
+		case err == nil:
+			want = `{"pid": 1, "x": 1}`
+		case !errors.Is(err, zk.ErrNoAuth): // from ZooKeeper 3.8.4 and 3.9.2 on
+			t.Error(err)
+		}
+		expire(t, c)
+		eventually(t, "it is back in a new session", func() bool { return f.owner(r.Path()) == c.conn.SessionID() })
+		eventually(t, "it says so", func() bool { return status(r) == Registered })
+		if got := f.get(r.Path()); got != want {
+			t.Errorf("content %s", got)
+		}
+		if closeErr := r.Close(); (closeErr == nil) != (f.owner(r.Path()) == 0) || errors.Is(closeErr, zk.ErrNoAuth) != errors.Is(err, zk.ErrNoAuth) {
+			t.Errorf("after Close: %v", closeErr)
+		}
+	})
+}
+
+// Somebody deletes a node that the client may not read, and the server hides that event, too.
+func TestARegistrationThatItsClientMayNotReadComesBack(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		r, err := c.Register(t.Context(), "/svc", addr, nil, WithACL(unreadable))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 10 {
+			time.Sleep(10 * time.Minute)
+			server.Delete(addrPath)
+			time.Sleep(31 * time.Second)
+			if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.conn.SessionID() || status(r) != Registered {
+				t.Fatalf("%+v, %v, %v", stat, err, status(r))
+			}
+		}
+	})
+}
+
+func TestANodeOfAnotherThatMayNotBeReadIsWaitedFor(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		first, second := f.connect(), f.connect()
+		if err := f.admin.AddAuth("digest", []byte("consumers:secret")); err != nil {
+			t.Fatal(err)
+		}
+		register(t, first, nil, WithACL(unreadable))
+		got := make(chan *Registration, 1)
+		go func() {
+			r2, err := second.Register(t.Context(), "/svc", addr, nil, WithACL(unreadable))
+			if err != nil {
+				t.Error(err)
+			}
+			got <- r2
+		}()
+		time.Sleep(100 * time.Millisecond)
+		if f.owner(addrPath) != first.conn.SessionID() {
+			t.Fatal("another session's node was touched")
+		}
+		// A server that says to nobody else whose the node is would not have it deleted by anybody else.
+		if err := first.Close(); err != nil {
+			t.Error(err)
+		}
+		select {
+		case r2 := <-got:
+			if f.owner(addrPath) != second.conn.SessionID() || status(r2) != Registered {
+				t.Errorf("owner %x, %v", f.owner(addrPath), status(r2))
+			}
+		case <-time.After(patience):
+			t.Error("the second does not take over")
+		}
+	})
+}
+
+// In a new session a registration is the first thing that is done.
+func TestARegistrationDoesNotWaitForReads(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		const n = 2000
+		for i := range n {
+			c.Data(context.Background(), fmt.Sprint("/n/", i))
+		}
+		if _, err := c.Register(t.Context(), "/svc", addr, nil); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		var reads, before atomic.Int64
+		before.Store(-1)
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			switch {
+			case strings.HasPrefix(r.Path, "/n/") || r.Op == zktest.OpMultiRead:
+				reads.Add(1)
+			case r.Op == zktest.OpCreate && r.Path == addrPath:
+				before.CompareAndSwap(-1, reads.Load())
+			}
+			return zktest.Fault{}
+		})
+		server.Partition(true)
+		time.Sleep(time.Minute)
+		server.Partition(false)
+		time.Sleep(10 * time.Second)
+		if got := before.Load(); got < 0 || got > 64 {
+			t.Errorf("%d of %d reads came first", got, n)
+		}
+	})
+}
+
+// The node of the session before is still there: the try to create it does no harm, and the node is made when
+// the old one goes.
+func TestARegistrationWaitsForItsOwnPredecessor(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		r, err := c.Register(t.Context(), "/svc", addr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := c.conn.SessionID()
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			return zktest.Fault{NewSession: r.Op == zktest.OpConnect && r.Session == old}
+		})
+		server.DisconnectSession(old)
+		time.Sleep(3 * time.Second)
+		_, stat, err := server.Get(addrPath)
+		if err != nil || stat.EphemeralOwner != old || status(r) != Pending || c.conn.SessionID() == old {
+			t.Fatalf("%+v, %v, %v", stat, err, status(r))
+		}
+		server.ExpireSession(old)
+		time.Sleep(time.Second)
+		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.conn.SessionID() || status(r) != Registered {
+			t.Errorf("%+v, %v, %v", stat, err, status(r))
+		}
+	})
+}
+
+// A keeper that finds the connection gone does not wait for the next: what else happens meanwhile is not lost.
+func TestAStepDoesNotWaitForASession(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		k := &keeper{Registration: newRegistration(c, addrPath, addr, registerOptions{})}
+		k.ctx = t.Context()
+		server.Partition(true)
+		time.Sleep(time.Second)
+		start := time.Now()
+		err := k.inSession(func(*zk.Conn) error { return nil })
+		if !errors.Is(err, zkconn.ErrDown) || time.Since(start) > sessionWait {
+			t.Errorf("%v after %v", err, time.Since(start))
+		}
+	})
+}

@@ -1,0 +1,122 @@
+package zkstream
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"strconv"
+	"strings"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// How a registration with WithSequence makes its node, and finds it again when the answer is lost.
+//
+// The node's name is not known then, so it is looked for: a child with the registration's name and a number
+// that was free before, of the same session, with the same content, which no other registration of the
+// client has. That is certain because only one of them creates a node of that name at a time, the others
+// waiting until its outcome is known.
+
+// errNoTurn says that a sequence node may not be created before the others of its name.
+var errNoTurn = errors.New("another registration is creating a node of that name")
+
+// claim waits until the keeper may create its node: until no other registration of the client has it, or with
+// a sequence, until none is creating one of that name. It returns why the registration ends, if it ends
+// meanwhile.
+func (k *keeper) claim() error {
+	for {
+		released := k.client.claims.try(k.path)
+		if released == nil {
+			k.claimed = true
+			return nil
+		}
+		if !k.sequence {
+			k.setStatus(Conflict, errors.New("the node is held by another registration of this client"))
+		}
+		select {
+		case <-released:
+		case <-k.ctx.Done():
+			return context.Cause(k.ctx)
+		case <-k.client.ctx.Done():
+			return ErrClosed
+		}
+	}
+}
+
+func (k *keeper) release() {
+	if k.claimed {
+		k.client.claims.release(k.path)
+	}
+	k.claimed = false
+}
+
+// beginSequence prepares the creation of a sequence node: it notes the first number that the node may get. A
+// server numbers the children of a node by a count of creations, which the node's metadata tells:
+// its Cversion counts each creation twice and takes off the children that there are.
+func (k *keeper) beginSequence(zc *zk.Conn) error {
+	if !k.claimed {
+		return errNoTurn
+	}
+	exists, stat, err := zc.Exists(parentOf(k.client.chroot.absolute(k.path)))
+	if err != nil {
+		return err
+	}
+	k.first = 0
+	if exists {
+		k.first = (int64(stat.Cversion) + int64(stat.NumChildren)) / 2
+	}
+	k.createSent = true
+	return nil
+}
+
+// endSequence notes the outcome of a creation: the path of the node, as the user names it, or "" if there is none.
+func (k *keeper) endSequence(path string) {
+	k.createSent = false
+	if path != "" {
+		k.client.claims.setNode(k.Path(), path, k.Registration)
+		k.unwatch()
+		k.mu.Lock()
+		k.nodePath = path
+		k.mu.Unlock()
+	}
+	k.release()
+}
+
+// find looks for the node that a creation has made whose answer was lost, on a server that is not behind, and
+// reports whether there is one.
+func (k *keeper) find(zc *zk.Conn) (bool, error) {
+	abs := k.client.chroot.absolute(k.path)
+	parent := parentOf(abs)
+	names, _, err := zc.Children(parent)
+	if err != nil && !errors.Is(err, zk.ErrNoNode) {
+		return false, err
+	}
+	for _, name := range names {
+		digits, ok := strings.CutPrefix(strings.TrimSuffix(parent, "/")+"/"+name, abs)
+		if !ok || len(digits) < 10 {
+			continue
+		}
+		if number, err := strconv.ParseInt(digits, 10, 64); err != nil || number >= 0 && number < k.first {
+			continue // of another name that begins alike, or there before; numbers turn negative after 2^31
+		}
+		path := k.client.chroot.relative(abs + digits)
+		if k.client.claims.ofOther(path, k.Registration) {
+			continue
+		}
+		data, stat, err := zc.Get(abs + digits)
+		if errors.Is(err, zk.ErrNoAuth) {
+			data = k.content
+			_, stat, err = zc.Exists(abs + digits)
+		}
+		switch {
+		case errors.Is(err, zk.ErrNoNode):
+		case err != nil:
+			return false, err
+		case stat.EphemeralOwner == k.session && bytes.Equal(data, k.content):
+			k.endSequence(path)
+			return true, nil
+		}
+	}
+	k.endSequence("")
+	return false, nil
+}

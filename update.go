@@ -1,0 +1,153 @@
+package zkstream
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
+)
+
+var errNoObject = errors.New("the content that WithContent gave is not a JSON object")
+
+// update puts the properties of the updates that wait into the node, which is ours, in one transaction. An
+// error of its own is that the outcome is not known, or that the node is not what it was taken for.
+func (k *keeper) update(zc *zk.Conn) error {
+	for {
+		batch := k.takeUpdates()
+		if len(batch) == 0 {
+			return nil
+		}
+		err := k.replace(zc, batch)
+		switch {
+		case err == nil:
+			k.answer(len(batch), nil)
+		case k.replacement != nil || zkconn.Transient(err) || errors.Is(err, errNotAsSeen):
+			return err
+		case len(batch) > 1:
+			k.singly = true // so that only those are refused for which there is a reason
+		default:
+			k.client.log.Warn("zkstream: an update of a registration is refused", "path", k.path, "error", err)
+			k.answer(1, err)
+		}
+	}
+}
+
+// takeUpdates returns the updates that are to be sent together. Until they are answered they stay as they are.
+func (k *keeper) takeUpdates() []*update {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	n := len(k.updates)
+	switch {
+	case n == 0:
+		k.singly = false
+	case k.replacement != nil:
+		n = k.underWay // it is to be found out whether these have been carried out
+	case k.singly:
+		n = 1
+	}
+	k.underWay = n
+	return slices.Clone(k.updates[:n])
+}
+
+// answer tells the callers of the first n updates what became of them.
+func (k *keeper) answer(n int, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, u := range k.updates[:n] {
+		u.done <- err
+	}
+	k.updates = slices.Delete(k.updates, 0, n)
+	k.underWay = 0
+}
+
+// errNotAsSeen says that the node has changed since it was looked at.
+var errNotAsSeen = errors.New("the node has changed meanwhile")
+
+// replace deletes the node and creates it again with the properties of the updates merged into it.
+func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
+	abs := k.client.chroot.absolute(k.Path())
+	lost := k.replacement
+	if lost != nil {
+		if err := bringUpToDate(zc, abs); err != nil {
+			return err
+		}
+	}
+	current, stat, err := zc.Get(abs)
+	if errors.Is(err, zk.ErrNoAuth) { // then what others have written cannot be kept
+		current = k.content
+		_, stat, err = zc.Exists(abs)
+	}
+	if errors.Is(err, zk.ErrNoNode) || err == nil && stat.EphemeralOwner != k.session {
+		// Deleted since the last look, or the answer is of a server that is behind. No event has to follow, so
+		// the keeper itself looks again.
+		k.doubtful, k.lagging = true, true
+		return errNotAsSeen
+	}
+	if err != nil {
+		return zkconn.Named(err)
+	}
+	own, err := k.merge(k.content, batch)
+	if err != nil {
+		return err
+	}
+	k.replacement = nil
+	switch {
+	case lost != nil && stat.Czxid != k.replaced:
+		// The transaction whose answer was lost has been carried out: nobody else makes nodes in this session.
+		k.setContent(own)
+		return nil
+	case lost != nil && lost.TooLarge():
+		return fmt.Errorf("the connection ended with each try of a request of %d bytes, and worked otherwise: %w", lost.Size(), ErrTooLarge)
+	}
+	merged, err := k.merge(current, batch)
+	if err != nil {
+		return err
+	}
+	if bytes.Equal(merged, current) {
+		k.setContent(own)
+		return nil
+	}
+	change, err := k.client.conn.NewTransaction(
+		// The version keeps a change that somebody else makes at the same time from being lost.
+		&zk.DeleteRequest{Path: abs, Version: stat.Version},
+		&zk.CreateRequest{Path: abs, Data: merged, Acl: k.acl, Flags: zk.FlagEphemeral},
+	)
+	if err != nil {
+		return err
+	}
+	change.Continue(lost)
+	_, err = k.client.conn.Send(k.ctx, zc, change)
+	switch {
+	case err == nil:
+		k.setContent(own)
+	case change.Lost():
+		k.replacement, k.replaced = change, stat.Czxid
+		return err
+	case errors.Is(err, zk.ErrBadVersion) || errors.Is(err, zk.ErrNoNode):
+		k.doubtful = true
+		return errNotAsSeen
+	}
+	return err
+}
+
+// setContent sets what the node is created with from now on.
+func (k *keeper) setContent(content []byte) {
+	k.content, k.creation = content, nil
+}
+
+// merge puts the properties of the updates into a content.
+func (k *keeper) merge(content []byte, batch []*update) ([]byte, error) {
+	if k.raw && parseProperties(content).text {
+		return nil, errNoObject
+	}
+	var err error
+	for _, u := range batch {
+		if content, err = mergeProperties(content, u.props); err != nil {
+			return nil, err
+		}
+	}
+	return content, nil
+}

@@ -1,0 +1,191 @@
+package zkstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/zktest"
+)
+
+// An operator takes a server out of service by a property of its node.
+func TestAnUpdateKeepsWhatOthersHaveWritten(t *testing.T) {
+	onEach(t, func(t *testing.T, f *fixture) {
+		c, operator := f.connect(), f.connect()
+		r, _ := register(t, c, map[string]any{"pid": 7}, WithACL(zk.WorldACL(zk.PermAll)))
+		if err := operator.UpdateProperties(t.Context(), addrPath, map[string]any{"weight": 0}); err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Update(t.Context(), map[string]any{"load": 2}); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.get(addrPath); got != `{"pid": 7, "weight": 0, "load": 2}` {
+			t.Errorf("content %s", got)
+		}
+		if err := r.Update(t.Context(), map[string]any{"load": 3}); err != nil {
+			t.Fatal(err)
+		}
+		if got := f.get(addrPath); got != `{"pid": 7, "weight": 0, "load": 3}` {
+			t.Errorf("content %s", got)
+		}
+		// What is not the registration's goes with the node.
+		expire(t, c)
+		eventually(t, "it is back", func() bool { return f.owner(addrPath) == c.conn.SessionID() })
+		if got := f.get(addrPath); got != `{"pid": 7, "load": 3}` {
+			t.Errorf("content %s", got)
+		}
+	})
+}
+
+// Somebody changes the node between the read of an Update and its transaction.
+func TestAnUpdateLosesNoChangeOfTheSameInstant(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7}, WithACL(zk.WorldACL(zk.PermAll)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var changed atomic.Bool
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			if r.Op == zktest.OpMulti && changed.CompareAndSwap(false, true) {
+				server.Set(addrPath, []byte(`{"pid": 7, "weight": 0}`))
+			}
+			return zktest.Fault{}
+		})
+		if err := r.Update(t.Context(), map[string]any{"load": 2}); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := server.Get(addrPath); string(got) != `{"pid": 7, "weight": 0, "load": 2}` {
+			t.Errorf("content %s", got)
+		}
+	})
+}
+
+// The answer of an Update is lost, and before the next try somebody changes what it has set.
+func TestAnUpdateIsNotCarriedOutTwice(t *testing.T) {
+	for _, key := range []string{"load", "weight"} {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7}, WithACL(zk.WorldACL(zk.PermAll)))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var multis atomic.Int64
+			changed := fmt.Sprintf(`{"pid": 7, %q: 0}`, key)
+			server.Intercept(func(r zktest.Request) zktest.Fault {
+				switch {
+				case r.Op == zktest.OpMulti:
+					multis.Add(1)
+					return zktest.Fault{LoseReply: true}
+				case r.Op == zktest.OpConnect && multis.Load() == 1:
+					server.Set(addrPath, []byte(changed))
+				}
+				return zktest.Fault{}
+			})
+			if err := r.Update(t.Context(), map[string]any{"load": 2}); err != nil {
+				t.Fatal(err)
+			}
+			if got, _, _ := server.Get(addrPath); string(got) != changed || multis.Load() != 1 {
+				t.Errorf("content %s after %d transactions", got, multis.Load())
+			}
+		})
+	}
+}
+
+// The read of an Update is answered by a server that is behind.
+func TestAnUpdateGoesOnAfterAReadThatIsBehind(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		r, err := c.Register(t.Context(), "/svc", addr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Second)
+		faults(server, zktest.OpGetData, zktest.Fault{Code: zktest.ErrNoNode})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := r.Update(ctx, map[string]any{"x": 1}); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// However many callers give up in an outage, they leave one update, and the newest values are those that count.
+func TestUpdatesThatAreGivenUpLeaveOne(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Partition(true)
+		time.Sleep(time.Second)
+		for i := range 100 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			err := r.Update(ctx, map[string]any{"load": i, fmt.Sprint("k", i%3): i})
+			cancel()
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Fatal(err)
+			}
+		}
+		r.mu.Lock()
+		waiting := len(r.updates)
+		r.mu.Unlock()
+		if waiting != 1 {
+			t.Errorf("%d updates wait", waiting)
+		}
+		server.Partition(false)
+		if err := r.Update(t.Context(), map[string]any{"last": true}); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := server.Get(addrPath); string(got) != `{"pid": 7, "k0": 99, "k1": 97, "k2": 98, "load": 99, "last": true}` {
+			t.Errorf("content %s", got)
+		}
+	})
+}
+
+// What a caller does to its values after Update has returned does not matter.
+func TestAnUpdateDoesNotKeepItsCallersValues(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Partition(true)
+		time.Sleep(time.Second)
+		tags := []string{"a", "b"}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		r.Update(ctx, map[string]any{"tags": tags})
+		tags[0] = "z"
+		server.Partition(false)
+		if err := r.Update(t.Context(), nil); err != nil {
+			t.Fatal(err)
+		}
+		if got, _, _ := server.Get(addrPath); string(got) != `{"pid": 7, "tags": ["a","b"]}` && string(got) != `{"pid": 7, "tags": ["a", "b"]}` {
+			t.Errorf("content %s", got)
+		}
+	})
+}
+
+// An Update that would be too large is refused, and not tried for ever after its caller has gone.
+func TestAnUpdateThatIsTooLargeIsDropped(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"a": strings.Repeat("x", 600<<10)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		connections := server.Stats().Requests[zktest.OpConnect]
+		if err := r.Update(t.Context(), map[string]any{"b": strings.Repeat("x", 600<<10)}); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("update: %v", err)
+		}
+		time.Sleep(time.Minute)
+		if n := server.Stats().Requests[zktest.OpConnect]; n != connections || status(r) != Registered {
+			t.Errorf("%d connections more, %v", n-connections, status(r))
+		}
+		if err := r.Update(t.Context(), map[string]any{"c": 1}); err != nil {
+			t.Error(err)
+		}
+	})
+}
