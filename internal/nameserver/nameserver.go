@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // Package net makes a channel when it first reads the machine's configuration. Made in one synctest bubble, it
@@ -28,9 +29,8 @@ type Server struct {
 	mu     sync.Mutex // guards what follows
 	addrs  map[string][]netip.Addr
 	mode   Mode
-	drop   int
-	asked  int
-	parked int // questions that have no answer, and whose asker still waits
+	asked  map[string]time.Time // questions, and when each was left without an answer last
+	parked int                  // connections on which one is, and whose asker still waits
 }
 
 // Mode is how a Server treats questions.
@@ -40,6 +40,16 @@ const (
 	Answer Mode = iota // with the addresses; a name without any does not exist
 	Fail               // with SERVFAIL
 	Silent             // not at all
+
+	// FirstDead answers as the second of two name servers, of which the first is dead: a question is answered
+	// when it comes again five seconds later. Go's resolver then turns to the second.
+	FirstDead
+)
+
+// Go's resolver asks again after five seconds, if the machine's configuration does not say otherwise.
+const (
+	againMin = 4 * time.Second
+	againMax = 6 * time.Second
 )
 
 // Set sets the addresses of a name, which are given in that order. A name without addresses does not exist.
@@ -61,21 +71,6 @@ func (s *Server) SetMode(m Mode) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.mode = m
-}
-
-// Drop leaves the next n questions without an answer. Go's resolver asks two for each name, for IPv4 and
-// IPv6; it waits five seconds before it asks again, as it does before it turns to a second name server.
-func (s *Server) Drop(n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.drop = n
-}
-
-// Asked returns how many questions have come.
-func (s *Server) Asked() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.asked
 }
 
 // Waiting returns how many connections there are on which a question has no answer.
@@ -128,6 +123,24 @@ func (s *Server) park(n int) {
 	s.parked += n
 }
 
+// silentLocked reports whether a question is to be left without an answer.
+func (s *Server) silentLocked(question []byte) bool {
+	if s.mode != FirstDead {
+		return s.mode == Silent
+	}
+	key := string(question[2:]) // without its ID, which differs each time
+	waited := time.Since(s.asked[key])
+	if againMin <= waited && waited <= againMax {
+		delete(s.asked, key)
+		return false
+	}
+	if s.asked == nil {
+		s.asked = map[string]time.Time{}
+	}
+	s.asked[key] = time.Now()
+	return true
+}
+
 // Parts of a DNS message (RFC 1035).
 const (
 	header       = 12 // bytes: ID, flags, and four counts
@@ -150,12 +163,7 @@ func (s *Server) answer(question []byte) []byte {
 	kind := binary.BigEndian.Uint16(question[end:])
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.asked++
-	if s.mode == Silent {
-		return nil
-	}
-	if s.drop > 0 {
-		s.drop--
+	if s.silentLocked(question) {
 		return nil
 	}
 	all := s.addrs[name]

@@ -154,6 +154,39 @@ func TestServersThatFailAreTriedWithPauses(t *testing.T) {
 	}
 }
 
+func TestAnOutageShorterThanTheSessionDoesNotCostIt(t *testing.T) {
+	for _, timeout := range []time.Duration{2 * time.Second, 4 * time.Second, 10 * time.Second, 40 * time.Second} {
+		t.Run(timeout.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFake(t)
+				for range 10 { // the pauses are random
+					c := f.open(Config{Timeout: timeout})
+					p := f.peer()
+					p.accept(session, timeout)
+					c.expect(Up)
+					time.Sleep(lasting)
+					f.refuse(true, "server:2181")
+					p.Close()
+					c.expect(Down)
+					lost := time.Now()
+					time.Sleep(timeout * 3 / 4)
+					f.refuse(false, "server:2181")
+					p = f.peer()
+					if d := time.Since(lost); d >= timeout {
+						t.Errorf("back after %v", d)
+					}
+					p.accept(session, timeout)
+					c.expect(Up)
+					p.drain()
+					f.serve(func(p *peer) { p.serve(session, timeout, nil) })
+					c.Close()
+					f.serve(nil)
+				}
+			})
+		})
+	}
+}
+
 // After an outage of ten seconds, a hundred clients must not come all at once.
 func TestClientsComeBackOneByOne(t *testing.T) {
 	for _, timeout := range []time.Duration{4 * time.Second, 10 * time.Second, 40 * time.Second} {

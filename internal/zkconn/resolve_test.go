@@ -28,7 +28,7 @@ func TestANameIsResolvedApartFromDialling(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var ns nameserver.Server
 				ns.Set("zk.test", "10.0.0.1")
-				ns.Drop(2) // as if the first name server were dead
+				ns.SetMode(nameserver.FirstDead)
 				f := newFake(t)
 				cfg := f.named(&ns)
 				cfg.Timeout = timeout
