@@ -76,11 +76,24 @@ func (s *Server) changeLocked(r *record, ch change, events *[]event) (undo func(
 	default: // sessionClosed; its ephemeral nodes have been removed
 		sess := s.sessions[ch.session]
 		delete(s.sessions, ch.session)
+		return func() { s.sessions[ch.session] = sess }
+	}
+}
+
+// tellLocked lets the clients know of a transaction that the server has applied: it sends the events, and ends
+// the connection of a session that has ended, unless that has asked for it and waits for the answer. The end
+// comes first: the real server queues the events for the dead session's client, too, and closes the
+// socket before they are written.
+func (s *Server) tellLocked(r *record, events []event) {
+	for _, ch := range r.changes {
+		if ch.kind != sessionClosed {
+			continue
+		}
 		if c := s.attached[ch.session]; c != nil && !c.leaving {
 			c.closeLocked(flushFirst)
 		}
-		return func() { s.sessions[ch.session] = sess }
 	}
+	s.fireLocked(r.zxid, events)
 }
 
 func (s *Server) insertLocked(r *record, ch change, events *[]event) (undo func()) {

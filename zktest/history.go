@@ -56,7 +56,7 @@ func (s *Server) applyLogLocked(n int) {
 		for _, ch := range l.changes {
 			s.applyChangeLocked(&l.record, ch, &events)
 		}
-		s.fireLocked(l.zxid, events)
+		s.tellLocked(&l.record, events)
 		for _, answer := range s.unanswered[l.zxid] {
 			answer()
 		}

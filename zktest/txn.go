@@ -31,7 +31,7 @@ func (s *Server) transactLocked(session int64, ids []identity, super bool, fn fu
 	}
 	s.txn = t.record.zxid
 	t.journalLocked()
-	s.fireLocked(t.record.zxid, t.events)
+	s.tellLocked(&t.record, t.events)
 	s.e.publishLocked(t.record)
 	return t.record.zxid, code
 }

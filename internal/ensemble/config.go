@@ -3,6 +3,7 @@ package ensemble
 import (
 	"fmt"
 	"maps"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,7 +103,11 @@ func (s *Server) zooCfg(opts Options, all []*Server) map[string]string {
 		config["syncLimit"] = "10"
 		config["initLimit"] = "25"
 		for _, peer := range all {
-			config["server."+strconv.Itoa(peer.id)] = fmt.Sprintf("%s:%d:%d", loopback, peer.ports.quorum, peer.ports.election)
+			quorum := s.peers[peer.id]
+			if quorum == "" {
+				quorum = net.JoinHostPort(loopback, strconv.Itoa(peer.ports.quorum))
+			}
+			config["server."+strconv.Itoa(peer.id)] = fmt.Sprintf("%s:%d", quorum, peer.ports.election)
 		}
 	}
 	if opts.TLS != nil {

@@ -65,6 +65,9 @@ type Options struct {
 	// nil means plain TCP only.
 	TLS *TLS
 
+	// PeerLinks puts a Proxy between each two servers, for Ensemble.PeerLinks.
+	PeerLinks bool
+
 	// Log receives what all servers write to their standard output and error, one
 	// Write at a time. nil means that it goes only to a file beside the data of
 	// each server. The last lines of that file are put into errors either way.
@@ -75,6 +78,7 @@ type Options struct {
 type Ensemble struct {
 	dir     string
 	servers []*Server
+	links   []peerLink
 
 	closeOnce sync.Once
 	closeErr  error
@@ -177,6 +181,11 @@ func startAll(ctx context.Context, n int, opts Options, java, classpath string, 
 		}
 		e.servers = append(e.servers, s)
 	}
+	if opts.PeerLinks {
+		if err := e.linkPeers(); err != nil {
+			return nil, err
+		}
+	}
 	for _, s := range e.servers {
 		if err := s.configure(opts, java, classpath, e.servers); err != nil {
 			return nil, err
@@ -218,7 +227,7 @@ func (e *Ensemble) Close() error {
 		for _, s := range e.servers {
 			errs = append(errs, s.close())
 		}
-		errs = append(errs, os.RemoveAll(e.dir))
+		errs = append(errs, e.closeLinks(), os.RemoveAll(e.dir))
 		e.closeErr = errors.Join(errs...)
 	})
 	return e.closeErr

@@ -28,7 +28,8 @@ type Server struct {
 	dir     string // the folder of all that belongs to this server
 	addr    string
 	ports   ports
-	command []string // the program and its arguments
+	peers   map[int]string // by ID: where it finds another server's quorum port, if not there
+	command []string       // the program and its arguments
 	log     io.Writer
 
 	mu      sync.Mutex // guards what follows
