@@ -220,7 +220,9 @@ func (c *stormer) connectAndWork() {
 	if err != nil {
 		return
 	}
-	if d := (&decoder{buf: reply}); d.int32() == 0 && d.int32() == 0 { // expired
+	d := &decoder{buf: reply}
+	d.int32()           // protocol version
+	if d.int32() == 0 { // no timeout: expired
 		c.c.session, c.c.password = 0, nil
 		return
 	}

@@ -216,11 +216,11 @@ func parentPath(path string) string {
 	return ""
 }
 
-// event is one change for the watches to tell to those who may read the node.
+// event is one change, of which the watches of those who may read the node are notified.
 type event struct {
 	typ  eventType
 	path string
-	acl  aclList // of the node; nil lets everybody know
+	acl  aclList // of the node; nil in those that setWatches catches up with
 	zxid int64   // of the change; 0 in those that setWatches catches up with
 }
 
@@ -236,16 +236,16 @@ func (s *Server) fireLocked(zxid int64, events []event) {
 		case nodeChildrenChanged:
 			s.notifyLocked(ev, s.childWatches.trigger(ev.path, ev.typ), nil)
 		case nodeDeleted:
-			told := s.dataWatches.trigger(ev.path, ev.typ)
-			s.notifyLocked(ev, told, nil)
-			s.notifyLocked(ev, s.childWatches.trigger(ev.path, ev.typ), told)
+			notified := s.dataWatches.trigger(ev.path, ev.typ)
+			s.notifyLocked(ev, notified, nil)
+			s.notifyLocked(ev, s.childWatches.trigger(ev.path, ev.typ), notified)
 		}
 	}
 }
 
 func (s *Server) notifyLocked(ev event, to, except map[*conn]struct{}) {
 	for c := range to {
-		if _, told := except[c]; told {
+		if _, already := except[c]; already {
 			continue
 		}
 		if !s.cfg.release.hidesEvents() || ev.acl.allows(permRead, c.ids) {

@@ -142,7 +142,7 @@ func (h *host) server(path string) (*hosted, error) {
 		delete(h.servers, config.addr)
 		s.server.Close()
 	}
-	server, err := zktest.New(zktest.WithAddr(config.addr), zktest.WithTickTime(config.tick))
+	server, err := zktest.New(zktest.WithAddr(config.addr), zktest.WithTickTime(config.tick), zktest.WithExtendedTypes())
 	if err != nil {
 		return nil, err
 	}
