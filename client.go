@@ -116,11 +116,15 @@ const (
 	logGrace   = 100 * time.Millisecond
 )
 
-// Close ends all streams and registrations, and the session, with which its ephemeral nodes go. When it
-// returns, nothing of the client is left: no goroutine, socket or timer. That takes under three seconds
-// whatever state the servers are in. It may be called more than once and from anywhere; each call waits
-// for the end. It returns an error only if something was still running then, such as a user's function
-// in Map.
+// Close ends all streams and registrations, and the session, with which its ephemeral nodes go; if the server in
+// use does not answer, by any other. When it returns nil, nothing of the client is left: no goroutine, socket or
+// timer. That takes under three seconds whatever state the servers are in. It may be called more than once; each
+// call waits for the end.
+//
+// It returns an error if something that cannot be interrupted is still running after that time: a function passed
+// to [Map], for example, a dialer of [WithDialer], or a lookup by the C library's resolver, which Go uses on some
+// systems. The session has ended all the same, and a later Close returns nil when that is over. So such a
+// function must not call Close itself, which would wait for the function: it can use "go client.Close()".
 func (c *Client) Close() error {
 	c.closeOnce.Do(func() {
 		// Ends with what it waits for; the calls of Close wait for it, but not for ever.
@@ -135,7 +139,7 @@ func (c *Client) Close() error {
 	case <-c.closed:
 		return c.closeErr
 	case <-limit.C:
-		return errors.New("zkstream: close: a function of the user's is still running")
+		return errors.New("zkstream: close: a function passed to Map, Filter or Combine is still running")
 	}
 }
 

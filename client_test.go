@@ -20,10 +20,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/ensemble"
+	"github.com/zkstream/zkstream/zktest"
 )
 
 func TestParseServers(t *testing.T) {
@@ -342,6 +344,38 @@ func testCloseEndsTheSessionThroughAnotherServer(t *testing.T, f *fixture) {
 	if f.owner("/svc/h:1") != 0 {
 		t.Error("the node is there after Close")
 	}
+}
+
+// A function of Map that closes its client waits for itself. The session has ended by then.
+func TestCloseFromAFunctionOfMapEndsTheSession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t)
+		c := dialled(t, server)
+		if _, err := c.Register(t.Context(), "/svc", "10.0.0.1:80", nil); err != nil {
+			t.Fatal(err)
+		}
+		result := make(chan error, 1)
+		mapped := Map(c.Children(t.Context(), "/svc"), func(Children) int {
+			result <- c.Close()
+			return 0
+		})
+		synctest.Wait()
+		if nodes, err := server.Children("/svc"); err != nil || len(nodes) > 0 {
+			t.Errorf("the session's nodes: %v, %v", nodes, err)
+		}
+		start := time.Now()
+		if err := <-result; err == nil || !strings.Contains(err.Error(), "passed to Map") || time.Since(start) > 3*time.Second {
+			t.Errorf("Close in the function: %v after %v", err, time.Since(start))
+		}
+		if err := c.Close(); err != nil {
+			t.Errorf("Close after it: %v", err)
+		}
+		for range mapped.C() {
+		}
+		if err := mapped.Err(); err != ErrClosed {
+			t.Errorf("the stream has ended with %v", err)
+		}
+	})
 }
 
 func TestAuthIsReplayed(t *testing.T) { onEach(t, testAuthIsReplayed) }

@@ -29,9 +29,12 @@ type options struct {
 // An Option changes how [Connect] connects. It must not be nil.
 type Option func(*options)
 
-// WithSessionTimeout asks for a session timeout; the default is 10 seconds. A server that has not heard
-// from a client for that long removes its ephemeral nodes. Servers keep it within 2 and 20 of their
-// ticks; Session tells the outcome.
+// WithSessionTimeout asks for a session timeout of at least a millisecond; the default is 10 seconds. Servers
+// that have not heard from a client for that long remove its ephemeral nodes. They keep it within 2 and 20 of
+// their ticks, or what they are configured for: the Timeout of [Session] is the outcome.
+//
+// The limits of connecting follow from it. Of n addresses, each gets a share of 1/(n+1) of it for dialling with
+// TLS and the same for the handshake, from 0.5 s to 10 s. See [Connect] for the pauses.
 func WithSessionTimeout(d time.Duration) Option { return func(o *options) { o.timeout = d } }
 
 // WithLogger sets the logger, also for go-zookeeper's own messages. The default discards them. They never hold
@@ -44,6 +47,11 @@ func WithLogger(l *slog.Logger) Option { return func(o *options) { o.log = l } }
 
 // WithAuth adds a credential, for example "digest" and "user:password". It is sent on every new network
 // connection before anything else. It may be given more than once.
+//
+// A server that refuses it is left for the next. When all have refused it, [Connect] fails. A client that has
+// been connected tries on instead, as after any failure, for somebody may mend it: its streams and registrations
+// stay, the log has a line of level error, and inside the errors of calls is zk.ErrAuthFailed. The same goes for
+// servers that enforce authentication by a scheme that was not given (enforce.auth.enabled, from ZooKeeper 3.7).
 func WithAuth(scheme string, credential []byte) Option {
 	auth := zkconn.Auth{Scheme: scheme, Credential: append([]byte(nil), credential...)}
 	return func(o *options) { o.auth = append(o.auth, auth) }
@@ -59,9 +67,10 @@ func WithTLS(config *tls.Config) Option {
 	}
 }
 
-// WithDialer replaces the dialer; nil means a net.Dialer, the default. addr is host:port as in the connection string: the
-// dialer resolves names itself, and a name counts as one server. With [WithResolver] addr is one of the
-// name's addresses and the port. The context has a time limit, which does not include resolving by a Resolver.
+// WithDialer replaces the dialer; nil means a net.Dialer, the default. addr is host:port as in the connection
+// string: the dialer resolves names itself, and a name counts as one address. With [WithResolver] addr is one of
+// the name's addresses and the port. The context ends after the time that [WithSessionTimeout] says, and when the
+// client closes; a dialer that does not return then makes [Client.Close] fail.
 func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, error)) Option {
 	return func(o *options) { o.dial = dial }
 }
