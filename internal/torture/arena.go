@@ -23,6 +23,7 @@ type arena struct {
 	timeout  time.Duration // of sessions
 	log      *record       // what was done to whom, and when
 	quiet    bool          // one more server of the list does not answer in this round
+	calm     bool          // servers and network are well in this round
 	changes  *changes
 	counter  atomic.Int64 // of values and calls
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -173,6 +174,7 @@ func (a *arena) hit(fault fault) (proxies []*ensemble.Proxy) {
 // begin begins the faults that last as long as the round and its calm.
 func (a *arena) begin(r round) {
 	a.quieten(r.has(silent))
+	a.calm = !slices.ContainsFunc(r.faults, func(f fault) bool { return !slices.Contains(nodeFaults, f.kind) })
 	mode := "answer"
 	for _, f := range r.faults {
 		if f.kind == nameless {

@@ -94,7 +94,7 @@ func kinds(list string) (all []kind) {
 }
 
 func command() error {
-	o := options{out: os.Stdout}
+	o := options{out: os.Stdout, herd: true}
 	flag.DurationVar(&o.length, "for", time.Hour, "how long; the round that is under way then is finished")
 	flag.Uint64Var(&o.seed, "seed", 0, "of the schedule; 0 means a new one")
 	flag.IntVar(&o.clients, "clients", 2, "clients of each contender")

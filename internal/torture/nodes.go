@@ -198,7 +198,7 @@ func (a *arena) ask(ctx context.Context) error {
 		}
 		g.Go(func() error {
 			id := fmt.Sprintf("l%d", a.counter.Add(1))
-			c.oracle.large(id)
+			c.oracle.large(id, a.calm)
 			c.process.send("large %s %s %d", id, c.large(), tooMuch)
 			for end := time.Now().Add(updateLimit + slack); time.Now().Before(end) && c.alive() && !c.oracle.answered(id); {
 				if err := pause(ctx, 50*time.Millisecond); err != nil {

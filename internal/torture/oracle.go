@@ -66,6 +66,7 @@ type update struct {
 
 // largeWrite is a write that is too large for the servers.
 type largeWrite struct {
+	alone  bool      // nothing else is wrong meanwhile
 	answer string    // "" before there is one
 	at     time.Time // of the answer
 }
@@ -109,6 +110,9 @@ func (o *oracle) hear(now time.Time, l line) {
 	case "toolarge":
 		o.answer(now, l)
 	case "unknown":
+		if o.answer(now, l) {
+			break
+		}
 		if u := o.updates[l.id]; u != nil {
 			u.unknown = true
 			o.tally.count(func(t *tally) { t.unknown++ })
@@ -132,10 +136,10 @@ func (o *oracle) hear(now time.Time, l line) {
 }
 
 // large notes a write that the client has been told to make, and that is too large.
-func (o *oracle) large(id string) {
+func (o *oracle) large(id string, alone bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.larges[id] = &largeWrite{}
+	o.larges[id] = &largeWrite{alone: alone}
 }
 
 // answered reports whether the client has said how a write went that is too large.
@@ -292,7 +296,8 @@ func (o *oracle) judge(t *truth, sessions []int64, e excuse) (reopen []*stream) 
 	found = append(found, o.judgeServices(t, sessions, e)...)
 	found = append(found, o.pendingUpdates(t)...)
 	for id, w := range o.larges {
-		if w.answer != "toolarge" {
+		// Connections that are lost for another reason are no sign of a write that is too large.
+		if w.answer != "toolarge" && (w.alone || !strings.HasPrefix(w.answer, "unknown")) {
 			found = append(found, finding{poisoned, id, "a write that the servers do not take: " + w.answer})
 		}
 	}

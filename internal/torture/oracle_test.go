@@ -421,18 +421,29 @@ func TestWritesAreCounted(t *testing.T) {
 }
 
 func TestAWriteThatIsTooLargeMustBeToldAsThat(t *testing.T) {
-	for says, want := range map[string]int{"toolarge l1": 0, "failed l1 connection closed": 1, "updated l1": 1, "": 1} {
+	for _, c := range []struct {
+		says  string
+		alone bool
+		want  int
+	}{
+		{"toolarge l1", true, 0},
+		{"failed l1 connection closed", false, 1},
+		{"unknown l1 connection closed", true, 1},
+		{"unknown l1 connection closed", false, 0}, // other connections are lost, too
+		{"updated l1", false, 1},
+		{"", false, 1},
+	} {
 		w := watch(t)
-		w.oracle.large("l1")
-		if says != "" {
-			w.says(says)
+		w.oracle.large("l1", c.alone)
+		if c.says != "" {
+			w.says(c.says)
 		}
-		if w.oracle.answered("l1") != (says != "") {
-			t.Errorf("%q: answered %v", says, w.oracle.answered("l1"))
+		if w.oracle.answered("l1") != (c.says != "") {
+			t.Errorf("%+v: answered %v", c, w.oracle.answered("l1"))
 		}
 		w.judge()
-		if got := w.tally.failures[poisoned]; got != want {
-			t.Errorf("%q: counted %d, want %d", says, got, want)
+		if got := w.tally.failures[poisoned]; got != c.want {
+			t.Errorf("%+v: counted %d", c, got)
 		}
 	}
 }

@@ -25,6 +25,7 @@ type result struct {
 	contenders  []*contender
 	skipped     []string
 	zookeeper   string // the version of the servers
+	herds       []string
 }
 
 // row is a line of the table.
@@ -174,7 +175,7 @@ func (r *result) write(path string) error {
 		"Table": r.table(), "Faults": strings.Join(faults, ", "), "Length": short(r.length), "Seed": r.seed,
 		"Command": fmt.Sprintf("go run ./internal/torture -for %v -seed %d -clients %d -contenders %s",
 			r.options.length, r.seed, r.clients, strings.Join(names, ",")),
-		"ZooKeeper": r.zookeeper, "Maybe": r.maybe, "Skipped": r.skipped, "Rounds": r.rounds, "Stalled": r.stalled, "Lost": r.lost, "StallLimit": stallLimit,
+		"ZooKeeper": r.zookeeper, "Herds": r.herds, "HerdSize": herdSize, "HerdOutage": herdOutage, "Maybe": r.maybe, "Skipped": r.skipped, "Rounds": r.rounds, "Stalled": r.stalled, "Lost": r.lost, "StallLimit": stallLimit,
 		"Large": largeSize, "Thin": thinLimit, "Hidden": hiddenLimit, "Timeout": sessionTimeout, "Limit": calmLimit, "Silent": silentLimit, "Slack": slack,
 	})
 	if err != nil {

@@ -40,6 +40,7 @@ type options struct {
 	logs       string    // folder; made when needed
 	keepAll    bool      // logs of all rounds, of all contenders
 	without    []kind    // faults that are left out
+	herd       bool      // at the end, a hundred clients lose all servers at once
 	out        io.Writer // for progress
 }
 
@@ -128,7 +129,10 @@ func torture(ctx context.Context, o options) (_ *result, err error) {
 			}
 		}
 	}
-	return r.result, nil
+	if o.herd {
+		err = r.herd(ctx)
+	}
+	return r.result, err
 }
 
 // start starts all contenders, and opens their streams.
@@ -277,6 +281,22 @@ func (r *run) newProperties(ctx context.Context, round int) (map[*contender]stri
 		}
 	}
 	return paths, nil
+}
+
+// herd has a hundred clients of zkstream, and of go-zookeeper, lose all servers at once.
+func (r *run) herd(ctx context.Context) error {
+	for _, who := range []struct {
+		title string
+		join  joiner
+	}{{"zkstream", joinZkstream}, {"raw go-zookeeper", joinRaw}} {
+		back, err := herd(ctx, r.arena.ensemble.Servers(), who.join)
+		if err != nil {
+			return fmt.Errorf("a herd of %s: %w", who.title, err)
+		}
+		r.result.herds = append(r.result.herds, fmt.Sprintf("%s: %v", who.title, back))
+		fmt.Fprintf(r.out, "%d clients after an outage of %v: %s: %v\n", herdSize, herdOutage, who.title, back)
+	}
+	return nil
 }
 
 // finish judges what only the whole run shows.

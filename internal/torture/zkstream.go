@@ -98,6 +98,8 @@ func (z *zkstreamLib) large(ctx context.Context, id, path string, size int) {
 		say("updated %s", id)
 	case errors.Is(err, zkstream.ErrTooLarge):
 		say("toolarge %s", id)
+	case errors.Is(err, zkstream.ErrUnknown):
+		say("unknown %s %v", id, err)
 	default:
 		sayFailed(id, err)
 	}
