@@ -225,14 +225,14 @@ func (c *conn) writeLoop() {
 // what it has not read, so these bytes are taken in first. A pipe has no such trait.
 func (c *conn) hangUp() {
 	defer c.raw.Close()
+	if secure, ok := c.nc.(*tls.Conn); ok {
+		secure.CloseWrite() // the alert without which the client takes the end for a truncation
+	}
 	tcp, ok := c.raw.(*net.TCPConn)
 	if !ok || !c.s.linger(tcp) {
 		return
 	}
 	defer c.s.endLinger(tcp)
-	if secure, ok := c.nc.(*tls.Conn); ok {
-		secure.CloseWrite()
-	}
 	tcp.CloseWrite()
 	tcp.SetReadDeadline(time.Now().Add(lingerTime))
 	io.Copy(io.Discard, tcp)

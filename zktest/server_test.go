@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -214,6 +215,30 @@ func TestWhatIsNotServedIsLogged(t *testing.T) {
 	}
 }
 
+// recorder keeps what it has read.
+type recorder struct {
+	net.Conn
+	bytes []byte
+}
+
+func (r *recorder) Read(b []byte) (int, error) {
+	n, err := r.Conn.Read(b)
+	r.bytes = append(r.bytes, b[:n]...)
+	return n, err
+}
+
+// lastRecord gives the body of the last TLS record.
+func lastRecord(stream []byte) (body []byte) {
+	for len(stream) >= 5 {
+		end := 5 + int(binary.BigEndian.Uint16(stream[3:]))
+		if end > len(stream) {
+			return nil
+		}
+		body, stream = stream[5:end], stream[end:]
+	}
+	return body
+}
+
 func TestServerSpeaksTLS(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -239,13 +264,17 @@ func TestServerSpeaksTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, nc := range []net.Conn{memory, tcp} {
-		c := &rawClient{nc: tls.Client(nc, &tls.Config{RootCAs: pool, ServerName: "zk.test"})}
+		recorded := &recorder{Conn: nc}
+		c := &rawClient{nc: tls.Client(recorded, &tls.Config{RootCAs: pool, ServerName: "zk.test"})}
 		if _, err := c.handshake(time.Minute, false); err != nil {
 			t.Fatal(err)
 		}
 		c.ok(t, request{op: OpGetData, path: "/"})
 		c.ok(t, request{op: OpCloseSession})
 		c.closed(t)
+		if last := lastRecord(recorded.bytes); len(last) != 2+1+16 { // an alert, its type, and the tag that seals them
+			t.Errorf("the connection ends with a record of %d bytes, not with an alert", len(last))
+		}
 		nc.Close()
 	}
 	plain := rawDial(t, s)

@@ -240,7 +240,9 @@ type opResult struct {
 // multi carries out all operations, or none: on a failure those before it report 0, it reports its
 // code, and those after it report a runtime inconsistency. The multi's own code is 0 then, too.
 func (t *txn) multi(ops []request) (results []opResult, code Code) {
-	t.quotas = t.s.tree.quotas()
+	if t.s.cfg.quotas {
+		t.quotas = t.s.tree.quotas()
+	}
 	for i := range ops {
 		r := &ops[i]
 		res := opResult{op: r.op}
