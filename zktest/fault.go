@@ -154,9 +154,9 @@ func (s *Server) dropAllLocked() {
 	}
 }
 
-// Partition cuts the network off while on: connections are dropped and new ones refused. (Over TCP
+// Partition cuts the server off from its clients while on: connections are dropped and new ones refused. (Over TCP
 // they are accepted and reset, so that the port stays this server's.) Sessions expire meanwhile, and
-// the Server's own methods work.
+// the Server's own methods work. From the other members of an ensemble [Server.Isolate] cuts it off.
 func (s *Server) Partition(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +169,9 @@ func (s *Server) Partition(on bool) {
 // Freeze makes the server hang while on, as a stopped process does: it takes connections and requests
 // on but answers nothing, sends no events and expires no session. When it ends, the sessions whose
 // timeout has passed expire first, and then everything that clients have sent is carried out, also on
-// connections that they have given up. The Server's own methods work meanwhile.
+// connections that they have given up. The Server's own methods work meanwhile, those that write only if there is
+// a quorum without a frozen member. A member that has been frozen for syncLimit has been given up by the others, and
+// drops its clients as soon as it can, before it answers them.
 func (s *Server) Freeze(on bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -204,6 +204,28 @@ func (s *Server) wordMntrLocked(b *strings.Builder) {
 	} {
 		fmt.Fprintf(b, "zk_%s\t%v\n", m.name, m.value)
 	}
+	s.mntrQuorumLocked(b)
+}
+
+// mntrQuorumLocked adds what "mntr" tells of a member of an ensemble.
+func (s *Server) mntrQuorumLocked(b *strings.Builder) {
+	switch s.role {
+	case following:
+		fmt.Fprintf(b, "zk_peer_state\tfollowing - broadcast\nzk_quorum_size\t%d\nzk_synced_observers\t0\n", len(s.e.members))
+	case leading:
+		if len(s.e.members) == 1 {
+			return
+		}
+		followers := 0
+		for _, m := range s.e.members {
+			if m.role == following && m.term == s.term {
+				followers++
+			}
+		}
+		fmt.Fprintf(b, "zk_peer_state\tleading - broadcast\nzk_quorum_size\t%d\n", len(s.e.members))
+		fmt.Fprintf(b, "zk_learners\t%d\nzk_synced_followers\t%d\nzk_synced_non_voting_followers\t0\nzk_synced_observers\t0\n", followers, followers)
+		fmt.Fprintf(b, "zk_pending_syncs\t0\nzk_leader_uptime\t%d\n", time.Since(s.started).Milliseconds())
+	}
 }
 
 func (s *Server) wordDumpLocked(b *strings.Builder) {
