@@ -1,7 +1,7 @@
 // Package zktest is a ZooKeeper server in Go, in memory and in the process that uses it. It speaks the
 // real wire protocol, so that every client works with it, over TCP or through an in-memory dialer. It
-// is a test double: it stores nothing on disk, replicates nothing, and makes no attempt at being fast
-// under load. Production runs on ZooKeeper.
+// is a test double: it stores nothing on disk, and makes no attempt at being fast under load. Production runs on
+// ZooKeeper.
 //
 //	func TestMine(t *testing.T) {
 //		server := zktest.Start(t)
@@ -25,6 +25,43 @@
 // What other clients do needs no second client: [Server.Set], [Server.Delete], [Server.SetACL] and [Server.Add] change
 // nodes, Add with an owner, an ACL or a number; [Server.Dump] writes the tree down to compare with. [Server.Journal] tells
 // what has been carried out.
+//
+// # Ensembles
+//
+// [StartEnsemble] makes servers that share one history. One of them leads; the others follow it.
+//
+//	ensemble := zktest.StartEnsemble(t, 3)
+//	conn, events, err := zk.Connect(ensemble.DialAddrs(), 10*time.Second, zk.WithDialer(ensemble.DialTimeout))
+//	...
+//	ensemble.Leader().Stop(true)          // the others elect another leader
+//	ensemble.Followers()[0].Hold(true)    // shows an older state from now on
+//
+// Each member is a [Server] with the faults of one. Besides, [Server.Stop] ends its process and starts it again,
+// [Server.Isolate] cuts it off from the other members, and [Server.Lag] and [Server.Hold] have it fall behind. What
+// clients see of that is what they see of a real ensemble, with which it is compared:
+//
+//   - A write or a sync goes through the leader, and the client's own server answers when it has applied it. So
+//     do new sessions. A read is answered from the state of the client's server, which may be an older one.
+//   - A client that has seen a later zxid than the server is closed without an answer.
+//   - Watches fire when the client's server applies the change.
+//   - Sessions are known to all members, and a client may come back at any. The old connection may go on reading
+//     at its server; a write through it ends it.
+//   - Only the leader lets sessions expire. Of clients of other members it knows by their reports, so an isolated
+//     member goes on answering pings and reads of clients whose sessions have expired. After the sync limit
+//     ([WithSyncLimit]) it drops its clients.
+//   - A leader without a majority acknowledges nothing, and steps down when the sync limit has passed, or at once when the
+//     others have stopped. 200 ms later those who can reach one another elect the one with the longest history. Its
+//     zxids begin with a new epoch, and each session has its whole timeout again.
+//   - A server without a leader closes connections at their first bytes. With [WithReadOnly] it serves read-only
+//     clients after 2 s.
+//
+// It differs in that nothing takes time that no fault asks for: a message between members arrives at once, a follower
+// without a lag applies a transaction in the instant in which it is committed, and an election takes 200 ms. A server that is stopped is
+// missed at once, one that hangs or is isolated after exactly the sync limit. A write that the leader cannot have
+// acknowledged waits and is dropped with its connection; in the real world it may yet be carried out, if that leader is elected
+// again. A follower's answers wait for its lag, and so do the requests behind them on the same
+// connection, pings included, which do not keep the session alive meanwhile. Observers, weights, groups and
+// reconfiguration are not there, and with WithReadOnly only the sessions of read-only servers are local ones.
 //
 // # What it does as the real server does
 //
@@ -106,4 +143,21 @@
 //
 // go-zookeeper's errors and Stat need no conversion by hand: errors.Is(err, zk.ErrNoNode) holds for what a Server's
 // methods return, and zk.Stat(stat) compiles.
+//
+// # Reading the code
+//
+// A server is a member of an ensemble; [Start] makes an ensemble of one. In this order the files tell how it works:
+//
+//	server.go ensemble.go whole.go option.go version.go      what there is: servers, and what binds them together
+//	conn.go pipe.go bubble.go handshake.go                   a connection, from its first bytes to its last
+//	jute.go request.go opcode.go code.go                     what is on the wire
+//	serve.go read.go watch.go acl.go path.go                 a request and its answer
+//	txn.go change.go tree.go quota.go journal.go             a write: checked, turned into changes, applied
+//	session.go tracker.go clock.go                           what happens by itself
+//	history.go election.go member.go readonly.go             members: how a write reaches them, who leads, what goes wrong
+//	fault.go dialer.go                                       what else goes wrong
+//	direct.go node.go plant.go stats.go words.go             what tests and tools ask and do without a client
+//
+// One mutex, the ensemble's, guards all state of all members. Each connection has two goroutines, one that reads and
+// serves and one that writes, and each ensemble has one for all that happens by itself (clock.go).
 package zktest
