@@ -9,18 +9,17 @@ import (
 // Publishing one snapshot to 10,000 streams; ns/stream is the figure to look at.
 func BenchmarkPublish(b *testing.B) {
 	const streams = 10_000
-	e := &entry{news: true}
-	var subs sinks[*node]
+	var subs subscribers[reading]
 	for range streams {
-		s := &nodeStream[Data]{entry: e, wrap: func(n *node) Data { return Data{n} }}
+		s := &nodeStream[Data]{wrap: func(n *node) Data { return Data{n} }}
 		s.ch = make(chan Data, 1)
 		subs.add(s)
 	}
-	n := &node{exists: true}
+	r := reading{&node{exists: true}, true}
 	b.ReportAllocs()
 	for b.Loop() {
 		for _, s := range subs {
-			s.put(n)
+			s.put(r)
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/streams, "ns/stream")

@@ -26,7 +26,7 @@ func orMissing(n *node) *node {
 // child that comes or goes. A path without a node is a snapshot whose Exists is false. The stream ends
 // with a *PathError if path is not valid or may not be read.
 func (c *Client) Children(ctx context.Context, path string) *Stream[Children] {
-	return subscribe(ctx, c, kindChildren, path, func(n *node) Children { return Children{n} })
+	return subscribe(ctx, c.supervisor, kindChildren, path, func(n *node) Children { return Children{n} })
 }
 
 // Path returns the path of the node.

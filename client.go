@@ -55,7 +55,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)
 	}
 	o := options{timeout: 10 * time.Second, log: slog.New(slog.DiscardHandler), acl: zk.WorldACL(zk.PermAll), max: 64,
-		maxRequest: zkconn.DefaultMaxRequest}
+		maxRequest: zkconn.DefaultMaxRequest, recheck: 30 * time.Second}
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, errors.New("zkstream: Connect: an option is nil")
@@ -76,11 +76,11 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	}
 	c := &Client{chroot: root, acl: o.acl, closed: make(chan struct{})}
 	c.log = c.logs.logger(o.log)
-	c.supervisor = newSupervisor(c, o.max)
+	c.supervisor = newSupervisor(c.log, root, &c.tasks, o.recheck, c.orphaned)
 	c.conn, err = zkconn.Open(zkconn.Config{
 		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: c.log,
 		MaxCalls: o.max, MaxRequest: o.maxRequest,
-		Changed: c.supervisor.changed,
+		Watches: c.supervisor, MaxReads: o.max,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)
@@ -152,6 +152,14 @@ func (c *Client) shutdown() error {
 	c.tasks.wait()
 	c.logs.flush(logGrace)
 	return err
+}
+
+// orphaned closes the client when somebody has closed the low-level handle. Close waits for the goroutine that calls
+// this, so it needs one of its own, which ends with it.
+func (c *Client) orphaned() {
+	if c.ctx.Err() == nil {
+		go c.Close()
+	}
 }
 
 func hex(session int64) string { return fmt.Sprintf("0x%x", uint64(session)) }

@@ -15,7 +15,7 @@ type Data struct{ n *node }
 // without a node is a snapshot whose Exists is false. The stream ends with a *PathError if path is not
 // valid or may not be read.
 func (c *Client) Data(ctx context.Context, path string) *Stream[Data] {
-	return subscribe(ctx, c, kindData, path, func(n *node) Data { return Data{n} })
+	return subscribe(ctx, c.supervisor, kindData, path, func(n *node) Data { return Data{n} })
 }
 
 // Path returns the path of the node.

@@ -239,30 +239,33 @@ func TestAReadThatFailsForGoodEndsItsStream(t *testing.T) {
 	})
 }
 
-// Two entries of one path, whose checks fail while the connection is up, do not egg each other on.
-func TestAFailedCheckIsNotRepeatedWithoutAPause(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
-		data, children := c.Data(t.Context(), "/missing"), c.Children(t.Context(), "/missing")
-		next(t, data)
-		next(t, children)
-		var failed atomic.Int64
-		server.Intercept(func(r zktest.Request) zktest.Fault {
-			if r.Op == zktest.OpExists {
-				failed.Add(1)
-				return zktest.Fault{Code: zktest.ErrOperationTimeout}
+// Reads that fail for a passing reason are repeated with growing pauses, and end nothing.
+func TestAReadThatFailsIsNotRepeatedWithoutAPause(t *testing.T) {
+	for _, code := range []zktest.Code{
+		zktest.ErrSystem, -2, -3, -5, zktest.ErrOperationTimeout, -13, -14, -120, -122, -125, -127, -9999,
+	} {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			var failed atomic.Int64
+			server.Intercept(func(r zktest.Request) zktest.Fault {
+				if r.Op == zktest.OpGetData || r.Op == zktest.OpGetChildren2 {
+					failed.Add(1)
+					return zktest.Fault{Code: code}
+				}
+				return zktest.Fault{}
+			})
+			data, children := c.Data(t.Context(), "/missing"), c.Children(t.Context(), "/missing")
+			time.Sleep(time.Minute)
+			if n := failed.Load(); n < 10 || n > 60 { // 2 watches, whose pauses grow from 100 ms to 10 s
+				t.Errorf("code %d: %d reads in a minute", code, n)
 			}
-			return zktest.Fault{}
+			server.Intercept(nil)
+			next(t, data)
+			next(t, children)
+			server.Create("/missing", nil)
+			next(t, data)
+			next(t, children)
 		})
-		server.Disconnect()
-		time.Sleep(10 * time.Second)
-		if n := failed.Load(); n < 10 || n > 250 { // 2 entries, each after a rest of 100 ms
-			t.Errorf("%d checks in ten seconds", n)
-		}
-		server.Intercept(nil)
-		server.Create("/missing", nil)
-		next(t, data)
-		next(t, children)
-	})
+	}
 }
 
 func TestANewSessionSyncsBeforeItReads(t *testing.T) {
@@ -282,13 +285,15 @@ func TestANewSessionSyncsBeforeItReads(t *testing.T) {
 		})
 		for range 3 {
 			server.ExpireAll()
-			time.Sleep(time.Minute)
+			down(t, c)
+			settled(t, c)
 			server.Disconnect()
-			time.Sleep(time.Minute)
+			down(t, c)
+			settled(t, c)
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		want := []zktest.Op{zktest.OpSync, zktest.OpGetData, zktest.OpExists}
+		want := []zktest.Op{zktest.OpSync, zktest.OpGetData, zktest.OpSetWatches}
 		if !slices.Equal(ops, slices.Concat(want, want, want)) {
 			t.Errorf("requests: %v", ops)
 		}

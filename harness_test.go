@@ -302,22 +302,25 @@ func eventually(t testing.TB, what string, good func() bool) {
 func settled(t testing.TB, c *Client) {
 	t.Helper()
 	eventually(t, "the client has settled", func() bool {
+		if !c.conn.IsUp() || !c.conn.Idle() {
+			return false
+		}
 		s := c.supervisor
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return s.readyLocked() && len(s.queue) == 0 && len(s.late) == 0 && s.workers == 0
+		for _, w := range s.watches {
+			if w.state != armed && w.state != parked {
+				return false
+			}
+		}
+		return true
 	})
 }
 
 // down waits until c has noticed the loss of its connection.
 func down(t testing.TB, c *Client) {
 	t.Helper()
-	eventually(t, "the client is disconnected", func() bool {
-		s := c.supervisor
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.up == 0
-	})
+	eventually(t, "the client is disconnected", func() bool { return !c.conn.IsUp() })
 }
 
 // outage runs fn while the client cannot reach its server, then waits until it has settled.
@@ -363,22 +366,31 @@ type countedConn struct {
 	net.Conn
 	counter *counter
 	begun   bool
+	rest    []byte // of what has been written: the beginning of a packet
 }
 
 const opPing = 11
 
 func (c *countedConn) Write(p []byte) (int, error) {
-	if c.begun && len(p) >= 12 {
-		if op := int32(binary.BigEndian.Uint32(p[8:])); op != opPing {
-			c.counter.mu.Lock()
-			if c.counter.counts == nil {
-				c.counter.counts = map[int32]int{}
-			}
-			c.counter.counts[op]++
-			c.counter.mu.Unlock()
+	c.rest = append(c.rest, p...)
+	for len(c.rest) >= 4 {
+		size := 4 + int(binary.BigEndian.Uint32(c.rest))
+		if len(c.rest) < size {
+			break
 		}
+		if c.begun && size >= 12 {
+			if op := int32(binary.BigEndian.Uint32(c.rest[8:])); op != opPing {
+				c.counter.mu.Lock()
+				if c.counter.counts == nil {
+					c.counter.counts = map[int32]int{}
+				}
+				c.counter.counts[op]++
+				c.counter.mu.Unlock()
+			}
+		}
+		c.begun = true
+		c.rest = c.rest[size:]
 	}
-	c.begun = true
 	return c.Conn.Write(p)
 }
 

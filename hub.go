@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// sink is a stream as its source sees it; the source has values of type V.
-type sink[V any] interface {
+// subscriber is a stream as its source sees it; the source has values of type V.
+type subscriber[V any] interface {
 	put(V)
 	end(reason error) bool
 	place() *int
@@ -15,16 +15,16 @@ type sink[V any] interface {
 func (s *Stream[T]) put(v T)     { s.publish(v) }
 func (s *Stream[T]) place() *int { return &s.index }
 
-// sinks is a set of streams, guarded by its owner's lock.
-type sinks[V any] []sink[V]
+// subscribers is a set of streams, guarded by its owner's lock.
+type subscribers[V any] []subscriber[V]
 
-func (l *sinks[V]) add(s sink[V]) {
+func (l *subscribers[V]) add(s subscriber[V]) {
 	*s.place() = len(*l)
 	*l = append(*l, s)
 }
 
 // remove takes s out, if it is in.
-func (l *sinks[V]) remove(s sink[V]) {
+func (l *subscribers[V]) remove(s subscriber[V]) {
 	i, last := *s.place(), len(*l)-1
 	if i > last || (*l)[i] != s {
 		return
@@ -44,7 +44,7 @@ type hub[T any] struct {
 	tasks *tasks
 
 	mu   sync.Mutex // guards what follows
-	subs sinks[T]
+	subs subscribers[T]
 	last T
 	has  bool
 	err  error

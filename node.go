@@ -2,11 +2,11 @@ package zkstream
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 	"sync"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // node is what was read of a znode at one instant. It is immutable, and all snapshots of that instant
@@ -46,45 +46,8 @@ func (n *node) equal(other *node, k kind) bool {
 	return n.same(other, k) && bytes.Equal(n.data, other.data) && slices.Equal(n.names, other.names)
 }
 
-// readNode reads what k is about. Called by way of Watch, its last request sets the watch: on a missing
-// node that takes a second one, and by then the node may be there, and then all is done again.
-func (c *Client) readNode(zc *zk.Conn, k key) (*node, error) {
-	for {
-		n := &node{path: c.chroot.relative(k.path), exists: true}
-		var stat *zk.Stat
-		var err error
-		switch k.kind {
-		case kindData:
-			n.data, stat, err = zc.Get(k.path)
-		case kindChildren:
-			n.names, stat, err = zc.Children(k.path)
-			slices.Sort(n.names)
-		case kindStat:
-			return c.checkNode(zc, k.path)
-		}
-		if err == nil {
-			n.stat = *stat
-			return n, nil
-		}
-		if !errors.Is(err, zk.ErrNoNode) {
-			return nil, err
-		}
-		if n, err = c.checkNode(zc, k.path); err != nil || !n.exists {
-			return n, err
-		}
-	}
-}
-
-// checkNode reads only a node's metadata. Called by way of Watch, it sets a data watch, or on a missing
-// node one that fires when it is created.
-func (c *Client) checkNode(zc *zk.Conn, path string) (*node, error) {
-	exists, stat, err := zc.Exists(path)
-	if err != nil { // then exists and stat mean nothing
-		return nil, err
-	}
-	n := &node{path: c.chroot.relative(path), exists: exists}
-	if exists {
-		n.stat = *stat
-	}
-	return n, nil
+// newNode returns what an answer says of the node at path.
+func newNode(path string, a *zkconn.Answer) *node {
+	slices.Sort(a.Names)
+	return &node{path: path, exists: a.Exists, stat: a.Stat, data: a.Data, names: a.Names}
 }

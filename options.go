@@ -22,6 +22,7 @@ type options struct {
 	err     error // of the first option that cannot be right
 	acl     []zk.ACL
 	max     int
+	recheck time.Duration
 
 	maxRequest int // bytes
 }
@@ -95,3 +96,10 @@ func WithMaxInFlight(n int) Option { return func(o *options) { o.max = n } }
 // without a word when a request is larger than that. A smaller limit than this that a server has is found out, at the price
 // of three connections for each such request: ErrTooLarge then, too.
 func WithMaxRequest(bytes int) Option { return func(o *options) { o.maxRequest = bytes } }
+
+// WithRecheck sets how long a change may take to arrive whose event has not come, on a connection that is never
+// lost; the default is 30 seconds, 0 turns rechecks off. ZooKeeper sends no event of a node to who may not read it
+// at that moment, although the watch is used up by it. So the client asks the server, in rounds of this length,
+// which of its watches have missed something: in one request for many, and at most 256 watches a second; with more
+// than that, a round takes longer.
+func WithRecheck(d time.Duration) Option { return func(o *options) { o.recheck = d } }

@@ -142,7 +142,7 @@ type PropertyStream struct {
 // change, those by Update and Set included. A path without a node is a snapshot whose Exists is false.
 // The stream ends with a *PathError if path is not valid or may not be read.
 func (c *Client) Properties(ctx context.Context, path string) *PropertyStream {
-	s := subscribe(ctx, c, kindData, path, func(n *node) Properties { return Properties{n} })
+	s := subscribe(ctx, c.supervisor, kindData, path, func(n *node) Properties { return Properties{n} })
 	return &PropertyStream{s, c, path}
 }
 

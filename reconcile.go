@@ -171,7 +171,7 @@ func (k *keeper) isPublic() bool {
 // watch opens the stream on the node.
 func (k *keeper) watch() {
 	if k.hints == nil && (!k.sequence || k.Path() != k.path) {
-		k.hints = subscribe(k.ctx, k.client, kindStat, k.Path(), func(n *node) *node { return n })
+		k.hints = subscribe(k.ctx, k.client.supervisor, kindStat, k.Path(), func(n *node) *node { return n })
 	}
 }
 

@@ -270,8 +270,8 @@ func testAReconnectThatChangedNothingDeliversNothing(t *testing.T, f *fixture) {
 		requests.take()
 		f.outage(c, func() {})
 		got := requests.take()
-		if got[3] != 2 || got[12] != 1 || sum(got) != 3 { // one per path and watch
-			t.Errorf("requests by opcode: %v, want 2 of 3 (exists) and 1 of 12 (getChildren2)", got)
+		if got[101] != 1 || sum(got) != 1 {
+			t.Errorf("requests by opcode: %v, want 1 of 101 (setWatches)", got)
 		}
 		empty(t, data, "after a reconnect")
 		empty(t, props.Stream, "after a reconnect")
@@ -417,7 +417,7 @@ func testSubscribingAndCancellingHoldsOneWatch(t *testing.T, f *fixture) {
 	eventually(t, "the parked entry is gone", func() bool {
 		c.supervisor.mu.Lock()
 		defer c.supervisor.mu.Unlock()
-		return len(c.supervisor.entries) == 0
+		return len(c.supervisor.watches) == 0
 	})
 }
 

@@ -74,6 +74,9 @@ func (s *simulation) grow() {
 	for _, path := range append(simServices, simQuiet, simLarge) {
 		s.direct("create "+path, s.servers.Create(path, nil))
 	}
+	nobody := zktest.ACL{Perms: 2, Scheme: "world", ID: "anyone"} // may write, and not read
+	_, err := s.servers.Add(zktest.Node{Path: simDenied, ACL: []zktest.ACL{nobody}})
+	s.direct("create "+simDenied, err)
 }
 
 // fail has something go wrong with a few requests to come.

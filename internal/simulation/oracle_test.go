@@ -84,10 +84,6 @@ func (s *simulation) asked(req zktest.Request) zktest.Fault {
 		for _, sub := range req.Multi {
 			s.checkDelete(req, sub)
 		}
-	case zktest.OpGetData, zktest.OpExists, zktest.OpGetChildren2:
-		if req.Path == simDenied {
-			return zktest.Fault{Code: zktest.ErrNoAuth}
-		}
 	}
 	if s.isBusy() {
 		return zktest.Fault{Delay: time.Second}

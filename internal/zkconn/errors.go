@@ -87,6 +87,42 @@ func Named(err error) error {
 	return err
 }
 
+// Codes that zkconn acts on.
+const (
+	codeNoNode        = -101
+	codeUnimplemented = -6
+)
+
+// codeError returns the error of a code that is not 0. go-zookeeper does not let its own table be used.
+func codeError(code int32) error {
+	if err, ok := named[code]; ok {
+		return err
+	}
+	if err, ok := standard[code]; ok {
+		return err
+	}
+	return fmt.Errorf("unknown error: %d", code)
+}
+
+// standard are the codes that go-zookeeper has errors for.
+var standard = map[int32]error{
+	-100: zk.ErrAPIError, -101: zk.ErrNoNode, -102: zk.ErrNoAuth, -103: zk.ErrBadVersion,
+	-108: zk.ErrNoChildrenForEphemerals, -110: zk.ErrNodeExists, -111: zk.ErrNotEmpty, -112: zk.ErrSessionExpired,
+	-114: zk.ErrInvalidACL, -115: zk.ErrAuthFailed, -116: zk.ErrClosing, -117: zk.ErrNothing, -118: zk.ErrSessionMoved,
+}
+
+// Final reports whether err is one that sending the request again cannot mend.
+func Final(err error) bool {
+	for _, f := range []error{
+		zk.ErrNoAuth, zk.ErrInvalidACL, zk.ErrInvalidPath, zk.ErrBadArguments, ErrUnimplemented, ErrTooLarge, zk.ErrAuthFailed,
+	} {
+		if errors.Is(err, f) {
+			return true
+		}
+	}
+	return false
+}
+
 // explain gives err a name, and ErrClosed to what failed because of Close.
 func (c *Conn) explain(err error) error {
 	if err == nil {

@@ -29,16 +29,17 @@ type fake struct {
 	t      *testing.T
 	dialed chan *peer
 
-	mu      sync.Mutex // guards what follows
-	refused map[string]bool
-	answers func(*peer) // serves each connection, instead of handing it to the test
-	peers   []*peer
-	dials   []string // addresses, the refused ones too
-	closed  []int64  // sessions that clients have ended
+	mu        sync.Mutex // guards what follows
+	refused   map[string]bool
+	multiRead map[string]bool // addresses that have been asked whether they know multiRead
+	answers   func(*peer)     // serves each connection, instead of handing it to the test
+	peers     []*peer
+	dials     []string // addresses, the refused ones too
+	closed    []int64  // sessions that clients have ended
 }
 
 func newFake(t *testing.T) *fake {
-	return &fake{t: t, dialed: make(chan *peer, 1000), refused: map[string]bool{}}
+	return &fake{t: t, dialed: make(chan *peer, 1000), refused: map[string]bool{}, multiRead: map[string]bool{}}
 }
 
 // dial is a DialFunc. Connections are not buffered: a write waits for the other side's read.
@@ -165,7 +166,10 @@ func open(t *testing.T, cfg Config) *client {
 		}
 	}
 	changes := make(chan change, 20_000) // more than a test lets fire
-	cfg.Changed = func(path string, kind zk.EventType) { changes <- change{path, kind} }
+	if cfg.Watches == nil {
+		cfg.Watches = &eventTable{changes: changes}
+		cfg.noProbe = true
+	}
 	c, err := Open(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -272,8 +276,8 @@ type peer struct {
 	r    *bufio.Reader
 }
 
-// packet is a request of a client.
-type packet struct {
+// received is a request of a client.
+type received struct {
 	xid, op int32
 	body    []byte
 }
@@ -323,8 +327,28 @@ func (p *peer) accept(session int64, timeout time.Duration) hello {
 	return h
 }
 
+// probed answers the question whether the server knows multiRead, which comes once for each address.
+func (p *peer) probed() {
+	p.f.t.Helper()
+	p.f.mu.Lock()
+	known := p.f.multiRead[p.addr]
+	p.f.multiRead[p.addr] = true
+	p.f.mu.Unlock()
+	if !known {
+		p.reply(p.expect(opMultiRead).xid, 0, 0, i32(-1), []byte{1}, i32(-1))
+	}
+}
+
+// eventTable is a table without watches, which notes the events.
+type eventTable struct {
+	noTable
+	changes chan<- change
+}
+
+func (e *eventTable) Fired(path string, kind zk.EventType) { e.changes <- change{path, kind} }
+
 // request reads the next request. Pings are answered.
-func (p *peer) request() packet {
+func (p *peer) request() received {
 	p.f.t.Helper()
 	p.SetReadDeadline(time.Now().Add(minute))
 	for {
@@ -340,12 +364,12 @@ func (p *peer) request() packet {
 	}
 }
 
-func parsePacket(b []byte) packet {
-	return packet{int32(binary.BigEndian.Uint32(b)), int32(binary.BigEndian.Uint32(b[4:])), b[8:]}
+func parsePacket(b []byte) received {
+	return received{int32(binary.BigEndian.Uint32(b)), int32(binary.BigEndian.Uint32(b[4:])), b[8:]}
 }
 
 // expect reads the next request, which must be op.
-func (p *peer) expect(op int32) packet {
+func (p *peer) expect(op int32) received {
 	p.f.t.Helper()
 	r := p.request()
 	if r.op != op {
@@ -376,14 +400,14 @@ func (p *peer) drain() {
 // serve answers, until the client hangs up, the connect request with session and each other request
 // with answer; nil means success with nothing. Pings and the end of the session it knows itself. It may
 // be called in any goroutine.
-func (p *peer) serve(session int64, timeout time.Duration, answer func(packet) []byte) {
+func (p *peer) serve(session int64, timeout time.Duration, answer func(received) []byte) {
 	defer p.Close()
 	if _, err := p.read(); err != nil {
 		return
 	}
 	// Read apart, so that a client may write before it reads. Ends when the client hangs up, or the
 	// deferred Close.
-	packets := make(chan packet, 100)
+	packets := make(chan received, 100)
 	go func() {
 		defer close(packets)
 		for b, err := p.read(); err == nil; b, err = p.read() {

@@ -30,8 +30,8 @@ func (o *once) Read(p []byte) (int, error) {
 }
 
 var (
-	errShort = errors.New("a part reaches beyond the end")
-	errMany  = errors.New("more results than operations")
+	errTooShort = errors.New("a part reaches beyond the end")
+	errMany     = errors.New("more results than operations")
 )
 
 // operations is how many a transaction of FuzzReply has room for.
@@ -47,7 +47,7 @@ type decoder struct {
 
 func (d *decoder) take(n uint64) []byte {
 	if d.err != nil || n > uint64(len(d.rest)) {
-		d.err = errShort
+		d.err = errTooShort
 		return make([]byte, 8)
 	}
 	b := d.rest[:n]
@@ -81,7 +81,7 @@ func (d *decoder) reply(op int32) {
 			d.allocates += n
 			d.take(n)
 		} else if n != math.MaxUint32 { // which is null; go-zookeeper takes each negative length for that
-			d.err = errShort
+			d.err = errTooShort
 		}
 		d.stat()
 	case opGetChildren2:
@@ -145,7 +145,7 @@ func FuzzReply(f *testing.F) {
 		c := bareConn()
 		c.maxReply = limit
 		w := newWire(c, &once{bytes: sent, piece: 1 + int(piece)}, "server:2181")
-		w.begun, w.greeted, w.timeout = true, true, time.Second
+		w.wroteFirst, w.handshakeDone, w.timeout = true, true, time.Second
 		w.outgoing(frame(i32(1), i32(op), make([]byte, operations*multiHeader-12)))
 
 		var before, after runtime.MemStats

@@ -27,44 +27,48 @@ const (
 // lag behind what it saw; the reason may be that the ensemble lost its data. A server refuses a client
 // that has seen a newer zxid than itself, for ever, and go-zookeeper would try for ever. So the last
 // zxid is left out: then the server says whether it knows the session.
-func (w *wire) rewriteConnect(p []byte) []byte {
+func (w *wire) rewriteConnect(p packet) packet {
 	c := w.conn
-	w.deadline = time.Now().Add(c.hosts.attemptLimit())
-	w.Conn.SetWriteDeadline(w.deadline)
-	if len(p) < 32 {
+	w.connectSent = time.Now()
+	w.deadline = w.connectSent.Add(c.hosts.attemptLimit())
+	w.Conn.SetReadDeadline(w.deadline)
+	if len(p) < connectMinimum {
 		return p
 	}
-	if p = slices.Clone(p); len(p) == 32+int(binary.BigEndian.Uint32(p[28:])) {
+	if p = slices.Clone(p); len(p) == connectMinimum+int(p.int32At(connectMinimum-4)) {
 		p = append(p, 0)
-		binary.BigEndian.PutUint32(p, uint32(len(p)-4))
+		p.setInt32At(0, int32(len(p)-4))
 	}
-	binary.BigEndian.PutUint32(p[16:], uint32(c.cfg.Timeout/time.Millisecond))
-	w.seen = int64(binary.BigEndian.Uint64(p[8:]))
-	w.asked = int64(binary.BigEndian.Uint64(p[20:]))
+	p.setInt32At(atAskedTimeout, int32(c.cfg.Timeout/time.Millisecond))
+	w.requestedSession = p.int64At(atAskedSession)
 
 	c.mu.Lock()
-	known, watching := c.identity, c.watching
-	rewind := w.seen != 0 && c.rejectedHandshakes > 0 && time.Since(c.lastGood) > c.current.Timeout
-	first := rewind && !c.rewinding
-	c.rewinding = c.rewinding || rewind
-	c.mu.Unlock()
-	if w.asked == 0 && known.session != 0 {
+	known := c.identity
+	if w.requestedSession == 0 && known.session != 0 {
 		// A session that go-zookeeper has not heard of, because the handshake failed after the
 		// server had made it: with the credentials, for example.
 		p = encodeConnect(c.cfg.Timeout, known)
-		w.asked = known.session
+		w.requestedSession = known.session
 	}
-	if w.seen != 0 && watching {
-		w.shutGate()
+	if w.requestedSession != 0 { // go-zookeeper knows only the zxids of its own replies
+		p.setInt64At(atLastZxid, max(p.int64At(atLastZxid), c.zxid.Load()))
+	}
+	w.namedZxid = p.int64At(atLastZxid)
+	rewind := w.namedZxid != 0 && c.rejectedHandshakes > 0 && time.Since(c.lastGood) > c.current.Timeout
+	first := rewind && !c.rewinding
+	c.rewinding = c.rewinding || rewind
+	c.mu.Unlock()
+	if w.namedZxid != 0 && c.watching.Load() {
+		w.gate.close()
 	}
 	if first {
 		c.log.Warn("zkstream: servers keep closing the handshake; asking without the last zxid",
-			"server", w.server, "session", hex(w.asked))
+			"server", w.server, "session", hex(w.requestedSession))
 	}
 	if rewind {
-		binary.BigEndian.PutUint64(p[8:], 0)
-		w.seen = 0
-		w.rewound = true
+		p.setInt64At(atLastZxid, 0)
+		w.namedZxid = 0
+		w.omittedZxid = true
 	}
 	return p
 }
@@ -83,34 +87,44 @@ func (w *wire) connectReply() error {
 		return err
 	}
 	w.head, w.body = reply, 0
-	w.greeted = true
-	w.Conn.SetDeadline(time.Time{}) // from here on it is go-zookeeper's again
 	return nil
 }
 
-func (w *wire) greet(reply, password []byte) error {
+func (w *wire) greet(reply packet, password []byte) error {
 	w.Conn.SetWriteDeadline(w.deadline)
-	timeout := time.Duration(int32(binary.BigEndian.Uint32(reply[8:]))) * time.Millisecond
-	session := int64(binary.BigEndian.Uint64(reply[12:]))
-	if session != 0 && w.asked != 0 && session != w.asked {
+	timeout := reply.durationAt(atGivenTimeout)
+	session := reply.int64At(atGivenSession)
+	if session != 0 && w.requestedSession != 0 && session != w.requestedSession {
 		w.conn.log.Warn("zkstream: the server replaced the session", "server", w.server,
-			"old", hex(w.asked), "new", hex(session))
+			"old", hex(w.requestedSession), "new", hex(session))
 		w.Conn.Write(closeRequest)
-		clear(reply[8:]) // timeout 0, session 0: expired
+		clear(reply[atGivenTimeout:]) // timeout 0, session 0: expired
 		session = 0
 	}
 	switch {
-	case session == 0 && w.asked == 0:
+	case session == 0 && w.requestedSession == 0:
 		return errors.New("the server gave no session")
 	case session == 0:
 		w.conn.hosts.sessionExpired()
+		w.handshakeDone = true
 		return nil
 	case timeout <= 0:
 		return fmt.Errorf("protocol error: a session timeout of %v", timeout)
 	}
 	w.timeout, w.session = timeout, session
-	w.established(identity{session, password}, timeout)
-	return w.authenticate()
+	resumed := w.established(identity{session, password}, timeout)
+	if err := w.authenticate(); err != nil {
+		return err
+	}
+	if err := w.probe(); err != nil {
+		return err
+	}
+	w.handshakeDone = true
+	w.Conn.SetDeadline(time.Time{})
+	w.putOff(time.Now())
+	w.conn.lastAnswered.Store(int64(w.connectSent.Sub(w.conn.opened)))
+	w.attach(resumed)
+	return nil
 }
 
 // readHandshake reads one frame whose parts are in bounds, and returns it and the password in it.
@@ -149,17 +163,21 @@ func (w *wire) readHandshake() (reply, password []byte, err error) {
 	return reply, slices.Clone(reply[24 : 24+max(n, 0)]), nil
 }
 
-// established notes the session that the server has given.
-func (w *wire) established(id identity, timeout time.Duration) {
+// established notes the session that the server has given. It reports whether it is the one of before, in
+// which no server shows a state older than what has been seen.
+func (w *wire) established(id identity, timeout time.Duration) (resumed bool) {
 	c := w.conn
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if id.session != c.current.ID || w.rewound {
+	resumed = id.session == c.current.ID && !w.omittedZxid
+	if !resumed {
 		c.generation.Add(1)
 		c.zxid.Store(0)
+		c.rearmZxid = 0
 	}
 	c.identity = id
 	c.current = Session{id.session, timeout, w.server, c.generation.Load()}
+	return resumed
 }
 
 // authenticate sends the credentials and waits for the answers, within the limit of the handshake, and

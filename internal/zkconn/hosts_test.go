@@ -341,38 +341,6 @@ func TestTheNextSessionWaitsForTheCallsOfAnExpiredOne(t *testing.T) {
 	})
 }
 
-func TestAReadOfAnExpiredSessionHoldsNothingUp(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		p := f.peer()
-		p.accept(1, 10*time.Second)
-		s := c.expect(Up).Session
-		result := make(chan error, 1)
-		// Ends with the call, when the connection is lost.
-		go func() {
-			result <- c.Direct(s.Generation, func(zc *zk.Conn) error {
-				_, _, err := zc.Get("/x")
-				return err
-			})
-		}()
-		p.expect(opGetData)
-		p.Close()
-		c.expect(Down)
-		f.peer().accept(0, 0)
-		c.expect(Expired)
-		start := time.Now()
-		f.peer().accept(2, 10*time.Second)
-		c.expect(Up)
-		if d := time.Since(start); d != 0 {
-			t.Errorf("the next session came after %v", d)
-		}
-		if err := <-result; !Transient(err) {
-			t.Error(err)
-		}
-	})
-}
-
 func TestTLS(t *testing.T) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {

@@ -24,6 +24,9 @@ var (
 	RegistrationPauses = Pauses{First: 100 * time.Millisecond, Most: 30 * time.Second}
 	// LookPauses are between looks at a registration's node that is not ours, or whose stream shows something else.
 	LookPauses = Pauses{First: time.Second, Most: 30 * time.Second}
+	// ReadPauses are between the reads of one node that fail while the connection is up; SyncPauses between syncs.
+	ReadPauses = Pauses{First: 100 * time.Millisecond, Most: 10 * time.Second}
+	SyncPauses = Pauses{First: 100 * time.Millisecond, Most: 5 * time.Second}
 )
 
 // After returns the wait after that many failures in a row; none for less than one.

@@ -12,27 +12,6 @@ import (
 
 // What a real server makes of it.
 
-func TestAWatchOnARealServer(t *testing.T) {
-	server := zooKeeper.Server(t)
-	c := open(t, Config{Servers: []string{server.Addr()}})
-	s := c.expect(Up).Session
-	if err := c.Watch(s.Generation, "/watched", func(zc *zk.Conn) error {
-		_, _, err := zc.Exists("/watched")
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Run(t.Context(), func(zc *zk.Conn) error {
-		_, err := zc.Create("/watched", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
-		return err
-	}); err != nil {
-		t.Fatal(err)
-	}
-	if ev := c.changed(); ev.path != "/watched" || ev.kind != zk.EventNodeCreated {
-		t.Errorf("event %+v", ev)
-	}
-}
-
 func TestExpireIsAnExpiry(t *testing.T) {
 	server := zooKeeper.Server(t)
 	c := open(t, Config{Servers: []string{server.Addr()}, Timeout: time.Second})

@@ -14,13 +14,16 @@ const (
 	opSetData         = 5
 	opGetACL          = 6
 	opSetACL          = 7
+	opGetChildren     = 8
 	opSync            = 9
 	opGetChildren2    = 12
 	opCheck           = 13
 	opMulti           = 14
 	opReconfig        = 16
+	opRemoveWatches   = 18
 	opCreateContainer = 19
 	opCreateTTL       = 21
+	opMultiRead       = 22
 	opAuth            = 100
 	opSetWatches      = 101
 	opClose           = -11

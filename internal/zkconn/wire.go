@@ -3,14 +3,15 @@ package zkconn
 import (
 	"bufio"
 	"crypto/tls"
-	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
 
 // Transaction IDs that ZooKeeper's protocol has a meaning for.
@@ -20,15 +21,17 @@ const (
 	xidAuth  = -4
 )
 
+// Error codes of our own, which no server sends.
 const (
-	replyHeader   = 16              // bytes: xid, zxid, error code
-	gateLimit     = time.Second / 2 // how long the gate may stay shut
-	codeTooLarge  = -32768          // error codes of our own, which no server sends
+	codeTooLarge  = -32768
 	codeMalformed = -32767
 	codeWithdrawn = -32766
 
 	codeAuthRequired = -124 // of a server that enforces authentication, in answer to any request, even a ping
 )
+
+// slowest is how many session timeouts one reply may take to arrive, while some of it keeps arriving.
+const slowest = 10
 
 // wire is the network connection that go-zookeeper gets. It knows the frames of the protocol, and
 // that is what makes go-zookeeper safe to stand on: what cannot be set right from above is set right
@@ -39,23 +42,30 @@ type wire struct {
 	net.Conn
 	conn   *Conn
 	server string
-	r      *bufio.Reader
+	own    *requests // zkconn's own, which go-zookeeper knows nothing of
+	gate   gate
 
 	// Used by the reading goroutine only.
-	head      []byte        // of the current frame, still to be handed over
-	body      int           // bytes of the current frame that follow head, still in r
-	greeted   bool          // the handshake is over
-	timeout   time.Duration // of the session
-	headSpace [4 + replyHeader]byte
-
-	scratch []byte // of the writing goroutine: a packet that is sent changed
+	r             *bufio.Reader
+	head          []byte        // of the current frame, still to be handed over
+	body          int           // bytes of the current frame that follow head, still in r
+	handshakeDone bool          // the handshake is over
+	timeout       time.Duration // of the session
+	frameBegan    time.Time     // when the current frame began to arrive
+	headSpace     [4 + replyHeader]byte
 
 	// Written by the writing goroutine, with the connect request, before anybody else looks.
-	begun    bool      // there has been a first packet
-	asked    int64     // the session that was asked for, 0 for a new one
-	seen     int64     // the last zxid that was named
-	rewound  bool      // go-zookeeper had named a later one
-	deadline time.Time // for the handshake
+	wroteFirst       bool      // there has been a first packet
+	connectSent      time.Time // when that was sent
+	requestedSession int64     // the session that was asked for, 0 for a new one
+	namedZxid        int64     // the last zxid that was named
+	omittedZxid      bool      // a later one had been seen
+	deadline         time.Time // for the handshake
+
+	sending    chan struct{} // capacity 1: has an element while something is being sent
+	unanswered atomic.Int64  // bytes of requests without an answer
+	spare      []byte        // for requests.out; used by the one who is sending
+	scratch    packet        // a packet that is sent instead of go-zookeeper's; likewise
 
 	session int64 // that the handshake brought; written before any request is sent
 
@@ -63,15 +73,14 @@ type wire struct {
 	closeErr  error
 	closed    chan struct{}
 
-	mu          sync.Mutex // guards what follows
-	gate        chan struct{}
-	gateTimer   *time.Timer
-	outstanding []request // without an answer yet, in the order in which they were sent
-	answers     int       // that have come
-	cause       error     // why the connection ended, as far as the network said; see fail
+	mu          sync.Mutex  // guards what follows
+	outstanding []request   // of go-zookeeper's, without an answer yet, in the order in which they were sent
+	pings       []time.Time // when those without an answer were sent
+	answers     int         // that have come to go-zookeeper's
+	cause       error       // why the connection ended, as far as the network said; see fail
 }
 
-// request is what wire remembers of one that was sent.
+// request is what wire remembers of one of go-zookeeper's.
 type request struct {
 	xid, op int32
 	size    int // bytes
@@ -81,19 +90,40 @@ type request struct {
 }
 
 func newWire(c *Conn, conn net.Conn, server string) *wire {
-	return &wire{
-		Conn: conn, conn: c, server: server,
-		r:      bufio.NewReaderSize(conn, 16<<10),
-		closed: make(chan struct{}),
+	w := &wire{Conn: conn, conn: c, server: server, closed: make(chan struct{}), sending: make(chan struct{}, 1)}
+	w.r = bufio.NewReaderSize(arriving{w}, 16<<10)
+	w.own = newRequests(w)
+	return w
+}
+
+// arriving is the network connection as it is read. What arrives puts off the time at which the connection
+// counts as dead: a large reply over a thin line takes its time. go-zookeeper has one deadline for a whole reply.
+type arriving struct{ w *wire }
+
+func (a arriving) Read(p []byte) (int, error) {
+	n, err := a.w.Conn.Read(p)
+	if n > 0 && a.w.handshakeDone {
+		a.w.putOff(time.Now())
 	}
+	return n, err
+}
+
+// putOff sets the deadline for reading anew.
+func (w *wire) putOff(now time.Time) {
+	deadline := now.Add(w.timeout * 2 / 3)
+	if last := w.frameBegan.Add(slowest * w.timeout); w.r.Buffered() == 0 && last.Before(deadline) && !w.frameBegan.IsZero() {
+		deadline = last
+	}
+	w.Conn.SetReadDeadline(deadline)
 }
 
 // Close closes the connection; only the first call does anything.
 func (w *wire) Close() error {
 	w.closeOnce.Do(func() {
 		close(w.closed)
+		w.own.end()
 		w.closeErr = hangUp(w.Conn)
-		w.openGate() // stops its timer
+		w.gate.open() // stops its timer
 	})
 	return w.closeErr
 }
@@ -107,133 +137,172 @@ func hangUp(conn net.Conn) error {
 	return conn.Close()
 }
 
-// Write sends one packet. A failure closes the connection and is not reported: the reading side sees
-// the end, and go-zookeeper can deadlock when a write fails while it replays credentials.
+// Write sends one packet of go-zookeeper's, behind what zkconn has to send itself. A failure closes the connection
+// and is not reported: the reading side sees the end, and go-zookeeper can deadlock when a write fails while it
+// replays credentials.
 func (w *wire) Write(p []byte) (int, error) {
-	sent, first := p, !w.begun
-	w.begun = true
-	if first {
-		sent = w.rewriteConnect(p)
+	if !w.wroteFirst {
+		w.wroteFirst = true
+		w.send(w.rewriteConnect(p), time.Until(w.deadline))
+		return len(p), nil
+	}
+	setsWatches := packet(p).opcode() == opSetWatches
+	w.sending <- struct{}{}
+	out := w.takeOut()
+	n := len(p)
+	p = w.outgoing(p)
+	if len(out) > 0 {
+		out = append(out, p...)
+		w.send(out, w.timeout*2/3)
+		w.giveBack(out)
 	} else {
-		sent = w.outgoing(p)
+		w.send(p, w.timeout*2/3)
 	}
-	if _, err := w.Conn.Write(sent); err != nil {
-		w.conn.log.Debug("zkstream: write failed", "server", w.server, "error", err)
-		w.fail(err)
-	} else if !first && opcode(p) == opSetWatches {
-		w.openGate()
+	<-w.sending
+	if setsWatches {
+		w.gate.open()
 	}
-	return len(p), nil
+	w.flush()
+	return n, nil
 }
 
-// opcode returns the opcode of a request. A connect request has its last zxid there.
-func opcode(p []byte) int32 {
-	if len(p) < 12 {
-		return 0
+// send writes p, in pieces that may each take limit: a large request over a thin line takes its time, too.
+func (w *wire) send(p []byte, limit time.Duration) {
+	const piece = 64 << 10
+	for len(p) > 0 {
+		n := min(len(p), piece)
+		w.Conn.SetWriteDeadline(time.Now().Add(limit))
+		if _, err := w.Conn.Write(p[:n]); err != nil {
+			w.conn.log.Debug("zkstream: write failed", "server", w.server, "error", err)
+			w.fail(err)
+			return
+		}
+		p = p[n:]
 	}
-	return int32(binary.BigEndian.Uint32(p[8:]))
 }
 
-// outgoing notes what the answer to p, which is not the first packet, will mean. It returns p as it is
-// to be sent.
-func (w *wire) outgoing(p []byte) []byte {
-	op := opcode(p)
+// inline is how many bytes may be without an answer for a request to be sent by whoever has it: so many fit into
+// the socket's buffer, so that he does not wait.
+const inline = 16 << 10
+
+// flush sends what zkconn has to send itself, without waiting. If somebody is sending, he takes it along.
+//
+// Nothing is left behind: suppose that B adds a request while A is sending. B sees that, and goes. A finishes,
+// looks again, and finds what B has added, because B has added it before it looked.
+func (w *wire) flush() {
+	for w.own.unsent() {
+		select {
+		case w.sending <- struct{}{}:
+		default:
+			return
+		}
+		if w.unanswered.Load() <= inline {
+			w.sendOut()
+			continue
+		}
+		// Ends when all is sent, or with the connection.
+		if !w.conn.spawn(func() {
+			w.sendOut()
+			w.flush()
+		}) {
+			<-w.sending
+		}
+		return
+	}
+}
+
+// sendOut sends what there is, and lets others send, which the caller has kept them from.
+func (w *wire) sendOut() {
+	if out := w.takeOut(); len(out) > 0 {
+		w.send(out, w.timeout*2/3)
+		w.giveBack(out)
+	}
+	<-w.sending
+}
+
+// takeOut takes what zkconn has to send itself, for the one who is sending.
+func (w *wire) takeOut() packet {
+	r := w.own
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.out) == 0 {
+		return nil
+	}
+	out := r.out
+	r.out = w.spare[:0]
+	w.spare = nil
+	return out
+}
+
+// giveBack keeps the memory of what has been sent for what comes next.
+func (w *wire) giveBack(out []byte) {
+	if cap(out) <= rearmBytes {
+		w.spare = out[:0]
+	}
+}
+
+// outgoing notes what the answer to p will mean, and returns p as it is to be sent.
+func (w *wire) outgoing(p packet) packet {
+	op := p.opcode()
 	if op == 0 {
 		return p
 	}
 	withdrawn := !w.conn.changes.pass(w, op, p)
 	if withdrawn {
 		// go-zookeeper wants an answer, so the server is asked for something. See reply.
-		w.scratch = append(w.scratch[:0], p[:8]...) // length, xid
-		w.scratch = append(w.scratch, 0, 0, 0, opExists, 0, 0, 0, 1, '/', 0)
-		binary.BigEndian.PutUint32(w.scratch, uint32(len(w.scratch)-4))
+		w.scratch = append(w.scratch[:0], p[:atOpcode]...)
+		w.scratch = w.scratch.int32(opExists).string("/").bool(false).end(0)
 		p, op = w.scratch, opExists
 	}
-	if xid := int32(binary.BigEndian.Uint32(p[4:])); xid >= 0 {
-		w.mu.Lock()
-		w.outstanding = append(w.outstanding, request{xid, op, len(p), time.Now(), withdrawn})
-		w.mu.Unlock()
+	now := time.Now()
+	xid := p.int32At(atRequestXid)
+	w.mu.Lock()
+	switch {
+	case xid >= 0:
+		w.outstanding = append(w.outstanding, request{xid, op, len(p), now, withdrawn})
+		w.unanswered.Add(int64(len(p)))
+	case xid == xidPing:
+		w.pings = append(w.pings, now)
 	}
-	if withdrawn {
-		return p
-	}
+	w.mu.Unlock()
 	switch op {
-	case opExists, opGetData, opGetChildren2: // path, and whether to set a watch
-		w.conn.mu.Lock()
-		defer w.conn.mu.Unlock()
-		if p[len(p)-1] == 1 {
-			w.conn.watching = true
-		} else if w.conn.arming[string(p[16:len(p)-1])] > 0 {
-			w.scratch = append(w.scratch[:0], p...)
-			p = w.scratch
-			p[len(p)-1] = 1
+	case opClose:
+		w.own.end() // what comes behind it, the server answers with an error
+	case opExists, opGetData, opGetChildren2:
+		if p[len(p)-1] == 1 { // it sets a watch
+			w.conn.watching.Store(true)
 		}
 	case opSetWatches:
-		// From the last zxid that was seen before this connection, at most: the gate keeps
-		// go-zookeeper from naming a later one, unless a request that it had left over opened it.
-		if len(p) >= 20 && int64(binary.BigEndian.Uint64(p[12:])) > w.seen {
+		// It names no later zxid than zkconn's own would. The gate keeps go-zookeeper from that, unless a request
+		// that it had left over opened the gate.
+		if len(p) >= atRelativeZxid+8 && p.int64At(atRelativeZxid) > w.namedZxid {
 			p = slices.Clone(p)
-			binary.BigEndian.PutUint64(p[12:], uint64(w.seen))
+			p.setInt64At(atRelativeZxid, w.namedZxid)
 		}
 	}
 	return p
 }
 
-// The gate. On a reconnect go-zookeeper asks for its watches again, from the last zxid that it saw;
-// but its receive loop already moves that zxid while the request is being built, and events between
-// the two are lost. So no reply after the connect reply passes until the first SetWatches has been
-// written. Where no watch is left, none is written: then the gate opens by itself.
-
-func (w *wire) shutGate() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.gate = make(chan struct{})
-}
-
-func (w *wire) openGate() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.gateTimer != nil {
-		w.gateTimer.Stop()
-	}
-	if w.gate != nil {
-		close(w.gate)
-		w.gate = nil
-	}
-}
-
+// waitGate holds the current frame back until the gate is open.
 func (w *wire) waitGate() error {
-	w.mu.Lock()
-	gate := w.gate
-	if gate != nil && w.gateTimer == nil {
-		w.gateTimer = time.AfterFunc(gateLimit, w.openGate)
-	}
-	w.mu.Unlock()
-	if gate == nil {
+	if !w.gate.wait() {
 		return nil
 	}
-	<-gate // Close opens it too
 	select {
 	case <-w.closed:
 		return net.ErrClosed
 	default:
 	}
-	// Of the time that go-zookeeper allows a frame, the wait has taken its part.
-	return w.Conn.SetReadDeadline(time.Now().Add(w.timeout * 2 / 3))
+	w.putOff(time.Now()) // the wait has taken its part
+	return nil
 }
 
-// SetReadDeadline keeps the handshake to its own limit. go-zookeeper allows it six times the session
-// timeout, which may be very long or very short, and no limit once the first bytes have come.
-func (w *wire) SetReadDeadline(t time.Time) error {
-	if !w.greeted {
-		t = w.deadline
-	}
-	err := w.Conn.SetReadDeadline(t)
-	if errors.Is(err, net.ErrClosed) {
-		err = nil // the read that follows says so; go-zookeeper would log both, for each frame
-	}
-	return err
-}
+// SetReadDeadline does nothing: the deadlines are zkconn's, see arriving. go-zookeeper allows a handshake six
+// times the session timeout, which may be very long or very short, and no limit once the first bytes have come.
+func (w *wire) SetReadDeadline(time.Time) error { return nil }
+
+// SetWriteDeadline does nothing: see send.
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
 
 // Read hands over the frames that arrive.
 func (w *wire) Read(p []byte) (n int, err error) {
@@ -241,13 +310,13 @@ func (w *wire) Read(p []byte) (n int, err error) {
 		return 0, nil
 	}
 	if len(w.head) == 0 && w.body == 0 {
-		if w.greeted {
+		if w.handshakeDone {
 			err = w.nextFrame()
 		} else {
 			err = w.connectReply()
 		}
 		if err != nil {
-			w.fail(err)
+			w.lost(err)
 			return 0, err
 		}
 	}
@@ -268,11 +337,17 @@ func (w *wire) Read(p []byte) (n int, err error) {
 // nobody asked for is dropped: it could only do harm.
 func (w *wire) nextFrame() error {
 	for {
+		if w.r.Buffered() < 4 {
+			// Before this goroutine waits, all that has become stale is asked for.
+			w.own.pump()
+			w.frameBegan = time.Time{}
+		}
 		b, err := w.r.Peek(4)
 		if err != nil {
 			return err
 		}
-		size := int(int32(binary.BigEndian.Uint32(b)))
+		w.frameBegan = time.Now()
+		size := int(packet(b).int32At(0))
 		if size < replyHeader {
 			return fmt.Errorf("protocol error: a reply of %d bytes", size)
 		}
@@ -280,20 +355,30 @@ func (w *wire) nextFrame() error {
 			return err
 		}
 		w.head, w.body = w.headSpace[:], size-replyHeader
-		if int32(binary.BigEndian.Uint32(w.headSpace[16:])) == codeAuthRequired {
+		head := packet(w.headSpace[:])
+		if head.int32At(atReplyCode) == codeAuthRequired {
 			w.conn.hosts.outcome(ErrAuthRequired) // and the server hangs up
 		}
-		if zxid := int64(binary.BigEndian.Uint64(w.headSpace[8:])); zxid > w.conn.zxid.Load() {
-			w.conn.zxid.Store(zxid) // only here, and by one goroutine at a time
-		}
 		var wanted bool
-		switch xid := int32(binary.BigEndian.Uint32(w.headSpace[4:])); xid {
-		case xidEvent:
-			wanted, err = w.event()
-		case xidPing:
+		switch xid := head.int32At(atReplyXid); {
+		case xid <= firstXid:
+			err := w.own.answered(xid, head.int64At(atReplyZxid), head.int32At(atReplyCode), w.body)
+			w.head, w.body = nil, 0
+			if err != nil {
+				return err
+			}
+			continue
+		case xid == xidEvent:
+			if wanted, err = w.event(); err == nil && !wanted {
+				if err = w.discardBody(); err == nil {
+					continue
+				}
+			}
+		case xid == xidPing:
 			if err := w.stalled(); err != nil {
 				return err
 			}
+			w.pong(head.int64At(atReplyZxid))
 			wanted, err = true, w.discardBody()
 		default:
 			wanted, err = w.reply(xid)
@@ -312,28 +397,43 @@ func (w *wire) nextFrame() error {
 func (w *wire) discardBody() error {
 	_, err := w.r.Discard(w.body)
 	w.head, w.body = w.headSpace[:], 0
-	binary.BigEndian.PutUint32(w.headSpace[0:], replyHeader)
+	packet(w.head).setInt32At(0, replyHeader)
 	return err
 }
 
-// event looks at the current frame, which is a watch event. go-zookeeper would take one of a type that
-// it uses inside for its own.
+// event handles the current frame, which is a watch event. It is go-zookeeper's, too, if that has set watches. It
+// would take one of a type that it uses inside for its own.
 func (w *wire) event() (wanted bool, err error) {
-	if err := w.waitGate(); err != nil {
-		return false, err
-	}
 	if w.body < eventSize || w.body+replyHeader > w.conn.maxReply {
 		return false, fmt.Errorf("protocol error: a watch event of %d bytes", w.body)
 	}
-	b, err := w.r.Peek(eventSize)
+	b, err := w.wholeBody()
 	if err != nil {
 		return false, err
 	}
-	if n := int(int32(binary.BigEndian.Uint32(b[8:]))); n < 0 || n > w.body-eventSize {
+	t, n := packet(b).int32At(0), int(packet(b).int32At(8))
+	if n < 0 || n > len(b)-eventSize {
 		return false, fmt.Errorf("protocol error: a watch event with a path of %d bytes", n)
 	}
-	t := binary.BigEndian.Uint32(b)
-	return t >= eventCreated && t <= eventChildrenChanged, nil
+	if t < eventCreated || t > eventChildrenChanged {
+		return false, nil
+	}
+	w.conn.table.Fired(string(b[eventSize:eventSize+n]), zk.EventType(t))
+	return w.conn.watching.Load(), w.waitGate()
+}
+
+// pong handles the answer to a ping.
+func (w *wire) pong(zxid int64) {
+	w.mu.Lock()
+	var sent time.Time
+	if len(w.pings) > 0 {
+		sent = w.pings[0]
+		w.pings = w.pings[1:]
+	}
+	w.mu.Unlock()
+	if !sent.IsZero() {
+		w.handled(zxid, sent)
+	}
 }
 
 // reply looks at the current frame, which answers the request xid. A reply that go-zookeeper cannot
@@ -350,7 +450,8 @@ func (w *wire) reply(xid int32) (wanted bool, err error) {
 			return false, err
 		}
 	}
-	code := int32(binary.BigEndian.Uint32(w.headSpace[16:]))
+	head := packet(w.headSpace[:])
+	code := head.int32At(atReplyCode)
 	wrong := int32(0)
 	if r.withdrawn {
 		wrong = codeWithdrawn
@@ -371,10 +472,13 @@ func (w *wire) reply(xid int32) (wanted bool, err error) {
 		if err := w.discardBody(); err != nil {
 			return false, err
 		}
-		binary.BigEndian.PutUint32(w.headSpace[16:], uint32(wrong))
+		head.setInt32At(atReplyCode, wrong)
 		code = wrong
 	}
 	w.answered(op, code)
+	if op != opAuth {
+		w.handled(head.int64At(atReplyZxid), r.sent)
+	}
 	return true, nil
 }
 
@@ -396,11 +500,15 @@ func (w *wire) take(xid int32) (found request, asked bool, err error) {
 		}
 	}
 	w.outstanding = slices.Delete(w.outstanding, i, i+1)
+	w.unanswered.Add(-int64(found.size))
 	return found, true, nil
 }
 
-// stalled tells of a request that has had no answer for the session timeout, while pings had.
+// stalled returns an error if a request has had no answer for the session timeout, while pings had.
 func (w *wire) stalled() error {
+	if sent, op, found := w.own.oldest(); found && time.Since(sent) > w.timeout {
+		return fmt.Errorf("no answer to a request of zkstream's (opcode %d) for %v", op, time.Since(sent).Round(time.Millisecond))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.outstanding {

@@ -54,9 +54,12 @@ type Config struct {
 	// DefaultMaxRequest.
 	MaxRequest int
 
-	// Changed is told of each watch that fires, with the path as the server has it; nil: nobody is. It is
-	// called by the goroutine that receives, so it must not block, nor call the Conn for what waits.
-	Changed func(path string, t zk.EventType)
+	// Watches are the watches to keep, and MaxReads how many requests may read them at once; nil: there are
+	// none.
+	Watches  Table
+	MaxReads int
+
+	noProbe bool // for tests: a server is not asked whether it has multiRead
 }
 
 // DefaultMaxReply is the largest reply that is read, in bytes. A server's own limit for what a node
@@ -66,7 +69,7 @@ const DefaultMaxReply = 16 << 20
 // ErrClosed is what calls return once Close has been called; package zkstream gives it to its users.
 var ErrClosed = errors.New("zkstream: closed")
 
-// ErrDown is what Direct returns while there is no session to send in.
+// ErrDown is for what is not sent because there is no session to send it in.
 var ErrDown = errors.New("no session")
 
 // EventKind tells what an Event is about.
@@ -86,6 +89,10 @@ type Event struct {
 	Kind    EventKind
 	Session Session // of Up
 	Err     error   // of AuthFailed
+
+	// Answered is, of Down, when the last request that was answered had been sent. That is the last time at which
+	// the session is known to have been alive.
+	Answered time.Time
 }
 
 // Session describes the session of an Up event.
@@ -112,6 +119,16 @@ type Conn struct {
 	ctx      context.Context    // ends when Close begins
 	cancel   context.CancelFunc // ends ctx
 
+	table Table
+	own   atomic.Pointer[requests] // of the newest connection, nil before the first
+
+	// Used by the goroutine that receives, one after the other on each connection.
+	rearmZxid int64 // from which watches are set again: see rearm.go
+
+	opened       time.Time
+	lastAnswered atomic.Int64 // when the last request that was answered had been sent, in nanoseconds after opened
+	watching     atomic.Bool  // go-zookeeper was asked for a watch in this session
+
 	generation atomic.Int64 // of the newest session; see Session.Generation
 	isUp       atomic.Bool  // there is a session, and it takes requests; written with mu held
 	zxid       atomic.Int64 // see Zxid
@@ -124,13 +141,12 @@ type Conn struct {
 	queue              []Event
 	current            Session // what the newest handshake brought
 	identity           identity
-	wire               *wire          // the newest network connection, nil before the first
-	lastGood           time.Time      // when there last was a session: for rewinding
-	rejectedHandshakes int            // that a server closed without an answer since lastGood
-	rewinding          bool           // the last zxid has been left out since lastGood
-	watching           bool           // go-zookeeper was asked for a watch in this session
-	arming             map[string]int // paths that Watch is reading, and how often
+	wire               *wire     // the newest network connection, nil before the first
+	lastGood           time.Time // when there last was a session: for rewinding
+	rejectedHandshakes int       // that a server closed without an answer since lastGood
+	rewinding          bool      // the last zxid has been left out since lastGood
 	closing            bool
+	servers            map[string]*serverAbilities // by address
 
 	ready     chan struct{} // capacity 1: queue has something
 	closeOnce sync.Once
@@ -154,8 +170,13 @@ func Open(cfg Config) (*Conn, error) {
 		up:       make(chan struct{}),
 		ready:    make(chan struct{}, 1),
 		closed:   make(chan struct{}),
-		arming:   map[string]int{},
 		lastGood: time.Now(),
+		opened:   time.Now(),
+		table:    cfg.Watches,
+		servers:  map[string]*serverAbilities{},
+	}
+	if c.table == nil {
+		c.table = noTable{}
 	}
 	if c.cfg.MaxRequest == 0 {
 		c.cfg.MaxRequest = DefaultMaxRequest
@@ -234,10 +255,7 @@ func (c *Conn) emitLocked(ev Event) {
 // expiry are dropped: Expired says it all.
 func (c *Conn) callback(ev zk.Event) {
 	if ev.Type != zk.EventSession {
-		if ev.Type != zk.EventNotWatching && c.cfg.Changed != nil {
-			c.cfg.Changed(ev.Path, ev.Type)
-		}
-		return
+		return // wire has seen it, and before any reply that came after it
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -249,11 +267,11 @@ func (c *Conn) callback(ev zk.Event) {
 	case zk.StateDisconnected:
 		if c.isUp.Load() {
 			c.downLocked()
-			c.emitLocked(Event{Kind: Down})
+			c.emitLocked(Event{Kind: Down, Answered: c.opened.Add(time.Duration(c.lastAnswered.Load()))})
 		}
 	case zk.StateExpired:
 		c.identity = identity{}
-		c.watching = false
+		c.watching.Store(false)
 		c.emitLocked(Event{Kind: Expired})
 	}
 }
@@ -348,38 +366,6 @@ func (c *Conn) Run(ctx context.Context, fn func(*zk.Conn) error) error {
 	return c.explain(fn(c.zc))
 }
 
-// Direct calls fn at once, or returns ErrDown if generation is not the one that takes requests now. It
-// is for reads: should its request wait in go-zookeeper's queue until the next session, it runs there.
-func (c *Conn) Direct(generation int64, fn func(*zk.Conn) error) error {
-	c.mu.Lock()
-	if c.closing || !c.isUp.Load() || c.generation.Load() != generation {
-		c.mu.Unlock()
-		return ErrDown
-	}
-	c.running.Add(1)
-	c.mu.Unlock()
-	defer c.running.Done()
-	return c.explain(fn(c.zc))
-}
-
-// Watch is Direct, and each request of fn that reads path, by Exists, Get or Children, also sets a watch,
-// whose event Config.Changed is told. Those are not go-zookeeper's watches (GetW and the like): it has a
-// channel for each, keeps them for ever where nothing fires, and loses events when it asks for them again
-// on the next connection. A watch that is set here is gone with the network connection, without a word.
-func (c *Conn) Watch(generation int64, path string, fn func(*zk.Conn) error) error {
-	c.mu.Lock()
-	c.arming[path]++
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		if c.arming[path]--; c.arming[path] == 0 {
-			delete(c.arming, path)
-		}
-	}()
-	return c.Direct(generation, fn)
-}
-
 // begin waits for a session and counts a call in.
 func (c *Conn) begin(ctx context.Context) error {
 	for {
@@ -396,6 +382,16 @@ func (c *Conn) begin(ctx context.Context) error {
 		}
 		c.mu.Unlock()
 	}
+}
+
+// spawn runs fn in a goroutine that Close waits for, unless Close has begun.
+func (c *Conn) spawn(fn func()) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.closing {
+		c.running.Go(fn)
+	}
+	return !c.closing
 }
 
 func (c *Conn) finish() {

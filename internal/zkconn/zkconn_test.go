@@ -146,7 +146,7 @@ func TestNoMoreCallsOfDoAreUnderWayThanAllowed(t *testing.T) {
 		if n := c.pending.Load(); n != 2 {
 			t.Errorf("%d calls are under way", n)
 		}
-		for _, r := range []packet{first, second} {
+		for _, r := range []received{first, second} {
 			p.reply(r.xid, 1, 0, str(""), stat(1))
 		}
 		p.reply(p.expect(opGetData).xid, 1, 0, str(""), stat(1))
@@ -180,35 +180,6 @@ func TestALostConnectionIsNotTakenForAClosedOne(t *testing.T) {
 		}
 		if err := <-c.get(); err != ErrClosed {
 			t.Errorf("a call after Close: %v", err)
-		}
-		if err := c.Direct(c.Generation(), func(*zk.Conn) error { return nil }); err != ErrDown {
-			t.Errorf("Direct after Close: %v", err)
-		}
-	})
-}
-
-func TestDirectWantsItsGeneration(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := newFake(t)
-		c := f.open(Config{})
-		fn := func(*zk.Conn) error { return errors.New("called") }
-		if err := c.Direct(0, fn); err != ErrDown {
-			t.Errorf("before the first session: %v", err)
-		}
-		p := f.peer()
-		p.accept(session, 10*time.Second)
-		s := c.expect(Up).Session
-		if err := c.Direct(s.Generation, fn); err == nil || err.Error() != "called" {
-			t.Errorf("in its generation: %v", err)
-		}
-		if err := c.Direct(s.Generation-1, fn); err != ErrDown {
-			t.Errorf("in a later one: %v", err)
-		}
-		f.refuse(true, p.addr)
-		p.Close()
-		c.expect(Down)
-		if err := c.Direct(s.Generation, fn); err != ErrDown {
-			t.Errorf("while down: %v", err)
 		}
 	})
 }

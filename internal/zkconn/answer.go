@@ -1,0 +1,368 @@
+package zkconn
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// errShort says that a part of a reply reaches beyond its end.
+var errShort = errors.New("a part reaches beyond the end")
+
+// body is the rest of the reply that is being received.
+type body struct {
+	r    *bufio.Reader
+	left int
+	err  error // the first; then all that is read is zero
+}
+
+// take reads n bytes, at most what r's buffer holds. They are valid until the next call.
+func (b *body) take(n int) []byte {
+	if b.err == nil && (n < 0 || n > b.left) {
+		b.err = errShort
+	}
+	if b.err != nil {
+		return make([]byte, min(max(n, 0), 16))
+	}
+	p, err := b.r.Peek(n)
+	if err != nil {
+		b.err = err
+		return make([]byte, min(n, 16))
+	}
+	b.r.Discard(n)
+	b.left -= n
+	return p
+}
+
+func (b *body) int32() int32 { return packet(b.take(4)).int32At(0) }
+func (b *body) int64() int64 { return packet(b.take(8)).int64At(0) }
+func (b *body) bool() bool   { return b.take(1)[0] != 0 }
+
+// discard drops n bytes.
+func (b *body) discard(n int) {
+	if b.err == nil && (n < 0 || n > b.left) {
+		b.err = errShort
+	}
+	if b.err == nil {
+		_, b.err = b.r.Discard(n)
+		b.left -= n
+	}
+}
+
+// data reads a buffer. One that is larger than most is dropped, with ok false.
+func (b *body) data(most int) (data []byte, ok bool) {
+	n := int(b.int32())
+	switch {
+	case b.err != nil || n == -1: // null
+		return nil, true
+	case n > most:
+		b.discard(n)
+		return nil, false
+	case n < 0 || n > b.left:
+		b.err = errShort
+		return nil, true
+	}
+	// A length may be a lie; so what is large is not allocated before it has come.
+	const believed = 1 << 20
+	data = make([]byte, min(n, believed))
+	for have := 0; b.err == nil; {
+		var got int
+		got, b.err = io.ReadFull(b.r, data[have:])
+		b.left -= got
+		if have += got; have == n {
+			break
+		}
+		data = append(data, make([]byte, min(n-have, have))...)
+	}
+	return data, true
+}
+
+// names reads a list of names, which share their memory. One of more than most bytes is dropped, with ok
+// false.
+func (b *body) names(most int) (names []string, ok bool) {
+	count := int(b.int32())
+	if b.err == nil && (count < -1 || count > b.left/4) {
+		b.err = errShort
+	}
+	if b.err != nil {
+		return nil, true
+	}
+	text := make([]byte, 0, min(max(count, 0)*16, 64<<10))
+	ends := make([]int, 0, min(max(count, 0), 4<<10))
+	for range count {
+		n := int(b.int32())
+		if b.err == nil && (n < 0 || n > b.left) {
+			b.err = errShort
+		}
+		if b.err != nil {
+			return nil, true
+		}
+		if len(text)+n+4*len(ends) > most {
+			return nil, false // the rest of the reply is dropped
+		}
+		for n > 0 && b.err == nil {
+			part := b.take(min(n, 4<<10))
+			text = append(text, part...)
+			n -= len(part)
+		}
+		ends = append(ends, len(text))
+	}
+	all, from := string(text), 0
+	names = make([]string, len(ends))
+	for i, end := range ends {
+		names[i] = all[from:end]
+		from = end
+	}
+	return names, true
+}
+
+func (b *body) stat() zk.Stat {
+	return zk.Stat{
+		Czxid: b.int64(), Mzxid: b.int64(), Ctime: b.int64(), Mtime: b.int64(),
+		Version: b.int32(), Cversion: b.int32(), Aversion: b.int32(),
+		EphemeralOwner: b.int64(), DataLength: b.int32(), NumChildren: b.int32(), Pzxid: b.int64(),
+	}
+}
+
+// answered handles a reply to a request of zkconn's own, of which size bytes are still to be read.
+func (r *requests) answered(xid int32, zxid int64, code int32, size int) error {
+	q, err := r.take(xid)
+	if err != nil {
+		return err
+	}
+	b := &body{r: r.wire.r, left: size}
+	switch q.purpose {
+	case forRead, forExists:
+		r.read(q, zxid, code, b)
+	case forBatch:
+		r.batch(q, zxid, code, b)
+	case forArm, forRearm, forRecheck:
+		r.armed(q, zxid, code)
+	case forSync:
+		r.caughtUp(code)
+	}
+	if b.err != nil && b.err != errShort {
+		return b.err
+	}
+	b.err = nil
+	b.discard(b.left)
+	if b.err != nil {
+		return b.err
+	}
+	r.wire.mu.Lock()
+	r.wire.answers++
+	r.wire.mu.Unlock()
+	r.wire.conn.answersTo(r.wire.server, q.op, code)
+	r.wire.handled(zxid, q.sent)
+	return nil
+}
+
+// read handles the answer to the read of one watch.
+func (r *requests) read(q ownRequest, zxid int64, code int32, b *body) {
+	w := q.watches[0]
+	a := Answer{Zxid: zxid, Armed: true}
+	most := r.wire.conn.maxReply
+	switch {
+	case code == codeNoNode:
+		if w.Kind() != Stat && q.purpose == forRead {
+			// getData and getChildren leave no watch on a missing node.
+			a.Armed = false
+			if !r.setWatches { // exists does
+				r.mu.Lock()
+				r.readByLocked(opExists, forExists, w, q.expected)
+				r.mu.Unlock()
+				return
+			}
+		}
+	case code != 0:
+		a.Err = codeError(code)
+	case q.purpose == forExists && w.Kind() != Stat: // it has been created in between
+		r.mu.Lock()
+		r.readLocked(w, q.expected)
+		r.mu.Unlock()
+		return
+	default:
+		a.Exists = true
+		whole := b.left <= most
+		switch ok := true; w.Kind() {
+		case Data:
+			if a.Data, ok = b.data(most); !ok {
+				whole = false
+			}
+		case Children:
+			if a.Names, ok = b.names(most); !ok {
+				whole = false
+			}
+		}
+		if whole {
+			a.Stat = b.stat()
+		} else {
+			a.Err = errReplyTooLarge
+		}
+		if b.err != nil {
+			a.Err = errMalformed
+		}
+	}
+	if b.err != nil && b.err != errShort {
+		return // the connection has ended
+	}
+	if r.table.Answered(w, &a) {
+		var p Paths
+		p.Add(w, a.Exists)
+		r.mu.Lock()
+		r.armLocked(p, zxid, forArm, q.watches)
+		r.mu.Unlock()
+	}
+}
+
+// batch handles the answers of a multiRead, one by one as they are read, then has the watches set.
+func (r *requests) batch(q ownRequest, zxid int64, code int32, b *body) {
+	size := b.left
+	var paths Paths
+	arm := q.watches[:0]
+	for i, w := range q.watches {
+		a := Answer{Zxid: zxid}
+		if code != 0 {
+			a.Err = codeError(code)
+		} else if err := b.result(w, &a, r.wire.conn.maxReply); err != nil || b.err != nil {
+			if b.err != nil && b.err != errShort {
+				return // the connection has ended
+			}
+			// What comes is no answer to this request. One by one it is known whose answer is wrong.
+			r.withoutMultiRead()
+			r.table.Unarmed(q.watches[i:])
+			break
+		}
+		if r.table.Answered(w, &a) {
+			paths.Add(w, a.Exists)
+			arm = append(arm, w)
+		}
+	}
+	if code != 0 {
+		r.withoutMultiRead()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.typical = max(1, (3*r.typical+size/len(q.watches))/4)
+	switch {
+	case len(arm) == 0:
+	case r.setWatches:
+		r.armLocked(paths, zxid, forArm, arm)
+	default:
+		r.table.Unarmed(arm)
+	}
+}
+
+// withoutMultiRead has watches read one by one from now on.
+func (r *requests) withoutMultiRead() {
+	r.mu.Lock()
+	r.multiRead = false
+	r.mu.Unlock()
+}
+
+// result reads what a multiRead says of w.
+func (b *body) result(w Watch, a *Answer, most int) error {
+	code, err := b.resultHead(opGetData)
+	if err != nil {
+		return err
+	}
+	if code == 0 {
+		data, ok := b.data(most)
+		a.Stat = b.stat()
+		if w.Kind() == Data {
+			a.Data = data
+			if !ok {
+				a.Err = errReplyTooLarge
+			}
+		}
+	}
+	if w.Kind() == Children {
+		var second int32
+		if second, err = b.resultHead(opGetChildren); err != nil {
+			return err
+		}
+		if second == 0 {
+			names, ok := b.names(most)
+			if !ok {
+				return errShort // it has been read in part only
+			}
+			a.Names = names
+		}
+		if code == 0 {
+			code = second
+		}
+	}
+	switch {
+	case code == codeNoNode:
+		a.Stat = zk.Stat{}
+	case code != 0:
+		a.Err = codeError(code)
+	default:
+		a.Exists = true
+	}
+	return nil
+}
+
+// resultHead reads the head of one result of a multiRead, and the code of one that has failed.
+func (b *body) resultHead(op int32) (code int32, err error) {
+	got, done := b.int32(), b.bool()
+	code = b.int32()
+	switch {
+	case done || got != op && got != opError:
+		return 0, errMalformed
+	case got == opError:
+		code = b.int32()
+		if code == 0 {
+			return 0, errMalformed
+		}
+	}
+	return code, b.err
+}
+
+// armed handles the answer to a SetWatches.
+func (r *requests) armed(q ownRequest, zxid int64, code int32) {
+	if code == 0 {
+		r.table.Armed(q.watches, zxid)
+		return
+	}
+	r.wire.conn.log.Warn("zkstream: the server refuses to set watches again; they are read again instead",
+		"server", r.wire.server, "error", codeError(code))
+	r.mu.Lock()
+	r.setWatches = false
+	r.multiRead = false
+	r.mu.Unlock()
+	if q.purpose == forRearm {
+		r.table.Attached(false)
+		return
+	}
+	r.table.Unarmed(q.watches)
+}
+
+// caughtUp handles the answer to a sync.
+func (r *requests) caughtUp(code int32) {
+	if err := codeError(code); code != 0 && !Final(err) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if r.ended {
+			return
+		}
+		r.syncs++
+		r.resync = time.AfterFunc(SyncPauses.After(r.syncs), func() {
+			r.mu.Lock()
+			if !r.ended {
+				r.syncLocked()
+			}
+			r.mu.Unlock()
+			r.wire.flush()
+		})
+		return
+	} else if code != 0 {
+		r.wire.conn.log.Warn("zkstream: the server cannot sync", "server", r.wire.server, "error", err)
+	}
+	r.mu.Lock()
+	r.synced = true
+	r.mu.Unlock()
+}

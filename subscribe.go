@@ -1,0 +1,96 @@
+package zkstream
+
+import "context"
+
+// nodeStream is a stream on a watch.
+type nodeStream[T any] struct {
+	Stream[T]
+	supervisor *supervisor
+	watch      *watch
+	wrap       func(*node) T
+	begun      bool // it has had a snapshot; guarded by supervisor.mu
+}
+
+// put delivers what was read, if that is new to this stream.
+func (s *nodeStream[T]) put(r reading) {
+	if r.changed || !s.begun {
+		s.begun = true
+		s.publish(s.wrap(r.node))
+	}
+}
+
+// forget leaves the watch.
+func (s *nodeStream[T]) forget() { s.supervisor.leave(s.watch, s) }
+
+// leave takes sub from w, which is parked if that was the last.
+func (s *supervisor) leave(w *watch, sub subscriber[reading]) {
+	s.mu.Lock()
+	w.subs.remove(sub)
+	if len(w.subs) == 0 {
+		switch w.state {
+		case stale, resting:
+			s.moveLocked(w, gone)
+		case armed:
+			s.armedLocked(w)
+		}
+	}
+	evicted := len(s.evicted) > 0
+	s.mu.Unlock()
+	if evicted {
+		s.conn.Pump()
+	}
+}
+
+// join makes sub a subscriber of what k reads of path, below the chroot. It reports why it cannot.
+//
+// If what was read is up to date, sub has it when join returns, and nothing is sent. Otherwise sub gets the next
+// answer. That is never older than what the client itself has written: replies arrive in order, so a read whose
+// answer is still to come was carried out after a write that has been answered.
+func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(*watch)) error {
+	s.mu.Lock()
+	if s.reason != nil {
+		s.mu.Unlock()
+		return s.reason
+	}
+	key := watchKey{s.chroot.absolute(path), k}
+	w := s.watches[key]
+	switch {
+	case w == nil:
+		w = &watch{watchKey: key}
+		s.watches[key] = w
+		s.stale.push(w)
+	case w.state == parked:
+		s.moveLocked(w, stale)
+	}
+	on(w)
+	w.subs.add(sub)
+	if w.state == armed || w.state == arming && w.last != nil {
+		sub.put(reading{node: w.last})
+		s.mu.Unlock()
+		return nil
+	}
+	s.mu.Unlock()
+	s.conn.Pump()
+	return nil
+}
+
+// subscribe opens a stream on what k reads of path.
+func subscribe[T any](ctx context.Context, sup *supervisor, k kind, path string, wrap func(*node) T) *Stream[T] {
+	s := &nodeStream[T]{supervisor: sup, wrap: wrap}
+	s.ch, s.tasks, s.source = make(chan T, 1), sup.tasks, s
+	err := validatePath(path)
+	switch {
+	case err != nil:
+		err = &PathError{Op: k.String(), Path: path, Err: err}
+	case ctx.Err() != nil:
+		err = context.Cause(ctx)
+	default:
+		err = sup.join(path, k, s, func(w *watch) { s.watch = w })
+	}
+	if err != nil {
+		s.end(err)
+		return &s.Stream
+	}
+	s.endWith(ctx)
+	return &s.Stream
+}

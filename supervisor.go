@@ -1,0 +1,293 @@
+package zkstream
+
+import (
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
+)
+
+// supervisor keeps every watch of a client up to date. It has the table of watches, one for each node and
+// kind, whatever the number of streams on it.
+//
+// What the server sends is handled where it arrives, by the goroutine of the connection that receives: an event
+// makes watches stale; before that goroutine waits for more, the connection takes what is stale (Next) and asks
+// for it; an answer is compared with what was last read, and what is new is published to the streams. So the
+// snapshots of a node arrive in the order in which its server showed them. The supervisor's own goroutine
+// handles what concerns the session, and the timers.
+type supervisor struct {
+	conn     *zkconn.Conn
+	log      *slog.Logger
+	chroot   chroot
+	tasks    *tasks
+	interval time.Duration // within which each watch is rechecked; 0: never
+	orphaned func()        // called when somebody has closed the low-level handle
+	sessions *hub[Session] // what Client.Session streams
+
+	first chan error // capacity 1: how the first handshake went
+
+	mu      sync.Mutex // guards what follows, and all watches. Nobody waits for anything while he holds it.
+	watches map[watchKey]*watch
+	stale   watchList
+	parked  watchList
+	resting [restingPlaces]restingPlace
+	evicted []*watch // from parked, and still set on the server
+	reason  error    // why no more streams are served; nil while they are
+
+	running sync.WaitGroup // run
+	quit    chan struct{}  // closed by stop
+}
+
+func newSupervisor(log *slog.Logger, root chroot, tasks *tasks, interval time.Duration, orphaned func()) *supervisor {
+	return &supervisor{
+		log:      log,
+		chroot:   root,
+		tasks:    tasks,
+		interval: interval,
+		orphaned: orphaned,
+		sessions: &hub[Session]{tasks: tasks},
+		first:    make(chan error, 1),
+		watches:  map[watchKey]*watch{},
+		quit:     make(chan struct{}),
+	}
+}
+
+// start starts the supervisor's goroutine, which stop ends.
+func (s *supervisor) start(conn *zkconn.Conn) {
+	s.conn = conn
+	s.running.Go(s.run)
+}
+
+// run handles what concerns the session, and the rechecks, until stop.
+func (s *supervisor) run() {
+	var events []zkconn.Event
+	expiry := time.NewTimer(0) // runs while the session is suspended
+	expiry.Stop()
+	defer expiry.Stop()
+	rechecks, step := s.rechecker()
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.quit:
+			return
+		case <-expiry.C:
+			// No server is there to say so, but none keeps a session for longer.
+			s.setState(Expired)
+			s.log.Warn("zkstream: disconnected for longer than the session timeout")
+		case <-tick.C:
+			rechecks.step(s)
+		case <-s.conn.Ready():
+			events = s.conn.Take(events)
+			for _, ev := range events {
+				s.handle(ev, expiry)
+			}
+			clear(events)
+		}
+	}
+}
+
+// stop ends every stream with reason. The caller then closes the connection, and calls wait.
+func (s *supervisor) stop(reason error) {
+	s.mu.Lock()
+	if s.reason != nil {
+		s.mu.Unlock()
+		return
+	}
+	s.reason = reason
+	close(s.quit)
+	for _, w := range s.watches {
+		for _, sub := range w.subs {
+			sub.end(reason)
+		}
+		w.subs, w.state, w.previous, w.next = nil, gone, nil, nil
+	}
+	s.watches, s.stale, s.parked, s.evicted = nil, watchList{}, watchList{}, nil
+	for i := range s.resting {
+		s.resting[i].clear()
+	}
+	s.mu.Unlock()
+	last := s.sessions.get()
+	last.State = Closed
+	s.sessions.finish(last, reason)
+}
+
+// wait returns when no goroutine of the supervisor is left.
+func (s *supervisor) wait() { s.running.Wait() }
+
+// handle handles what concerns the session. The state comes first: a logger may block.
+func (s *supervisor) handle(ev zkconn.Event, expiry *time.Timer) {
+	switch ev.Kind {
+	case zkconn.Up:
+		expiry.Stop()
+		s.sessions.set(Session{State: Connected, ID: ev.Session.ID, Server: ev.Session.Server, Timeout: ev.Session.Timeout})
+		s.greeted(nil)
+		s.log.Info("zkstream: connected", "server", ev.Session.Server, "session", hex(ev.Session.ID), "timeout", ev.Session.Timeout)
+	case zkconn.Down:
+		now := s.sessions.get()
+		s.setState(Suspended)
+		// The server counts from the last request that it has received. That is the last one that was answered,
+		// or a later one: so it does not let the session expire before this timer ends.
+		expiry.Reset(time.Until(ev.Answered.Add(now.Timeout)))
+		s.log.Info("zkstream: disconnected", "server", now.Server, "session", hex(now.ID))
+	case zkconn.Expired:
+		expiry.Stop()
+		s.setState(Expired)
+		s.log.Warn("zkstream: session expired", "session", hex(s.sessions.get().ID))
+	case zkconn.AuthFailed:
+		s.greeted(ev.Err)
+		s.log.Error("zkstream: authentication failed", "error", ev.Err)
+	case zkconn.Ended:
+		// The client is closing, or somebody closed the low-level handle: there is nothing left to stand on.
+		s.orphaned()
+	}
+}
+
+// greeted tells Connect how the first handshake went.
+func (s *supervisor) greeted(err error) {
+	select {
+	case s.first <- err:
+	default:
+	}
+}
+
+func (s *supervisor) setState(state SessionState) {
+	now := s.sessions.get()
+	if now.State != state {
+		now.State = state
+		s.sessions.set(now)
+	}
+}
+
+// Next takes stale watches, for the connection to read. See [zkconn.Table].
+func (s *supervisor) Next(least int, take func(size int) bool) (ws []zkconn.Watch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stale.length < least {
+		return nil
+	}
+	for w := s.stale.first; w != nil && take(w.size()); w = s.stale.first {
+		s.moveLocked(w, asked)
+		ws = append(ws, w)
+	}
+	return ws
+}
+
+// Evicted takes watches that the server may forget. See [zkconn.Table].
+func (s *supervisor) Evicted() (ws []zkconn.Watch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, w := range s.evicted {
+		// Those of content and of metadata are one watch to the server. And the node may be followed again.
+		if s.watches[w.watchKey] == nil && (w.kind == kindChildren ||
+			s.watches[watchKey{w.path, kindData}] == nil && s.watches[watchKey{w.path, kindStat}] == nil) {
+			ws = append(ws, w)
+		}
+	}
+	s.evicted = nil
+	return ws
+}
+
+// Fired makes the watches of a node stale that an event has used up. See [zkconn.Table].
+func (s *supervisor) Fired(path string, event zk.EventType) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := false
+	if event != zk.EventNodeChildrenChanged {
+		found = s.firedLocked(watchKey{path, kindData})
+		found = s.firedLocked(watchKey{path, kindStat}) || found
+	}
+	if event != zk.EventNodeDataChanged {
+		found = s.firedLocked(watchKey{path, kindChildren}) || found
+	}
+	if !found {
+		// ClickHouse Keeper says in answer to SetWatches that the content has changed where the children have.
+		for _, k := range [...]kind{kindData, kindStat, kindChildren} {
+			s.firedLocked(watchKey{path, k})
+		}
+	}
+}
+
+// firedLocked reports whether there is a watch of that key.
+func (s *supervisor) firedLocked(k watchKey) bool {
+	w := s.watches[k]
+	if w == nil {
+		return false
+	}
+	switch w.state {
+	case asked:
+		// The answer may have been made before the change, so it is not the last word.
+		s.moveLocked(w, refired)
+	case arming, armed, parked:
+		s.staleLocked(w)
+	}
+	return true
+}
+
+// Answered publishes what was read. See [zkconn.Table].
+func (s *supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) (arm bool) {
+	w := zw.(*watch)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if w.state != asked && w.state != refired { // the supervisor has stopped
+		return false
+	}
+	switch {
+	case a.Err != nil && zkconn.Final(a.Err):
+		s.failLocked(w, a.Err)
+		return false
+	case a.Err != nil:
+		s.restLocked(w, a.Err)
+		return false
+	}
+	n := newNode(s.chroot.relative(w.path), a)
+	r := reading{node: w.last, changed: w.last == nil || !w.last.equal(n, w.kind)}
+	if r.changed {
+		r.node = n
+	}
+	w.last, w.zxid, w.failures = r.node, a.Zxid, 0
+	for _, sub := range w.subs {
+		sub.put(r)
+	}
+	switch {
+	case w.state == refired, len(w.subs) == 0 && !a.Armed:
+		s.staleLocked(w)
+	case a.Armed:
+		s.armedLocked(w)
+	default:
+		s.moveLocked(w, arming)
+		return true
+	}
+	return false
+}
+
+// Armed notes which watches are set. See [zkconn.Table].
+func (s *supervisor) Armed(ws []zkconn.Watch, zxid int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, zw := range ws {
+		w := zw.(*watch)
+		switch w.state {
+		case arming:
+			s.armedLocked(w)
+		case armed:
+		default: // an event has come first, or the supervisor has stopped
+			continue
+		}
+		w.zxid = max(w.zxid, zxid)
+	}
+}
+
+// Unarmed has watches read again. See [zkconn.Table].
+func (s *supervisor) Unarmed(ws []zkconn.Watch) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, zw := range ws {
+		switch w := zw.(*watch); w.state {
+		case asked, refired, arming, armed:
+			s.staleLocked(w)
+		}
+	}
+}
