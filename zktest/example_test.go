@@ -121,3 +121,34 @@ func ExampleServer_Intercept() {
 	// zk: connection closed
 	// 1 coffee <nil>
 }
+
+// The registration of another server, without another client: it is there as long as its session.
+func ExampleServer_Add() {
+	server, err := zktest.New()
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+
+	other := server.OpenSession(time.Hour)
+	for _, n := range []zktest.Node{
+		{Path: "/services/10.0.0.2:80", Data: []byte(`{"pid": 7}`), Session: other},
+		{Path: "/jobs/job-", Sequence: true},
+		{Path: "/secret", ACL: []zktest.ACL{{Perms: 31, Scheme: "ip", ID: "10.0.0.1"}}},
+	} {
+		if _, err := server.Add(n); err != nil {
+			log.Fatal(err)
+		}
+	}
+	fmt.Print(server.Dump("/"))
+	server.ExpireSession(other)
+	fmt.Print(server.Dump("/services"))
+	// Output:
+	// /
+	// /jobs
+	// /jobs/job-0000000000
+	// /secret acl ip:10.0.0.1:31
+	// /services
+	// /services/10.0.0.2:80 "{\"pid\": 7}" ephemeral
+	// /services
+}
