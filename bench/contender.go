@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,17 +8,15 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strconv"
-	"strings"
-	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/zkstream/zkstream/internal/contender"
 )
 
-// Each contender is a ZooKeeper client library at work in a process of its own, so that what one costs
-// is not charged to another. It is given a connection string and a session timeout in milliseconds, says
-// "ready", and then answers each line on its standard input with one line. The programs in foreign/ do
-// the same in their languages.
+// Each contender answers each line on its standard input with one line: see package contender. The programs in
+// foreign/ do the same in their languages.
 //
 //	share KIND PATH N          N more consumers on one node                   ok TIME
 //	open KIND FORMAT FIRST N   one stream on each of N nodes                  ok TIME
@@ -58,25 +55,15 @@ var libraries = map[string]func(servers string, timeout time.Duration) (library,
 
 // contend is the main function of a contender's process. It ends when its standard input does.
 func contend(name string, args []string) error {
-	timeout, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
-	}
-	lib, err := libraries[name](args[0], time.Duration(timeout)*time.Millisecond)
-	if err != nil {
-		return err
-	}
-	say("ready")
 	t := &tracker{}
-	in := bufio.NewScanner(os.Stdin)
-	for in.Scan() {
-		answer, err := obey(lib, t, strings.Fields(in.Text()))
-		if err != nil {
-			return fmt.Errorf("%s: %w", in.Text(), err)
+	_, err := contender.Run(args, libraries[name], func(lib library, words []string) error {
+		answer, err := obey(lib, t, words)
+		if err == nil {
+			contender.Say("%s", answer)
 		}
-		say(answer)
-	}
-	return in.Err()
+		return err
+	})
+	return err
 }
 
 func obey(lib library, t *tracker, words []string) (string, error) {
@@ -109,7 +96,8 @@ func obey(lib library, t *tracker, words []string) (string, error) {
 		err := lib.(*floor).pipeline(words[1], paths)
 		return fmt.Sprintf("took %d", time.Since(begin).Nanoseconds()), err
 	case "mem":
-		return fmt.Sprintf("mem %d %d", memory(), runtime.NumGoroutine()), nil
+		heap, stacks := contender.Memory()
+		return fmt.Sprintf("mem %d %d", heap+stacks, runtime.NumGoroutine()), nil
 	case "cpu":
 		var u syscall.Rusage
 		err := syscall.Getrusage(syscall.RUSAGE_SELF, &u)
@@ -125,15 +113,6 @@ func obey(lib library, t *tracker, words []string) (string, error) {
 		return ok, toFile(words[1], pprof.WriteHeapProfile)
 	}
 	return "", fmt.Errorf("no such command")
-}
-
-// memory returns the bytes that are in use: heap, after a collection, and stacks.
-func memory() uint64 {
-	runtime.GC()
-	runtime.GC() // finalizers and pools take a second one
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc + m.StackInuse
 }
 
 func toFile(name string, write func(io.Writer) error) error {
@@ -158,15 +137,6 @@ func paths(format string, first, n int64) []string {
 		all[i] = fmt.Sprintf(format, first+int64(i))
 	}
 	return all
-}
-
-var stdout sync.Mutex
-
-// say writes a line, from whatever goroutine.
-func say(line string) {
-	stdout.Lock()
-	defer stdout.Unlock()
-	fmt.Println(line)
 }
 
 // tracker notices when each of the consumers has got the newest tag.
@@ -204,7 +174,7 @@ func (t *tracker) got(tag uint64) {
 	}
 }
 
-func (t *tracker) all(tag int64) { say(fmt.Sprintf("all %d %d", tag, time.Now().UnixNano())) }
+func (t *tracker) all(tag int64) { contender.Say("all %d %d", tag, time.Now().UnixNano()) }
 
 // dataTag returns the tag in a node's content.
 func dataTag(data []byte) int64 { return number(string(data)) }

@@ -3,11 +3,11 @@ package main
 import (
 	_ "embed"
 	"fmt"
-	"os"
 	"os/exec"
 	"slices"
+	"strings"
 
-	"github.com/zkstream/zkstream/internal/foreign"
+	"github.com/zkstream/zkstream/internal/contender"
 )
 
 // A peer is a contender as the benchmark sees it.
@@ -16,7 +16,7 @@ type peer struct {
 	kinds       []string // that it can watch
 	most        int      // nodes that it is asked to watch
 	mostOnOne   int      // streams on one node
-	command     func() (*exec.Cmd, error)
+	command     contender.Command
 	cmd         *exec.Cmd // to be copied; nil: it is skipped
 }
 
@@ -32,48 +32,22 @@ func findPeers(dir string, names ...string) (peers []*peer, skipped []string) {
 	everything := []string{"data", "children", "properties"}
 	const many = 1_000_000
 	peers = []*peer{
-		{"zkstream", "zkstream", everything, many, many, self("zkstream"), nil},
-		{"raw", "raw go-zookeeper", everything, many, many, self("raw"), nil},
-		{"gokit", "go-kit sd/zk", []string{"children"}, 20_000, many, self("gokit"), nil},
-		{"kazoo", "kazoo", everything, 20_000, 1000, kazoo, nil}, // with more, a change takes seconds
-		{"curator", "Curator", []string{"data"}, 20_000, many, func() (*exec.Cmd, error) { return curator(dir) }, nil},
-		{"floor", "no watching", nil, 0, 0, self("floor"), nil},
+		{"zkstream", "zkstream", everything, many, many, contender.Self(contenderEnv, "zkstream"), nil},
+		{"raw", "raw go-zookeeper", everything, many, many, contender.Self(contenderEnv, "raw"), nil},
+		{"gokit", "go-kit sd/zk", []string{"children"}, 20_000, many, contender.Self(contenderEnv, "gokit"), nil},
+		{"kazoo", "kazoo", everything, 20_000, 1000, contender.Kazoo(kazooProgram), nil}, // with more, a change takes seconds
+		{"curator", "Curator", []string{"data"}, 20_000, many, contender.Curator("CuratorContender", curatorProgram, "-Xmx1g"), nil},
+		{"floor", "no watching", nil, 0, 0, contender.Self(contenderEnv, "floor"), nil},
 	}
 	peers = slices.DeleteFunc(peers, func(p *peer) bool { return len(names) > 0 && !slices.Contains(names, p.name) })
 	for _, p := range peers {
 		var err error
-		if p.cmd, err = p.command(); err != nil {
+		var version string
+		if p.cmd, version, err = p.command(dir); err != nil {
 			skipped = append(skipped, fmt.Sprintf("%s: %v", p.title, err))
+			p.cmd = nil
 		}
+		p.title = strings.TrimSpace(p.title + " " + version)
 	}
 	return slices.DeleteFunc(peers, func(p *peer) bool { return p.cmd == nil }), skipped
-}
-
-// self is this program, as a contender.
-func self(name string) func() (*exec.Cmd, error) {
-	return func() (*exec.Cmd, error) {
-		program, err := os.Executable()
-		if err != nil {
-			return nil, err
-		}
-		cmd := exec.Command(program)
-		cmd.Env = append(os.Environ(), contenderEnv+"="+name)
-		return cmd, nil
-	}
-}
-
-func kazoo() (*exec.Cmd, error) {
-	k, err := foreign.FindKazoo()
-	if err != nil {
-		return nil, err
-	}
-	return k.Command(kazooProgram), nil
-}
-
-func curator(dir string) (*exec.Cmd, error) {
-	c, err := foreign.FindCurator()
-	if err != nil {
-		return nil, err
-	}
-	return c.Compile(dir, "CuratorContender", curatorProgram, "-Xmx1g")
 }

@@ -1,15 +1,15 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"os"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	program "github.com/zkstream/zkstream/internal/contender"
 )
 
 const (
@@ -43,23 +43,11 @@ var libraries = map[string]func(servers string, timeout time.Duration) (library,
 
 // contend is the main function of a contender's process, which ends when its standard input does.
 func contend(name string, args []string) error {
-	timeout, err := strconv.Atoi(args[1])
-	if err != nil {
-		return err
+	lib, err := program.Run(args, libraries[name], obey)
+	if err == nil {
+		lib.close()
 	}
-	lib, err := libraries[name](args[0], time.Duration(timeout)*time.Millisecond)
-	if err != nil {
-		return err
-	}
-	say("ready")
-	in := bufio.NewScanner(os.Stdin)
-	for in.Scan() {
-		if err := obey(lib, strings.Split(in.Text(), " ")); err != nil {
-			return fmt.Errorf("%s: %w", in.Text(), err)
-		}
-	}
-	lib.close()
-	return in.Err()
+	return err
 }
 
 func obey(lib library, words []string) error {
@@ -97,18 +85,10 @@ func obey(lib library, words []string) error {
 	case "names":
 		lib.names(words[1])
 	case "stats":
-		say("stats %d %d %d", runtime.NumGoroutine(), heap(), files())
+		heap, _ := program.Memory()
+		say("stats %d %d %d", runtime.NumGoroutine(), heap, files())
 	}
 	return nil
-}
-
-// heap returns the bytes that are in use.
-func heap() uint64 {
-	runtime.GC()
-	runtime.GC() // finalizers and pools take a second one
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // files returns how many file descriptors are open, 0 where the system does not tell.
@@ -120,14 +100,8 @@ func files() int {
 	return len(names) - 1 // without the one that reads them
 }
 
-var stdout sync.Mutex
-
 // say writes a line, from whatever goroutine.
-func say(format string, args ...any) {
-	stdout.Lock()
-	defer stdout.Unlock()
-	fmt.Printf(format+"\n", args...)
-}
+func say(format string, args ...any) { program.Say(format, args...) }
 
 // sayData and sayChildren write snapshots of nodes that exist.
 func sayData(id string, czxid, mzxid int64, value string) {

@@ -3,13 +3,13 @@ package main
 import (
 	_ "embed"
 	"fmt"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
 
+	program "github.com/zkstream/zkstream/internal/contender"
 	"github.com/zkstream/zkstream/internal/foreign"
 )
 
@@ -22,15 +22,15 @@ var curatorProgram string
 // peer is a library that can take part.
 type peer struct {
 	name, title string
-	command     func(dir string) (cmd *exec.Cmd, version string, err error) // what is built goes into dir
+	command     program.Command
 }
 
 var peers = []peer{
 	{subject, "zkstream", self(subject, "")},
 	{"raw", "raw go-zookeeper", self("raw", "github.com/go-zookeeper/zk")},
 	{"gokit", "go-kit sd/zk", gokit},
-	{"kazoo", "kazoo", kazoo},
-	{"curator", "Curator", curator},
+	{"kazoo", "kazoo", program.Kazoo(kazooProgram)},
+	{"curator", "Curator", program.Curator("Curator", curatorProgram, "-Xmx256m", "-XX:+UseSerialGC")},
 }
 
 func everybody() []string {
@@ -67,12 +67,8 @@ func prepare(names []string, dir string) (ready []prepared, skipped []string, er
 }
 
 // self is this program, as a contender, which has the version of a module that is built into it.
-func self(name, module string) func(dir string) (*exec.Cmd, string, error) {
-	return func(string) (*exec.Cmd, string, error) {
-		program, err := os.Executable()
-		if err != nil {
-			return nil, "", err
-		}
+func self(name, module string) program.Command {
+	return func(dir string) (*exec.Cmd, string, error) {
 		version := ""
 		if info, ok := debug.ReadBuildInfo(); ok {
 			for _, m := range info.Deps {
@@ -81,9 +77,8 @@ func self(name, module string) func(dir string) (*exec.Cmd, string, error) {
 				}
 			}
 		}
-		cmd := exec.Command(program)
-		cmd.Env = append(os.Environ(), contenderEnv+"="+name)
-		return cmd, version, nil
+		cmd, _, err := program.Self(contenderEnv, name)(dir)
+		return cmd, version, err
 	}
 }
 
@@ -93,8 +88,8 @@ func gokit(dir string) (*exec.Cmd, string, error) {
 	if err != nil {
 		return nil, "", fmt.Errorf("its source is not found, run this in the repository: %w", err)
 	}
-	program := filepath.Join(dir, "gokit")
-	build := exec.Command("go", "build", "-o", program, ".")
+	target := filepath.Join(dir, "gokit")
+	build := exec.Command("go", "build", "-o", target, ".")
 	build.Dir = filepath.Join(strings.TrimSpace(string(source)), "gokit")
 	if out, err := build.CombinedOutput(); err != nil {
 		return nil, "", fmt.Errorf("go build: %s", foreign.LastLine(out, err))
@@ -102,22 +97,5 @@ func gokit(dir string) (*exec.Cmd, string, error) {
 	list := exec.Command("go", "list", "-m", "-f", "{{.Version}}", "github.com/go-kit/kit")
 	list.Dir = build.Dir
 	version, err := list.Output()
-	return exec.Command(program), strings.TrimSpace(string(version)), err
-}
-
-func kazoo(string) (*exec.Cmd, string, error) {
-	k, err := foreign.FindKazoo()
-	if err != nil {
-		return nil, "", err
-	}
-	return k.Command(kazooProgram), k.Version, nil
-}
-
-func curator(dir string) (*exec.Cmd, string, error) {
-	c, err := foreign.FindCurator()
-	if err != nil {
-		return nil, "", err
-	}
-	cmd, err := c.Compile(dir, "Curator", curatorProgram, "-Xmx256m", "-XX:+UseSerialGC")
-	return cmd, c.Version, err
+	return exec.Command(target), strings.TrimSpace(string(version)), err
 }
