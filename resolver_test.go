@@ -78,3 +78,22 @@ func TestADialerGetsNamesUnlessThereIsAResolver(t *testing.T) {
 		}
 	})
 }
+
+func TestADefaultDialerGetsTheAddressesOfAResolver(t *testing.T) {
+	onEach(t, testADefaultDialerGetsTheAddressesOfAResolver)
+}
+
+func testADefaultDialerGetsTheAddressesOfAResolver(t *testing.T, f *fixture) {
+	var ns nameserver.Server
+	host, port, err := net.SplitHostPort(f.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.Set("zk.test", host, "127.0.0.99") // where nobody listens
+	for range 5 {
+		c := connect(t, "zk.test:"+port+f.root, WithResolver(ns.Resolver()))
+		if s, _ := c.Session(t.Context()).Latest(); s.Server != "zk.test:"+port {
+			t.Errorf("the server is %q", s.Server)
+		}
+	}
+}
