@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/zkconn"
+	"golang.org/x/sync/semaphore"
 )
 
 // A Client is a connection to a ZooKeeper ensemble that keeps itself alive, and the streams and
@@ -27,6 +29,9 @@ type Client struct {
 
 	tasks  tasks  // operators and registrations
 	claims claims // of registrations
+
+	sequences sequences    // of CreateNode
+	caughtUp  atomic.Int64 // the newest generation in which a read has synced
 
 	closeOnce sync.Once
 	closed    chan struct{}
@@ -74,7 +79,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	case o.log == nil:
 		return nil, errors.New("zkstream: logger is nil")
 	}
-	c := &Client{chroot: root, acl: o.acl, closed: make(chan struct{})}
+	c := &Client{chroot: root, acl: o.acl, closed: make(chan struct{}), sequences: sequences{gate: semaphore.NewWeighted(wholeGate)}}
 	c.log = c.logs.logger(o.log)
 	c.supervisor = newSupervisor(c.log, root, &c.tasks, o.recheck, c.orphaned)
 	c.conn, err = zkconn.Open(zkconn.Config{

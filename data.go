@@ -32,3 +32,10 @@ func (d Data) String() string { return string(orMissing(d.n).data) }
 
 // Stat returns the node's metadata as it was when the content was read; zero if there was no node.
 func (d Data) Stat() zk.Stat { return orMissing(d.n).stat }
+
+// Properties returns the snapshot as a mapping.
+func (d Data) Properties() Properties { return Properties{d.n} }
+
+// Err returns why the content could not be read: zk.ErrNoAuth for a node in a Tree that may not be read. It is nil for every
+// other snapshot.
+func (d Data) Err() error { return orMissing(d.n).err }

@@ -1,6 +1,7 @@
 package zkstream
 
 import (
+	"errors"
 	"strconv"
 
 	"github.com/zkstream/zkstream/internal/zkconn"
@@ -13,6 +14,24 @@ var ErrClosed = zkconn.ErrClosed
 // ErrTooLarge is inside the error of what is larger than can be carried: a reply of more than 16 MB,
 // or properties of more than the 1 MB that a server takes (its jute.maxbuffer).
 var ErrTooLarge = zkconn.ErrTooLarge
+
+// ErrUnknown is inside the error of a call whose outcome nobody can know: the connection was lost, or the
+// context ended, while its request was under way, and the tree does not show what became of it. Who writes
+// what nobody else writes can tell by reading the node.
+var ErrUnknown = errors.New("nobody can know whether it was carried out")
+
+// What a server may answer and go-zookeeper has no name for. The names in ZooKeeper's own library are QUOTAEXCEEDED,
+// UNIMPLEMENTED, EPHEMERALONLOCALSESSION and NOTREADONLY.
+var (
+	// ErrQuotaExceeded: the node is under a quota that the servers keep (enforceQuota).
+	ErrQuotaExceeded = zkconn.ErrQuotaExceeded
+	// ErrUnimplemented: the server is too old for the operation, or it is switched off, as TTL nodes are by default.
+	ErrUnimplemented = zkconn.ErrUnimplemented
+	// ErrLocalSession: the servers give local sessions, in which there are no ephemeral nodes.
+	ErrLocalSession = zkconn.ErrLocalSession
+	// ErrNotReadOnly: the server is in read-only mode, without a quorum.
+	ErrNotReadOnly = zkconn.ErrNotReadOnly
+)
 
 // A PathError says what failed on which znode. Err, which Unwrap gives, is go-zookeeper's where it has
 // one, such as zk.ErrNoNode.

@@ -17,6 +17,7 @@ type node struct {
 	stat   zk.Stat
 	data   []byte   // of kindData
 	names  []string // of kindChildren, sorted
+	err    error    // why the content could not be read, of a node among others
 
 	decode sync.Once
 	props  *properties // after decode

@@ -194,8 +194,8 @@ func Decode[T any, S *PropertyStream | *Stream[Properties]](s S) *Stream[Decoded
 // SetProperties replaces all properties of the node at path; nil means none. Its content is then JSON,
 // or the plain text if the only property is a string named "string_value". It returns when the server
 // has answered or ctx ends, and meanwhile retries through lost connections. The error is a *PathError:
-// zk.ErrNoNode, for example. ErrUnknown is in it if the connection was lost and the node has been changed since,
-// perhaps by this call.
+// zk.ErrNoNode, for example. ErrUnknown is in it if the connection was lost, and somebody else has changed the node
+// since.
 func (c *Client) SetProperties(ctx context.Context, path string, props map[string]any) error {
 	data, err := encodeProperties(props)
 	if err != nil {
@@ -209,7 +209,7 @@ func (c *Client) SetProperties(ctx context.Context, path string, props map[strin
 // byte by byte; nil sets null. Updates from anywhere at the same time lose nothing: each is based on the
 // content that it replaces. It returns when the server has answered or ctx ends, and meanwhile retries
 // through lost connections and conflicts. The error is a *PathError: zk.ErrNoNode, for example. ErrUnknown is in it
-// if the connection was lost and the node has been changed since, perhaps by this call.
+// if the connection was lost, and others have changed the same properties since.
 //
 // Content that is not UTF-8, and content that begins with "{" and is not JSON, is refused: nothing is written. Any other
 // text becomes the property "string_value".
@@ -263,10 +263,16 @@ func (c *Client) UpdateProperties(ctx context.Context, path string, props map[st
 			return unknown, nil
 		case stat.Version == before.Version:
 			return notDone, nil
-		case stat.Version == before.Version+1 && !bytes.Equal(data, wrote):
+		case bytes.Equal(data, wrote):
+			return done, nil // if somebody else has written the same, nobody can see the difference
+		case stat.Version == before.Version+1:
 			return notDone, nil // somebody else's change was faster
 		}
-		return unknown, nil // equal content may also be somebody else's
+		// Others have changed it since. If all of this update is there still, it was carried out, or there is no difference.
+		if merged, err := mergeProperties(data, props); err == nil && bytes.Equal(merged, data) {
+			return done, nil
+		}
+		return unknown, nil
 	}
 	return w.run(ctx)
 }

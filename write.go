@@ -1,25 +1,15 @@
 package zkstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
-
-// ErrUnknown is inside the error of a call whose outcome nobody can know: the connection was lost, or the
-// context ended, while its request was under way, and the tree does not show what became of it. Who writes
-// what nobody else writes can tell by reading the node.
-var ErrUnknown = errors.New("nobody can know whether it was carried out")
-
-// AnyVersion is the version of a Write, DeleteNode or SetACL that does not ask for one.
-const AnyVersion int32 = -1
 
 // A write carries out one change of the tree, and knows what has become of it.
 //
@@ -173,138 +163,6 @@ func (w *write) fail(err error) error { return &PathError{Op: w.op, Path: w.path
 
 func (w *write) unknown(why error) error { return w.fail(fmt.Errorf("%w: %w", ErrUnknown, why)) }
 
-// exists is zc.Exists, whose results mean nothing beside an error, unless ctx has ended.
-func exists(ctx context.Context, zc *zk.Conn, path string) (bool, *zk.Stat, error) {
-	if ctx.Err() != nil {
-		return false, nil, context.Cause(ctx)
-	}
-	found, stat, err := zc.Exists(path)
-	if err != nil {
-		return false, nil, err
-	}
-	return found, stat, nil
-}
-
-// get is zc.Get, unless ctx has ended.
-func get(ctx context.Context, zc *zk.Conn, path string) ([]byte, *zk.Stat, error) {
-	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
-	}
-	return zc.Get(path)
-}
-
-// absentSince reports whether a node that does not exist did not exist at any time since that zxid. A
-// node's creation and deletion are told by its parent's pzxid, and those of the parent by its own parent's.
-func absentSince(ctx context.Context, zc *zk.Conn, path string, since int64) (bool, error) {
-	for path != "/" {
-		path = parentOf(path)
-		found, stat, err := exists(ctx, zc, path)
-		if err != nil || found {
-			return found && stat.Pzxid <= since, err
-		}
-	}
-	return false, nil
-}
-
-// fateOf is what the metadata and the content say of an operation whose answer was lost.
-func (w *write) fateOf(ctx context.Context, zc *zk.Conn, op any) (f fate, stat *zk.Stat, err error) {
-	since := w.change.Since()
-	if same, err := untouched(ctx, zc, op, since); err != nil || same {
-		return notDone, nil, err
-	}
-	switch op := op.(type) {
-	case *zk.SetDataRequest:
-		data, stat, err := get(ctx, zc, op.Path)
-		switch {
-		case errors.Is(err, zk.ErrNoNode):
-			return unknown, nil, nil
-		case err != nil:
-			return unknown, nil, err
-		case stat.Czxid <= since && op.Version != AnyVersion && stat.Version == op.Version+1 && !bytes.Equal(data, op.Data):
-			// One set has found that version, and it was not this one. The next try is told so.
-			return notDone, nil, nil
-		}
-		// The same content may be somebody else's.
-	case *zk.CreateRequest:
-		if op.Flags != zk.FlagEphemeral {
-			return unknown, nil, nil // anybody may have made it
-		}
-		data, stat, err := get(ctx, zc, op.Path)
-		switch {
-		case errors.Is(err, zk.ErrNoNode):
-			return unknown, nil, nil
-		case err != nil:
-			return unknown, nil, err
-		case stat.EphemeralOwner == w.client.conn.Owner(w.change) && stat.EphemeralOwner == w.client.conn.SessionID() &&
-			stat.Czxid > since && bytes.Equal(data, op.Data):
-			return done, stat, nil
-		}
-	}
-	return unknown, nil, nil
-}
-
-func parentOf(path string) string {
-	if i := strings.LastIndexByte(path, '/'); i > 0 {
-		return path[:i]
-	}
-	return "/"
-}
-
-// untouched reports whether the metadata show that op, an operation of a change that was lost, was not carried
-// out: whatever it would have changed has not been changed since the given zxid, or a version shows it.
-func untouched(ctx context.Context, zc *zk.Conn, op any, since int64) (bool, error) {
-	switch op := op.(type) {
-	case *zk.CreateRequest:
-		if op.Flags&zk.FlagSequence != 0 && op.Flags != zk.FlagTTL {
-			// Its name is not known. Any child that has come would be told by the parent.
-			return absentSince(ctx, zc, op.Path, since)
-		}
-		return createUntouched(ctx, zc, op.Path, since)
-	case *zk.CreateTTLRequest:
-		if op.Flags == zk.FlagPersistentSequentialWithTTL {
-			return absentSince(ctx, zc, op.Path, since)
-		}
-		return createUntouched(ctx, zc, op.Path, since)
-	case *zk.DeleteRequest:
-		// A node that was there before and is there now was not deleted. One that has come since may have been
-		// made by somebody who found it deleted.
-		return createUntouched(ctx, zc, op.Path, since)
-	case *zk.SetDataRequest:
-		found, stat, err := exists(ctx, zc, op.Path)
-		if err != nil {
-			return false, err
-		}
-		if !found {
-			return absentSince(ctx, zc, op.Path, since)
-		}
-		sameNode := stat.Czxid <= since
-		return stat.Mzxid <= since || sameNode && op.Version != AnyVersion && stat.Version <= op.Version, nil
-	case *zkconn.SetACL:
-		found, stat, err := exists(ctx, zc, op.Path)
-		if err != nil {
-			return false, err
-		}
-		if !found {
-			return absentSince(ctx, zc, op.Path, since)
-		}
-		// No zxid tells of a change of the ACL.
-		return stat.Czxid <= since && op.Version != AnyVersion && stat.Aversion <= op.Version, nil
-	}
-	return false, nil // a check changes nothing that could be seen
-}
-
-// createUntouched reports whether a node has neither come nor gone since.
-func createUntouched(ctx context.Context, zc *zk.Conn, path string, since int64) (bool, error) {
-	found, stat, err := exists(ctx, zc, path)
-	if err != nil {
-		return false, err
-	}
-	if found {
-		return stat.Czxid <= since, nil
-	}
-	return absentSince(ctx, zc, path, since)
-}
-
 // change carries out one operation on the node at path.
 func (c *Client) change(ctx context.Context, op, path string, request any) (zkconn.Result, error) {
 	w := &write{client: c, op: op, path: path}
@@ -358,85 +216,4 @@ func (c *Client) pause(ctx context.Context, d time.Duration) error {
 	case <-c.ctx.Done():
 		return ErrClosed
 	}
-}
-
-// Create creates the node at path with properties as SetProperties writes them, and its parents, empty,
-// where they are missing. It returns when the server has answered or ctx ends, and meanwhile retries
-// through lost connections. The error is a *PathError: zk.ErrNodeExists, for example. ErrUnknown is in it
-// if the connection was lost, and a node is there that may be this call's or somebody else's.
-func (c *Client) Create(ctx context.Context, path string, props map[string]any) error {
-	data, err := encodeProperties(props)
-	if err != nil {
-		return &PathError{Op: "create", Path: path, Err: err}
-	}
-	_, err = c.createNode(ctx, path, &zk.CreateRequest{Data: data, Acl: c.acl}, true)
-	return err
-}
-
-// createNode makes the node at path as request says, but for its path.
-func (c *Client) createNode(ctx context.Context, path string, request *zk.CreateRequest, parents bool) (string, error) {
-	w := &write{client: c, op: "create", path: path}
-	if err := validatePath(path); err != nil {
-		return "", w.fail(err)
-	}
-	request.Path = c.chroot.absolute(path)
-	change, err := c.conn.NewChange(request)
-	if err != nil {
-		return "", w.fail(err)
-	}
-	made := request.Path
-	w.send = func(ctx context.Context, zc *zk.Conn) error {
-		if err := lookFirst(ctx, zc, change, w.change); err != nil {
-			return err
-		}
-		r, err := w.try(ctx, zc, change)
-		if parents && errors.Is(err, zk.ErrNoNode) {
-			if err := makeParents(ctx, zc, request.Path, c.acl); err != nil {
-				return err
-			}
-			r, err = w.try(ctx, zc, change)
-		}
-		if err == nil {
-			made = r.Path
-		}
-		return err
-	}
-	w.look = func(ctx context.Context, zc *zk.Conn) (fate, error) {
-		f, _, err := w.fateOf(ctx, zc, request)
-		return f, err
-	}
-	if err := w.run(ctx); err != nil {
-		return "", err
-	}
-	return c.chroot.relative(made), nil
-}
-
-// makeParents creates the nodes above path that are missing, from the top.
-func makeParents(ctx context.Context, zc *zk.Conn, path string, acl []zk.ACL) error {
-	for i := 1; i < len(path); i++ {
-		if path[i] != '/' {
-			continue
-		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		_, err := zc.Create(path[:i], []byte{}, zk.FlagPersistent, acl)
-		if err == nil || err == zk.ErrNodeExists {
-			continue
-		}
-		// It may be there although it may not be created.
-		if found, _, existsErr := exists(ctx, zc, path[:i]); existsErr != nil || !found {
-			return fmt.Errorf("parent %s: %w", path[:i], err)
-		}
-	}
-	return nil
-}
-
-// Delete deletes the node at path, which must have no children. It returns when the server has answered
-// or ctx ends, and meanwhile retries through lost connections. The error is a *PathError: zk.ErrNoNode
-// or zk.ErrNotEmpty, for example. ErrUnknown is in it if the connection was lost and the node is gone, which may be
-// this call's doing or somebody else's.
-func (c *Client) Delete(ctx context.Context, path string) error {
-	_, err := c.change(ctx, "delete", path, &zk.DeleteRequest{Path: c.chroot.absolute(path), Version: AnyVersion})
-	return err
 }

@@ -1,0 +1,272 @@
+package zkstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
+)
+
+// AnyVersion is the version of a Write, DeleteNode or SetACL that does not ask for one.
+const AnyVersion int32 = -1
+
+// read makes a call that changes nothing: it is repeated until there is an answer. fn leaves what it has read in variables
+// that the caller looks at only if there is no error.
+func (c *Client) read(ctx context.Context, op, path string, fn func(zc *zk.Conn, abs string) error) error {
+	fail := func(err error) error { return &PathError{Op: op, Path: path, Err: err} }
+	if err := validatePath(path); err != nil {
+		return fail(err)
+	}
+	abs := c.chroot.absolute(path)
+	serverFailures := 0
+	for failures := 1; ; failures++ {
+		err := c.conn.Do(ctx, func(zc *zk.Conn) error {
+			if err := c.catchUp(ctx, zc); err != nil {
+				return err
+			}
+			return fn(zc, abs)
+		})
+		if err == nil {
+			return nil
+		}
+		if zkconn.ServerFailed(err) {
+			serverFailures++
+		} else {
+			serverFailures = 0
+		}
+		if zkconn.Left(err) || !zkconn.Transient(err) || serverFailures >= maxServerFailures {
+			return fail(err)
+		}
+		if endErr := c.pause(ctx, zkconn.CallPauses.After(failures)); endErr != nil {
+			return fail(fmt.Errorf("%w (the last try: %v)", endErr, err))
+		}
+	}
+}
+
+// catchUp has the server sync, if this is the first read of a session that is not the client's first. Within a session no
+// server shows a state older than one that the session has seen. A new session may be with a server that lags behind what
+// the client has written in the last one.
+func (c *Client) catchUp(ctx context.Context, zc *zk.Conn) error {
+	generation := c.conn.Generation()
+	if generation <= 1 || c.caughtUp.Load() == generation {
+		return nil
+	}
+	if _, err := zc.Sync("/"); err != nil && !errors.Is(zkconn.Named(err), ErrUnimplemented) {
+		return err
+	}
+	c.caughtUp.Store(generation)
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+// Get reads a node from the server. A missing node is no error: Exists is false then. What it returns is at least as new as
+// each change that this client has made, and that its calls and streams have shown before. Changes that other clients have
+// made in the last moments may be missing, unless Sync is called first. The error is a *PathError: zk.ErrNoAuth, for
+// example. It returns when the server has answered or ctx ends, and meanwhile retries through lost connections.
+func (c *Client) Get(ctx context.Context, path string) (Data, error) {
+	n := &node{path: path}
+	err := c.read(ctx, "get", path, func(zc *zk.Conn, abs string) error {
+		data, stat, err := zc.Get(abs)
+		if errors.Is(err, zk.ErrNoNode) {
+			n.exists, n.data, n.stat = false, nil, zk.Stat{}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		n.exists, n.data, n.stat = true, data, *stat
+		return nil
+	})
+	if err != nil {
+		return Data{}, err
+	}
+	return Data{n}, nil
+}
+
+// List reads the names of a node's children from the server. A missing node is no error: Exists is false then. How new the
+// names are, and its errors, are as those of Get.
+func (c *Client) List(ctx context.Context, path string) (Children, error) {
+	n := &node{path: path}
+	err := c.read(ctx, "list", path, func(zc *zk.Conn, abs string) error {
+		names, stat, err := zc.Children(abs)
+		if errors.Is(err, zk.ErrNoNode) {
+			n.exists, n.names, n.stat = false, nil, zk.Stat{}
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		slices.Sort(names)
+		n.exists, n.names, n.stat = true, names, *stat
+		return nil
+	})
+	if err != nil {
+		return Children{}, err
+	}
+	return Children{n}, nil
+}
+
+// ACL reads the access control list of a node, with the node's metadata. The error is a *PathError: zk.ErrNoNode, for
+// example. Servers show the list only to who may read or administer the node.
+func (c *Client) ACL(ctx context.Context, path string) ([]zk.ACL, zk.Stat, error) {
+	var acl []zk.ACL
+	var stat zk.Stat
+	err := c.read(ctx, "getacl", path, func(zc *zk.Conn, abs string) error {
+		list, s, err := zc.GetACL(abs)
+		if err == nil {
+			acl, stat = list, *s
+		}
+		return err
+	})
+	if err != nil {
+		return nil, zk.Stat{}, err
+	}
+	return acl, stat, nil
+}
+
+// Sync returns when the server that the client is connected to has caught up with everything that the ensemble had
+// carried out when Sync was called. Any path will do: servers do not look whether the node exists. The error is a *PathError.
+func (c *Client) Sync(ctx context.Context, path string) error {
+	return c.read(ctx, "sync", path, func(zc *zk.Conn, abs string) error {
+		_, err := zc.Sync(abs)
+		return err
+	})
+}
+
+// Write replaces the content of a node, if the node has that version (Stat.Version); AnyVersion asks for none. It returns the
+// node's metadata from then on. It returns when the server has answered or ctx ends, and meanwhile retries
+// through lost connections, but never what may have been carried out. The error is a *PathError: zk.ErrNoNode and
+// zk.ErrBadVersion, for example, or one with ErrUnknown inside, if the connection was lost and the node has been
+// changed since, perhaps by this call. With AnyVersion, a node that has this content and has been changed since counts as written.
+func (c *Client) Write(ctx context.Context, path string, data []byte, version int32) (zk.Stat, error) {
+	r, err := c.change(ctx, "set", path, &zk.SetDataRequest{Path: c.chroot.absolute(path), Data: data, Version: version})
+	if err != nil {
+		return zk.Stat{}, err
+	}
+	return *r.Stat, nil
+}
+
+// DeleteNode deletes a node without children, if it has that version (Stat.Version); AnyVersion asks for none. It
+// returns when the server has answered or ctx ends, and meanwhile retries through lost connections, but never what may
+// have been carried out. The error is a *PathError: zk.ErrNoNode, zk.ErrBadVersion or zk.ErrNotEmpty, for example, or one with
+// ErrUnknown inside, if the connection was lost and the node is gone, which may be this call's doing or somebody else's.
+func (c *Client) DeleteNode(ctx context.Context, path string, version int32) error {
+	_, err := c.change(ctx, "delete", path, &zk.DeleteRequest{Path: c.chroot.absolute(path), Version: version})
+	return err
+}
+
+// SetACL replaces the access control list of a node, if that has this version (Stat.Aversion); AnyVersion asks for none. It
+// returns when the server has answered or ctx ends. The error is a *PathError: zk.ErrInvalidACL, for example, or
+// one with ErrUnknown inside, if the connection was lost while the request was under way, and the list's version does not
+// show that it was not carried out.
+func (c *Client) SetACL(ctx context.Context, path string, acl []zk.ACL, version int32) error {
+	_, err := c.change(ctx, "setacl", path, &zkconn.SetACL{Path: c.chroot.absolute(path), ACL: acl, Version: version})
+	return err
+}
+
+// Delete deletes the node at path, which must have no children. It returns when the server has answered
+// or ctx ends, and meanwhile retries through lost connections. The error is a *PathError: zk.ErrNoNode
+// or zk.ErrNotEmpty, for example. ErrUnknown is in it if the connection was lost and the node is gone, which may be
+// this call's doing or somebody else's.
+func (c *Client) Delete(ctx context.Context, path string) error {
+	return c.DeleteNode(ctx, path, AnyVersion)
+}
+
+// Multi carries out all operations in one transaction, or none. They are go-zookeeper's *zk.CreateRequest, *zk.SetDataRequest,
+// *zk.DeleteRequest and *zk.CheckVersionRequest, with paths below the chroot, as those in the responses are; others are an
+// error. No operation at all is no transaction.
+//
+// If an operation is refused, none is carried out. The error is then a *PathError with that one's path, and each response
+// says what became of its operation: nil before it, though undone, and an error from there on. As with Write,
+// what may have been carried out is not sent again: ErrUnknown is in the error if the connection was lost, and
+// what the operations would change has been changed since.
+func (c *Client) Multi(ctx context.Context, ops ...any) ([]zk.MultiResponse, error) {
+	if len(ops) == 0 {
+		return nil, nil
+	}
+	w := &write{client: c, op: "multi"}
+	absolute := make([]any, len(ops))
+	for i, op := range ops {
+		var err error
+		if absolute[i], w.path, err = c.below(op); err != nil {
+			return nil, w.fail(err)
+		}
+	}
+	_, w.path, _ = c.below(ops[0])
+	change, err := c.conn.NewTransaction(absolute...)
+	if err != nil {
+		return nil, w.fail(err)
+	}
+	var result atomic.Pointer[zkconn.Result]
+	w.send = func(ctx context.Context, zc *zk.Conn) error {
+		if err := lookFirst(ctx, zc, change, w.change); err != nil {
+			return err
+		}
+		r, err := w.try(ctx, zc, change)
+		result.Store(&r)
+		return err
+	}
+	w.look = func(ctx context.Context, zc *zk.Conn) (fate, error) {
+		for _, op := range absolute {
+			if same, err := untouched(ctx, zc, op, w.change.Since()); err != nil || same {
+				return notDone, err
+			}
+		}
+		return unknown, nil
+	}
+	err = w.run(ctx)
+	r := result.Load()
+	if r == nil || len(r.Responses) == 0 || errors.Is(err, ErrUnknown) {
+		return nil, err
+	}
+	responses := r.Responses
+	for i := range responses {
+		r := &responses[i]
+		if r.String != "" {
+			r.String = c.chroot.relative(r.String)
+		}
+		if r.Error != nil && err != nil && errors.Is(err, r.Error) {
+			_, path, _ := c.below(ops[i])
+			err = &PathError{Op: w.op, Path: path, Err: r.Error}
+			for j := i + 1; j < len(responses); j++ {
+				responses[j].Error = errNotTried
+			}
+			break
+		}
+	}
+	return responses, err
+}
+
+// errNotTried stands for the runtime inconsistency that servers answer to what follows a refused operation.
+var errNotTried = errors.New("not tried, since an operation before it was refused")
+
+// below returns a copy of an operation with its path as the server has it, and the path as the user names it.
+func (c *Client) below(op any) (absolute any, path string, err error) {
+	switch op := op.(type) {
+	case *zk.CreateRequest:
+		request := *op
+		request.Path, err = c.absoluteOf(op.Path, op.Flags&zk.FlagSequence != 0)
+		return &request, op.Path, err
+	case *zk.SetDataRequest:
+		request := *op
+		request.Path, path = c.chroot.absolute(op.Path), op.Path
+		absolute = &request
+	case *zk.DeleteRequest:
+		request := *op
+		request.Path, path = c.chroot.absolute(op.Path), op.Path
+		absolute = &request
+	case *zk.CheckVersionRequest:
+		request := *op
+		request.Path, path = c.chroot.absolute(op.Path), op.Path
+		absolute = &request
+	default:
+		return nil, "", fmt.Errorf("unknown type of operation: %T", op)
+	}
+	return absolute, path, validatePath(path)
+}
