@@ -369,6 +369,9 @@ func (k *keeper) create(zc *zk.Conn) error {
 			k.creation, k.refused = nil, true
 			return err
 		}
+		if err := lookFirst(k.ctx, zc, k.creation, nil); err != nil {
+			return err
+		}
 	}
 	if k.creation.TooLarge() {
 		// It is not sent again in this session: each try would cost everybody the connection.

@@ -24,9 +24,9 @@ const (
 	// and of every Update that has returned nil; where the node's ACL lets others write, their changes
 	// stay.
 	//
-	// That is what is known. While the connection is lost the registration stays Registered, until the
-	// session's state is [Expired]. A server that is cut off from the others may answer for longer than
-	// that, while they have removed the node. See [Expired] for the time at which a session is taken for over.
+	// While the connection is lost the registration stays Registered, until the session's state is [Expired].
+	// That comes as early as one connection can tell, and is no proof: a server that is cut off from its
+	// leader may go on answering for a while after the others have removed the node. See [Client.Session].
 	Registered
 	// Conflict: a node of that name is there, of another session or another registration. The
 	// registration waits for it to go.

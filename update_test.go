@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -186,6 +187,46 @@ func TestAnUpdateThatIsTooLargeIsDropped(t *testing.T) {
 		}
 		if err := r.Update(t.Context(), map[string]any{"c": 1}); err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// A server that takes less than others closes the connection on a larger request.
+func TestWhatAServerDoesNotTakeCostsThreeConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t, zktest.WithMaxBuffer(16<<10))
+		c := dialled(t, server)
+		defer c.Close()
+		large := map[string]any{"a": strings.Repeat("x", 20<<10)}
+		connects := func() int64 { return server.Stats().Requests[zktest.OpConnect] }
+
+		before := connects()
+		if _, err := c.Register(t.Context(), "/svc", addr, large); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("register: %v", err)
+		}
+		if n := connects() - before; n > 3 {
+			t.Errorf("Register costs %d connections", n)
+		}
+		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		before = connects()
+		if err := r.Update(t.Context(), large); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("update: %v", err)
+		}
+		if n := connects() - before; n > 3 {
+			t.Errorf("Update costs %d connections", n)
+		}
+		time.Sleep(10 * time.Minute)
+		if n := connects() - before; n > 3 || status(r) != Registered {
+			t.Errorf("afterwards %d connections, %v", n, status(r))
+		}
+		if err := r.Update(t.Context(), map[string]any{"b": 1}); err != nil {
+			t.Error(err)
+		}
+		if got, _, _ := server.Get(addrPath); string(got) != `{"pid": 7, "b": 1}` {
+			t.Errorf("content %.60s", got)
 		}
 	})
 }
