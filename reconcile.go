@@ -66,7 +66,8 @@ type keeper struct {
 
 	claimed    bool  // the path is ours among the registrations of the client; see claims
 	createSent bool  // a sequence node is being created, and the outcome is not known
-	first      int64 // number that it has at least
+	first      int64 // number that it has at least, if the node above it is still the one that was
+	parent     int64 // created by this zxid
 
 	refused  bool // the last creation was refused
 	failures int  // steps in a row that did not bring the keeper to rest
@@ -80,7 +81,6 @@ func (r *Registration) run(content []byte) {
 		reason = k.keep()
 		r.cancel(reason)
 		k.withdraw()
-		k.client.claims.setNode(k.Path(), "", r)
 		k.release()
 	}
 	r.mu.Lock()

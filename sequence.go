@@ -13,9 +13,9 @@ import (
 // How a registration with WithSequence makes its node, and finds it again when the answer is lost.
 //
 // The node's name is not known then, so it is looked for: a child with the registration's name and a number
-// that was free before, of the same session, with the same content, which no other registration of the
-// client has. That is certain because only one of them creates a node of that name at a time, the others
-// waiting until its outcome is known.
+// that was free before, of the same session, with the same content. No other registration of the client can have
+// made it: only one at a time creates a node of that name, and the next one waits until its outcome is known.
+// So those of the others were there before.
 
 // errNoTurn says that a sequence node may not be created before the others of its name.
 var errNoTurn = errors.New("another registration is creating a node of that name")
@@ -61,9 +61,9 @@ func (k *keeper) beginSequence(zc *zk.Conn) error {
 	if err != nil {
 		return err
 	}
-	k.first = 0
+	k.first, k.parent = 0, 0
 	if exists {
-		k.first = (int64(stat.Cversion) + int64(stat.NumChildren)) / 2
+		k.first, k.parent = (int64(stat.Cversion)+int64(stat.NumChildren))/2, stat.Czxid
 	}
 	k.createSent = true
 	return nil
@@ -73,7 +73,6 @@ func (k *keeper) beginSequence(zc *zk.Conn) error {
 func (k *keeper) endSequence(path string) {
 	k.createSent = false
 	if path != "" {
-		k.client.claims.setNode(k.Path(), path, k.Registration)
 		k.unwatch()
 		k.mu.Lock()
 		k.nodePath = path
@@ -87,9 +86,13 @@ func (k *keeper) endSequence(path string) {
 func (k *keeper) find(zc *zk.Conn) (bool, error) {
 	abs := k.client.chroot.absolute(k.path)
 	parent := parentOf(abs)
-	names, _, err := zc.Children(parent)
-	if err != nil && !errors.Is(err, zk.ErrNoNode) {
+	names, stat, err := zc.Children(parent)
+	switch {
+	case errors.Is(err, zk.ErrNoNode):
+	case err != nil:
 		return false, err
+	case stat.Czxid != k.parent:
+		k.first = 0 // it has been deleted and created again, and counts anew
 	}
 	for _, name := range names {
 		digits, ok := strings.CutPrefix(strings.TrimSuffix(parent, "/")+"/"+name, abs)
@@ -98,10 +101,6 @@ func (k *keeper) find(zc *zk.Conn) (bool, error) {
 		}
 		if number, err := strconv.ParseInt(digits, 10, 64); err != nil || number >= 0 && number < k.first {
 			continue // of another name that begins alike, or there before; numbers turn negative after 2^31
-		}
-		path := k.client.chroot.relative(abs + digits)
-		if k.client.claims.ofOther(path, k.Registration) {
-			continue
 		}
 		data, stat, err := zc.Get(abs + digits)
 		if errors.Is(err, zk.ErrNoAuth) {
@@ -113,7 +112,7 @@ func (k *keeper) find(zc *zk.Conn) (bool, error) {
 		case err != nil:
 			return false, err
 		case stat.EphemeralOwner == k.session && bytes.Equal(data, k.content):
-			k.endSequence(path)
+			k.endSequence(k.client.chroot.relative(abs + digits))
 			return true, nil
 		}
 	}

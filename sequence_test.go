@@ -278,3 +278,36 @@ func TestASequenceLeavesOthersNodesAlone(t *testing.T) {
 		}
 	})
 }
+
+// The node above is deleted and created again while a sequence node is being created, so its numbers begin anew.
+func TestASequenceBelowAParentThatIsMadeAgain(t *testing.T) {
+	for _, again := range []bool{true, false} { // by somebody else, or by the registration
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			for _, path := range []string{"/svc/a", "/svc/b"} {
+				server.Create(path, nil)
+				server.Delete(path)
+			}
+			var creates atomic.Int64
+			server.Intercept(func(r zktest.Request) zktest.Fault {
+				if r.Op != zktest.OpCreate || !strings.HasPrefix(r.Path, "/svc/") {
+					return zktest.Fault{}
+				}
+				if creates.Add(1) == 1 {
+					server.Delete("/svc")
+					if again {
+						server.Create("/svc", nil)
+					}
+				}
+				_, _, err := server.Get("/svc")
+				return zktest.Fault{LoseReply: err == nil && creates.Load() < 3}
+			})
+			r, err := c.Register(t.Context(), "/svc", addr, nil, WithSequence())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if names, _ := server.Children("/svc"); len(names) != 1 || r.Path() != "/svc/"+names[0] {
+				t.Errorf("the nodes are %q, the registration %s", names, r.Path())
+			}
+		})
+	}
+}

@@ -110,6 +110,9 @@ func TestAnUpdateGoesOnAfterAReadThatIsBehind(t *testing.T) {
 		if err := r.Update(ctx, map[string]any{"x": 1}); err != nil {
 			t.Error(err)
 		}
+		if got, _, _ := server.Get(addrPath); !strings.Contains(string(got), `"x": 1`) {
+			t.Errorf("content %s", got)
+		}
 	})
 }
 
