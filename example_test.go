@@ -19,7 +19,12 @@ func Example() {
 	server.Create("/search", []byte(`{"threads": 8}`))
 
 	ctx, cancel := context.WithCancel(context.Background())
-	balance = func(servers []string) { fmt.Println("servers:", servers); step(cancel) }
+	balance = func(servers []string) {
+		if ctx.Err() == nil { // else it is without this server already
+			fmt.Println("servers:", servers)
+			step(cancel)
+		}
+	}
 	resize = func(threads int) { fmt.Println("threads:", threads); step(cancel) }
 	fmt.Println(serve(ctx, server.Addr()))
 	// Unordered output:

@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -138,15 +139,22 @@ func FuzzAddress(f *testing.F) {
 			}
 			settled(t, c)
 			requests.take()
-			if h, p, err := net.SplitHostPort(addr); err != nil || h == "" || p == "" {
+			if h, p, err := net.SplitHostPort(addr); err != nil || h == "" || isUnspecified(h) || !isPort(p) {
 				t.Errorf("%q is accepted: %q, %q, %v", addr, h, p, err)
 			}
 		}
-		plain := host != "" && port != "" && !strings.ContainsAny(host, "/[]") && !strings.ContainsAny(port, "/:[]") && pathIsValid("/"+joined)
+		plain := host != "" && !strings.ContainsAny(host, "/[]") && !strings.ContainsFunc(host, unicode.IsSpace) && !isUnspecified(host) &&
+			isPort(port) && pathIsValid("/"+joined)
 		if err := validateAddr(joined); plain && err != nil {
 			t.Errorf("%q is a host and a port: %v", joined, err)
 		}
 	})
+}
+
+// isPort reports whether s is a number of digits from 1 to 65535.
+func isPort(s string) bool {
+	digits := strings.TrimLeft(s, "0")
+	return digits != "" && len(digits) <= 5 && strings.Trim(digits, "0123456789") == "" && (len(digits) < 5 || digits <= "65535")
 }
 
 // FuzzServers takes connection strings apart. What is accepted can be dialled, and says the same when
