@@ -16,11 +16,13 @@ const (
 	maxQueued = 64 << 20
 	// flushTime is how long a connection that is being closed may take to read its last bytes.
 	flushTime = time.Second
-	// lingerTime is how long a connection that has been closed goes on taking in what its client still sends.
-	lingerTime = 300 * time.Millisecond
 	// keepBuffer is the largest buffer that a connection keeps for the next frame.
 	keepBuffer = 64 << 10
 )
+
+// lingerTime is how long a connection that has been closed goes on taking in what its client still sends. It is a
+// variable for a test.
+var lingerTime = 300 * time.Millisecond
 
 // conn is a client's connection. One goroutine reads and serves its requests, another writes what is
 // in out; both end when the connection is closed.

@@ -126,6 +126,8 @@ func TestNoConnectionEndsWithAReset(t *testing.T) {
 }
 
 func TestCloseDoesNotWaitForClientsThatStay(t *testing.T) {
+	defer func(before time.Duration) { lingerTime = before }(lingerTime)
+	lingerTime = time.Hour
 	s, err := New()
 	if err != nil {
 		t.Fatal(err)
@@ -139,9 +141,5 @@ func TestCloseDoesNotWaitForClientsThatStay(t *testing.T) {
 	if text, err := io.ReadAll(nc); string(text) != "imok" || err != nil {
 		t.Fatalf("%q, %v", text, err)
 	}
-	began := time.Now()
-	s.Close()
-	if took := time.Since(began); took >= lingerTime {
-		t.Fatalf("it took %v", took)
-	}
+	s.Close() // would take an hour otherwise
 }
