@@ -14,7 +14,7 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// A Client is a connection to a ZooKeeper ensemble that keeps itself alive, and the streams and
+// A Client, which [Connect] makes, is a connection to a ZooKeeper ensemble that keeps itself alive, and the streams and
 // registrations on it. All methods may be called from several goroutines.
 type Client struct {
 	conn       *zkconn.Conn
@@ -131,6 +131,9 @@ const (
 // systems. The session has ended all the same, and a later Close returns nil when that is over. So such a
 // function must not call Close itself, which would wait for the function: it can use "go client.Close()".
 func (c *Client) Close() error {
+	if c.conn == nil {
+		return fmt.Errorf("zkstream: close: %w", zkconn.ErrNoConn)
+	}
 	c.closeOnce.Do(func() {
 		// Ends with what it waits for; the calls of Close wait for it, but not for ever.
 		go func() {

@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"math/big"
 	"net"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,6 +26,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/ensemble"
+	"github.com/zkstream/zkstream/internal/zkconn"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -343,6 +345,47 @@ func testCloseEndsTheSessionThroughAnotherServer(t *testing.T, f *fixture) {
 	}
 	if f.owner("/svc/h:1") != 0 {
 		t.Error("the node is there after Close")
+	}
+}
+
+// Every method of a Client that Connect has not made returns an error, or a stream that has ended with one.
+func TestTheZeroClientSaysThatItIsNone(t *testing.T) {
+	var c Client
+	v := reflect.ValueOf(&c)
+	for i := range v.NumMethod() {
+		name := v.Type().Method(i).Name
+		method := v.Method(i)
+		args := []reflect.Value{}
+		for j := range method.Type().NumIn() {
+			switch in := method.Type().In(j); {
+			case in == reflect.TypeFor[[]any](): // of Multi
+				args = append(args, reflect.ValueOf(&zk.CheckVersionRequest{Path: "/a"}))
+			case method.Type().IsVariadic() && j == method.Type().NumIn()-1:
+			case in == reflect.TypeFor[context.Context]():
+				args = append(args, reflect.ValueOf(t.Context()))
+			case in.Kind() == reflect.String && j == 1:
+				args = append(args, reflect.ValueOf("/a"))
+			case in.Kind() == reflect.String:
+				args = append(args, reflect.ValueOf("10.0.0.1:80"))
+			default:
+				args = append(args, reflect.Zero(in))
+			}
+		}
+		var err error
+		for _, out := range method.Call(args) {
+			switch {
+			case out.Type() == reflect.TypeFor[error]():
+				err, _ = out.Interface().(error)
+			case out.Kind() == reflect.Pointer && !out.IsNil() && out.MethodByName("Err").IsValid():
+				err, _ = out.MethodByName("Err").Call(nil)[0].Interface().(error)
+			}
+		}
+		if !errors.Is(err, zkconn.ErrNoConn) && name != "Conn" && name != "Stats" {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if c.Conn() != nil {
+		t.Error("there is a handle")
 	}
 }
 

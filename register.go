@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // A RegisterOption changes what node [Client.Register] makes.
@@ -92,6 +93,9 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 	content, err := o.validate(addr, props)
 	if err == nil {
 		err = r.checkSize(content)
+	}
+	if err == nil && c.conn == nil {
+		err = zkconn.ErrNoConn
 	}
 	if err == nil && ctx == nil {
 		err = errors.New("the context is nil")

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // SessionState tells how a client's session is.
@@ -63,5 +65,8 @@ func (s Session) String() string {
 // the quorum by a write: a create, a delete or a check in a transaction that was answered. Neither a read, a sync
 // nor a re-connection proves it.
 func (c *Client) Session(ctx context.Context) *Stream[Session] {
+	if c.supervisor == nil {
+		return endedStream[Session](fmt.Errorf("zkstream: session: %w", zkconn.ErrNoConn))
+	}
 	return c.supervisor.sessions.stream(ctx)
 }

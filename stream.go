@@ -34,6 +34,13 @@ type Stream[T any] struct {
 // source is where a stream's snapshots come from. It forgets the stream when its user ends it.
 type source interface{ forget() }
 
+// endedStream returns a stream that has ended.
+func endedStream[T any](reason error) *Stream[T] {
+	s := newStream[T](nil)
+	s.end(reason)
+	return s
+}
+
 func newStream[T any](t *tasks) *Stream[T] {
 	return &Stream[T]{ch: make(chan T, 1), tasks: t}
 }

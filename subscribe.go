@@ -1,6 +1,10 @@
 package zkstream
 
-import "context"
+import (
+	"context"
+
+	"github.com/zkstream/zkstream/internal/zkconn"
+)
 
 // nodeStream is a stream on a watch.
 type nodeStream[T any] struct {
@@ -76,6 +80,9 @@ func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(
 
 // subscribe opens a stream on what k reads of path.
 func subscribe[T any](ctx context.Context, sup *supervisor, k kind, path string, wrap func(*node) T) *Stream[T] {
+	if sup == nil {
+		return endedStream[T](&PathError{Op: k.String(), Path: path, Err: zkconn.ErrNoConn})
+	}
 	s := &nodeStream[T]{supervisor: sup, wrap: wrap}
 	s.ch, s.tasks, s.source = make(chan T, 1), sup.tasks, s
 	err := validatePath(path)

@@ -85,7 +85,10 @@ func (c *Conn) NewTransaction(ops ...any) (*Change, error) {
 }
 
 func (c *Conn) prepare(ch *Change, err error) error {
-	if err != nil {
+	switch {
+	case c == nil:
+		return ErrNoConn
+	case err != nil:
 		return err
 	}
 	ch.size += 8 // xid, opcode

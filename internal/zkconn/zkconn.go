@@ -69,6 +69,9 @@ const DefaultMaxReply = 16 << 20
 // ErrClosed is what calls return once Close has been called; package zkstream gives it to its users.
 var ErrClosed = errors.New("zkstream: closed")
 
+// ErrNoConn is what calls on a nil Conn return.
+var ErrNoConn = errors.New("the Client was not made by Connect")
+
 // ErrDown is for what is not sent because there is no session to send it in.
 var ErrDown = errors.New("no session")
 
@@ -207,8 +210,13 @@ func Open(cfg Config) (*Conn, error) {
 	return c, nil
 }
 
-// Handle returns the low-level connection.
-func (c *Conn) Handle() *zk.Conn { return c.zc }
+// Handle returns the low-level connection; nil, if c is.
+func (c *Conn) Handle() *zk.Conn {
+	if c == nil {
+		return nil
+	}
+	return c.zc
+}
 
 // Generation returns the newest session's generation, whether it is connected or not.
 func (c *Conn) Generation() int64 { return c.generation.Load() }
@@ -312,6 +320,9 @@ func (c *Conn) wait(ctx context.Context) error {
 //
 // If ctx ends while there is no session, the error also says why: see NoSession.
 func (c *Conn) Do(ctx context.Context, fn func(*zk.Conn) error) error {
+	if c == nil {
+		return ErrNoConn
+	}
 	if err := c.calls.Acquire(ctx, 1); err != nil {
 		return c.NoSession(context.Cause(ctx))
 	}
