@@ -98,3 +98,11 @@ func ExampleNode_Content() {
 	// motd: Welcome
 	// search: {"database ->":"/databases/main","threads":8}
 }
+
+func ExampleProperties() {
+	fmt.Println(zktext.Properties([]byte(`{"database ->":"/databases/main","threads":8}`)))
+	fmt.Println(zktext.Properties([]byte(`Welcome`)))
+	// Output:
+	// map[database ->:/databases/main threads:8]
+	// map[string_value:Welcome]
+}

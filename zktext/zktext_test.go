@@ -321,6 +321,7 @@ func TestContentIsWhatZcZkWrites(t *testing.T) {
 		{dict{"b": int64(2)}, `{"b":2}`},
 		{dict{"b": 1.0, "a": list{"<é>", nil, true}, "type": "t", "l ->": "/x"}, `{"a":["<é>",null,true],"b":1.0,"l ->":"/x","type":"t"}`},
 		{dict{"n": big, "m": 1e22, "d": dict{"y": 1, "x": list{}}}, `{"d":{"x":[],"y":1},"m":1e+22,"n":9223372036854775808}`},
+		{dict{"i": list{math.Inf(1), math.Inf(-1)}}, `{"i":[Infinity,-Infinity]}`},
 		{dict{"string_value": "xxx"}, `xxx`},
 		{dict{"string_value": "\n{xxx}\n"}, "\n{xxx}\n"},
 		{dict{"string_value": "\xff"}, "\xff"},
@@ -336,8 +337,12 @@ func TestContentIsWhatZcZkWrites(t *testing.T) {
 		if err != nil || string(got) != c.want {
 			t.Errorf("%v: %s, %v, want %s", c.properties, got, err, c.want)
 		}
+		again, err := (&Node{Properties: Properties(got)}).Content()
+		if err != nil || string(again) != c.want {
+			t.Errorf("%s reads as the properties of %s, %v", c.want, again, err)
+		}
 	}
-	for _, bad := range []any{"\xff", math.Inf(1), math.Inf(-1), math.NaN(), list{"\xff"}, dict{"\xff": 1}, dict{"x": math.Inf(1)}, make(chan int)} {
+	for _, bad := range []any{"\xff", math.NaN(), list{"\xff"}, dict{"\xff": 1}, make(chan int)} {
 		got, err := node("a", dict{"x": bad}).Content()
 		if err == nil || !strings.Contains(err.Error(), `"x"`) {
 			t.Errorf("%#v: %s, %v, want an error that names the property", bad, got, err)
@@ -345,5 +350,35 @@ func TestContentIsWhatZcZkWrites(t *testing.T) {
 	}
 	if got, err := node("a", dict{"\xff": 1}).Content(); err == nil {
 		t.Errorf("a name that is not UTF-8: %s", got)
+	}
+}
+
+func TestPropertiesAreWhatZcZkReads(t *testing.T) {
+	for _, c := range []struct {
+		content string
+		want    dict
+	}{
+		{"", dict{}},
+		{" \r\n", dict{}},
+		{"{}", dict{}},
+		{" {\"a\": 1, \"b\": [1.0, 1e2, 9223372036854775808, null, true, {\"c\": \"d\"}]}\n",
+			dict{"a": int64(1), "b": list{1.0, 100.0, big, nil, true, dict{"c": "d"}}}},
+		{`{"a": 1, "a": 2}`, dict{"a": int64(2)}},
+		{`{"a": Infinity, "b": [-Infinity], "c": "NaN \" Infinity"}`, dict{"a": math.Inf(1), "b": list{math.Inf(-1)}, "c": `NaN " Infinity`}},
+		{"xxx", dict{"string_value": "xxx"}},
+		{"\n{xxx}\n", dict{"string_value": "\n{xxx}\n"}},
+		{"[1]", dict{"string_value": "[1]"}},
+		{"3", dict{"string_value": "3"}},
+		{"{\"a\": \"\xff\"}", dict{"string_value": "{\"a\": \"\xff\"}"}},
+		{`{"a": nan}`, dict{"string_value": `{"a": nan}`}},
+		{`{"a": 1} {"b": 2}`, dict{"string_value": `{"a": 1} {"b": 2}`}},
+	} {
+		if got := Properties([]byte(c.content)); !reflect.DeepEqual(got, c.want) {
+			t.Errorf("%q: %#v, want %#v", c.content, got, c.want)
+		}
+	}
+	nan, ok := Properties([]byte(`{"a": NaN}`))["a"].(float64)
+	if !ok || !math.IsNaN(nan) {
+		t.Errorf("NaN: %v, %v", nan, ok)
 	}
 }
