@@ -180,7 +180,7 @@ func (c *Client) Delete(ctx context.Context, path string) error {
 
 // Multi carries out all operations in one transaction, or none. They are go-zookeeper's *zk.CreateRequest, *zk.SetDataRequest,
 // *zk.DeleteRequest and *zk.CheckVersionRequest, with paths below the chroot, as those in the responses are; others are an
-// error. No operation at all is no transaction.
+// error. A node created without an access control list gets that of WithDefaultACL. No operation at all is no transaction.
 //
 // If an operation is refused, none is carried out. The error is then a *PathError with that one's path, and each response
 // says what became of its operation: nil before it, though undone, and an error from there on. As with Write,
@@ -252,6 +252,9 @@ func (c *Client) below(op any) (absolute any, path string, err error) {
 	case *zk.CreateRequest:
 		request := *op
 		request.Path, err = c.absoluteOf(op.Path, op.Flags&zk.FlagSequence != 0)
+		if len(request.Acl) == 0 { // which servers refuse
+			request.Acl = c.acl
+		}
 		return &request, op.Path, err
 	case *zk.SetDataRequest:
 		request := *op
