@@ -1,0 +1,77 @@
+package zktree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/zkstream/zkstream"
+)
+
+// A DeleteOption changes what DeleteAll does.
+type DeleteOption func(*deleteOptions)
+
+type deleteOptions struct{ dryRun, force bool }
+
+// DryRun has nothing deleted: DeleteAll returns what it would do.
+func DryRun() DeleteOption { return func(o *deleteOptions) { o.dryRun = true } }
+
+// Force has ephemeral nodes deleted, too.
+func Force() DeleteOption { return func(o *deleteOptions) { o.force = true } }
+
+// deleteTries is how often DeleteAll begins again because the tree has changed meanwhile.
+const deleteTries = 10
+
+// DeleteAll deletes the node at path and all below it. Ephemeral nodes, and the nodes above them, stay, unless Force is
+// given. It returns what it has done, and what it has kept, in order. If nodes are created or changed
+// meanwhile it looks again, up to ten times; then the error has ErrConflict inside. It is zk.ErrNoNode if there is
+// no node at path. The root and /zookeeper are refused.
+func DeleteAll(ctx context.Context, c *zkstream.Client, path string, opts ...DeleteOption) (*Changes, error) {
+	var o deleteOptions
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if path == "/" || path == reserved {
+		return nil, fmt.Errorf("zktree: %q is not to be deleted", path)
+	}
+	var deleted []Change // what earlier tries have done
+	for try := 1; ; try++ {
+		f, err := load(ctx, c, path, everything)
+		if err != nil {
+			return nil, err
+		}
+		changes := &Changes{}
+		if f != nil {
+			changes.deleteAll(f, o.force)
+		} else if try == 1 {
+			return nil, missing("delete", path)
+		}
+		if !o.dryRun {
+			err = Apply(ctx, c, changes)
+		}
+		if err == nil {
+			changes.list = append(deleted, changes.list...)
+			return changes, nil
+		}
+		if !errors.Is(err, ErrConflict) || try == deleteTries {
+			return nil, err
+		}
+		deleted = slices.Concat(deleted, gone(ctx, c, changes))
+	}
+}
+
+// gone returns those deletions that have been carried out.
+func gone(ctx context.Context, c *zkstream.Client, changes *Changes) []Change {
+	var list []Change
+	for change := range changes.All() {
+		if change.Action != DeleteNode {
+			continue
+		}
+		if d, err := c.Get(ctx, change.Path); err != nil || d.Exists() {
+			break // transactions are in order
+		}
+		list = append(list, change)
+	}
+	return list
+}

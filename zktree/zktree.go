@@ -1,0 +1,115 @@
+// Package zktree works on trees of znodes on a live server, as zc.zk 2.1 does: it exports them as text and imports them,
+// after a plan that shows what would change, and follows the links between them.
+//
+//	tree, err := zktext.Parse(text)
+//	changes, err := zktree.Plan(ctx, client, "/", tree)
+//	fmt.Print(changes)
+//	err = zktree.Apply(ctx, client, changes)
+//
+// A tree text is in the format of package zktext. A link is a property whose name ends with " ->" and whose value is the
+// path of another node. It stands for a child of that name that the node does not have: see [Resolve].
+//
+// All paths are those of the client, below its chroot.
+package zktree
+
+import (
+	"context"
+	"strings"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
+	"github.com/zkstream/zkstream/zktext"
+	"golang.org/x/sync/errgroup"
+)
+
+// reserved is ZooKeeper's own tree, which is neither exported nor deleted.
+const reserved = "/zookeeper"
+
+// found is a node as it was read.
+type found struct {
+	path     string
+	data     zkstream.Data // zero if the node was not to be read
+	children []*found      // sorted by name
+}
+
+func (f *found) name() string { return f.path[strings.LastIndexByte(f.path, '/')+1:] }
+
+func (f *found) ephemeral() bool { return f.data.Stat().EphemeralOwner != 0 }
+
+// inFlight is how many requests are sent at once.
+const inFlight = 64
+
+// load reads the node at path and what is below it, but for paths that are not wanted: of those only the names are
+// known, and nothing of what is below. Nodes that go meanwhile are left out. It returns nil if there is no node at path.
+func load(ctx context.Context, c *zkstream.Client, path string, wanted func(path string) bool) (*found, error) {
+	root := &found{path: path}
+	for level := []*found{root}; len(level) > 0; {
+		g, gctx := errgroup.WithContext(ctx)
+		g.SetLimit(inFlight)
+		for _, f := range level {
+			g.Go(func() error { return f.read(gctx, c) })
+		}
+		if err := g.Wait(); err != nil {
+			return nil, err
+		}
+		var next []*found
+		for _, f := range level {
+			for _, child := range f.children {
+				if wanted(child.path) {
+					next = append(next, child)
+				}
+			}
+		}
+		level = next
+	}
+	if !root.data.Exists() {
+		return nil, nil
+	}
+	root.prune(wanted)
+	return root, nil
+}
+
+// read reads the node, and the names of its children.
+func (f *found) read(ctx context.Context, c *zkstream.Client) error {
+	var err error
+	if f.data, err = c.Get(ctx, f.path); err != nil || f.data.Stat().NumChildren == 0 {
+		return err
+	}
+	list, err := c.List(ctx, f.path)
+	if err != nil {
+		return err
+	}
+	for _, name := range list.Names() {
+		f.children = append(f.children, &found{path: join(f.path, name)})
+	}
+	return nil
+}
+
+// prune leaves out what was to be read and was gone.
+func (f *found) prune(wanted func(path string) bool) {
+	kept := f.children[:0]
+	for _, child := range f.children {
+		if child.data.Exists() || !wanted(child.path) {
+			child.prune(wanted)
+			kept = append(kept, child)
+		}
+	}
+	f.children = kept
+}
+
+func everything(string) bool { return true }
+
+func join(parent, name string) string {
+	if parent == "/" {
+		return "/" + name
+	}
+	return parent + "/" + name
+}
+
+// properties returns a node's properties.
+func properties(d zkstream.Data) map[string]any { return zktext.Properties(d.Bytes()) }
+
+// missing is the error for a node that is not there.
+func missing(op, path string) error {
+	return &zkstream.PathError{Op: op, Path: path, Err: zk.ErrNoNode}
+}
