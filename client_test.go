@@ -20,6 +20,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -467,6 +468,68 @@ func testARefusedCredentialFailsConnect(t *testing.T, f *fixture) {
 	if !errors.Is(err, zk.ErrAuthFailed) || !strings.Contains(err.Error(), "no-such-scheme") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("err = %v", err)
 	}
+}
+
+// A server may enforce authentication by a scheme. It takes the connection, and refuses each request.
+func TestAServerThatRequiresACredentialFailsConnectWithout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t, zktest.WithRequiredAuth("digest"))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := Connect(ctx, "zktest", WithDialer(server.Dial))
+		if !errors.Is(err, zk.ErrAuthFailed) || !strings.Contains(err.Error(), "requires authentication") || ctx.Err() != nil {
+			t.Errorf("without a credential: %v", err)
+		}
+		c := dialled(t, server, WithAuth("digest", []byte("user:password")))
+		if _, err := c.Register(t.Context(), "/svc", "10.0.0.1:80", nil); err != nil {
+			t.Fatal(err)
+		}
+		server.Freeze(true) // so that it is the farewell that ends the session
+		time.AfterFunc(1500*time.Millisecond, func() { server.Freeze(false) })
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+		if nodes, err := server.Children("/svc"); err != nil || len(nodes) > 0 {
+			t.Errorf("after Close: %v, %v", nodes, err)
+		}
+	})
+}
+
+// A client that has been connected goes on when its credential is refused, and says why calls fail.
+func TestACredentialThatIsRefusedLaterEndsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t)
+		var refuse atomic.Bool
+		c := dialled(t, server, WithAuth("digest", []byte("user:password")))
+		defer c.Close()
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			if refuse.Load() && r.Op == zktest.OpAuth {
+				return zktest.Fault{Code: zktest.ErrAuthFailed}
+			}
+			return zktest.Fault{}
+		})
+		s := c.Data(t.Context(), "/a")
+		next(t, s)
+		time.Sleep(2 * time.Second)
+		refuse.Store(true)
+		server.Disconnect()
+		time.Sleep(time.Minute)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Create(ctx, "/b", nil); !errors.Is(err, zk.ErrAuthFailed) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a call: %v", err)
+		}
+		if err := s.Err(); err != nil {
+			t.Errorf("the stream has ended: %v", err)
+		}
+		refuse.Store(false)
+		if err := c.Create(t.Context(), "/a", nil); err != nil {
+			t.Error(err)
+		}
+		if got := next(t, s); !got.Exists() {
+			t.Errorf("%v", got)
+		}
+	})
 }
 
 func TestLinesArriveInTheLogWithALevel(t *testing.T) { onEach(t, testLinesArriveInTheLogWithALevel) }

@@ -99,6 +99,9 @@ func (w *wire) probe() error {
 	if _, err := w.r.Discard(size - replyHeader); err != nil {
 		return err
 	}
+	if code == codeAuthRequired {
+		return ErrAuthRequired // whatever else the server can
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known.probed = true
