@@ -258,14 +258,10 @@ func (k *keeper) advance(zc *zk.Conn) error {
 		k.standing, k.doubtful, k.createSent = absent, false, false
 		k.setStatus(Pending, nil)
 	}
-	var lookErr error
 	if k.standing == unseen || k.doubtful {
-		lookErr = k.look(zc)
-		if lookErr != nil && (k.standing != ours || zkconn.Transient(zkconn.Named(lookErr))) {
-			return lookErr
+		if err := k.look(zc); err != nil {
+			return err
 		}
-		// A server of ZooKeeper 3.8.4, 3.9.2 or later does not say whose a node is to a client that may not read
-		// it. Then it is ours as long as nothing says otherwise.
 	}
 	if k.standing == absent {
 		if err := k.create(zc); err != nil {
@@ -277,11 +273,9 @@ func (k *keeper) advance(zc *zk.Conn) error {
 	case absent:
 		return zk.ErrNoNode // it has gone between the requests of create
 	case ours:
-		if err := k.update(zc); err != nil {
-			return err
-		}
+		return k.update(zc)
 	}
-	return lookErr
+	return nil
 }
 
 // look asks whose the node is.
@@ -299,7 +293,7 @@ func (k *keeper) look(zc *zk.Conn) error {
 		}
 		k.conclude(found, k.session)
 	} else {
-		found, stat, err := zc.Exists(abs)
+		found, stat, err := k.metadata(zc, abs)
 		if err != nil {
 			return err
 		}
@@ -307,6 +301,31 @@ func (k *keeper) look(zc *zk.Conn) error {
 	}
 	k.lagging, k.doubtful = false, false
 	return nil
+}
+
+// hidden stands for the session that owns a node, where the server does not say more than that it is another.
+const hidden = -1
+
+// metadata reads a node's metadata. From ZooKeeper 3.8.4 and 3.9.2 on a server shows it only to who may read the
+// node; but it names the nodes of the client's own session. Of such a node only the owner is given, and a version
+// that stands for any.
+func (k *keeper) metadata(zc *zk.Conn, abs string) (found bool, stat *zk.Stat, err error) {
+	found, stat, err = exists(k.client.ctx, zc, abs)
+	if !errors.Is(err, zk.ErrNoAuth) {
+		if !found {
+			stat = &zk.Stat{}
+		}
+		return found, stat, err
+	}
+	own, err := k.client.conn.Ephemerals(k.client.ctx, abs)
+	if err != nil {
+		return false, nil, err
+	}
+	stat = &zk.Stat{EphemeralOwner: hidden, Version: AnyVersion}
+	if slices.Contains(own, abs) {
+		stat.EphemeralOwner = k.session
+	}
+	return true, stat, nil
 }
 
 // bringUpToDate has the server catch up with its leader. One that has no sync is taken as it is.
@@ -347,6 +366,8 @@ func (k *keeper) holder(owner int64) string {
 		return "nobody: it is not ephemeral"
 	case k.session:
 		return "this client's session, for something else"
+	case hidden:
+		return "another session, which the server does not name to this client"
 	}
 	return "session " + hex(owner)
 }

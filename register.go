@@ -27,7 +27,8 @@ type registerOptions struct {
 }
 
 // WithACL sets the access control list of the registration's node. The default lets everybody read it
-// and nobody write it. The client itself need not be among those who may read.
+// and nobody write it. The client itself need not be among those who may read. Then, and only then, it looks
+// at the node every 30 s or so, because a server may hide from it that somebody has deleted the node.
 func WithACL(acl []zk.ACL) RegisterOption {
 	acl = slices.Clone(acl)
 	return func(o *registerOptions) { o.acl = acl }

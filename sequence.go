@@ -105,7 +105,7 @@ func (k *keeper) find(zc *zk.Conn) (bool, error) {
 		data, stat, err := zc.Get(abs + digits)
 		if errors.Is(err, zk.ErrNoAuth) {
 			data = k.content
-			_, stat, err = zc.Exists(abs + digits)
+			_, stat, err = k.metadata(zc, abs+digits)
 		}
 		switch {
 		case errors.Is(err, zk.ErrNoNode):

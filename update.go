@@ -78,7 +78,7 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 	current, stat, err := zc.Get(abs)
 	if errors.Is(err, zk.ErrNoAuth) { // then what others have written cannot be kept
 		current = k.content
-		_, stat, err = zc.Exists(abs)
+		_, stat, err = k.metadata(zc, abs)
 	}
 	if errors.Is(err, zk.ErrNoNode) || err == nil && stat.EphemeralOwner != k.session {
 		// Deleted since the last look, or the answer is of a server that is behind. No event has to follow, so

@@ -47,11 +47,11 @@ func (k *keeper) remove(zc *zk.Conn) error {
 	}
 	abs = k.client.chroot.absolute(k.Path())
 	for synced := false; ; synced = true {
-		exists, stat, err := zc.Exists(abs)
+		found, stat, err := k.metadata(zc, abs)
 		switch {
 		case err != nil:
 			return err
-		case standingOf(exists, stat.EphemeralOwner, k.session, k.owners) == ours:
+		case standingOf(found, stat.EphemeralOwner, k.session, k.owners) == ours:
 			err = zc.Delete(abs, stat.Version)
 			if errors.Is(err, zk.ErrNoNode) {
 				err = nil

@@ -82,8 +82,8 @@ var plants = []plant{
 	},
 	{
 		"a withdrawn registration deletes another session's node",
-		"case standingOf(exists, stat.EphemeralOwner, k.session, k.owners) == ours:",
-		"case exists:",
+		"case standingOf(found, stat.EphemeralOwner, k.session, k.owners) == ours:",
+		"case found:",
 	},
 	{
 		"a registration takes another session's node for its own",

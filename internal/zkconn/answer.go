@@ -143,6 +143,8 @@ func (r *requests) answered(xid int32, zxid int64, code int32, size int) error {
 		r.armed(q, zxid, code)
 	case forSync:
 		r.caughtUp(code)
+	case forEphemerals:
+		r.listed(q, code, b)
 	}
 	if b.err != nil && b.err != errShort {
 		return b.err

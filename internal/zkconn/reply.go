@@ -26,6 +26,7 @@ const (
 	opMultiRead       = 22
 	opAuth            = 100
 	opSetWatches      = 101
+	opGetEphemerals   = 103
 	opClose           = -11
 
 	opError = -1 // in the answer to a multi

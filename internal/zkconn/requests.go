@@ -37,6 +37,7 @@ const (
 	forRecheck                // SetWatches of what has been quiet for a while
 	forSync
 	forRemoval // removeWatches; nobody waits for the answer
+	forEphemerals
 )
 
 // ownRequest is a request of zkconn's own without an answer yet.
@@ -48,6 +49,8 @@ type ownRequest struct {
 	size     int // bytes
 	expected int // bytes of the answer
 	sent     time.Time
+
+	ephemerals chan ephemerals // capacity 1; of forEphemerals
 }
 
 // requests are zkconn's own requests on one network connection: beside go-zookeeper's, which knows nothing of
