@@ -22,13 +22,13 @@ func WithProgress(fn func(done, total int)) ApplyOption {
 	return func(o *applyOptions) { o.progress = fn }
 }
 
-// Limits of a transaction: well below what servers accept.
+// Limits of a transaction: well below what servers accept, and so large that its cost is that of its operations.
 const (
-	maxOperations = 128
+	maxOperations = 1000
 	maxBytes      = 256 << 10
 )
 
-// Apply does what Plan has planned, in transactions of up to 128 nodes. Each is carried out whole or not at all, and only if
+// Apply does what Plan has planned, in transactions of up to 1,000 nodes and 256 KB. Each is carried out whole or not at all, and only if
 // its nodes are as Plan has read them, unchanged ones included. Otherwise Apply stops, with an error that has ErrConflict
 // and a *zkstream.PathError inside, which names the node; the transactions before are done, and a new plan has the rest.
 // Versions cannot tell a node from one that was created anew in its place and changed as often. Access control lists are

@@ -84,7 +84,7 @@ type Changes struct {
 // step is an operation of a transaction. It holds only while the tree is as it was read.
 type step struct {
 	op   any // of go-zookeeper's types of requests
-	size int // of its content, in bytes
+	size int // in bytes, about
 }
 
 // aclStep is a change of an access control list, which transactions do not have.
@@ -135,7 +135,10 @@ func (c *Changes) deleteAll(f *found, force bool) (stays bool) {
 		stays = true
 	default:
 		c.add(DeleteNode, f.path)
-		c.steps = append(c.steps, step{op: &zk.DeleteRequest{Path: f.path, Version: f.data.Stat().Version}})
+		c.steps = append(c.steps, step{
+			op:   &zk.DeleteRequest{Path: f.path, Version: f.data.Stat().Version},
+			size: len(f.path) + 100,
+		})
 	}
 	return stays
 }

@@ -37,13 +37,13 @@ func DeleteAll(ctx context.Context, c *zkstream.Client, path string, opts ...Del
 	}
 	var deleted []Change // what earlier tries have done
 	for try := 1; ; try++ {
-		f, err := load(ctx, c, path, everything)
+		roots, err := load(ctx, c, everything, path)
 		if err != nil {
 			return nil, err
 		}
 		changes := &Changes{}
-		if f != nil {
-			changes.deleteAll(f, o.force)
+		if roots[0] != nil {
+			changes.deleteAll(roots[0], o.force)
 		} else if try == 1 {
 			return nil, missing("delete", path)
 		}

@@ -124,7 +124,7 @@ func ExampleApply() {
 	defer done()
 
 	root := &zktext.Node{}
-	for i := range 300 {
+	for i := range 2500 {
 		root.Children = append(root.Children, &zktext.Node{Name: fmt.Sprint("node", i)})
 	}
 	changes, err := zktree.Plan(ctx, client, "/", root)
@@ -136,9 +136,9 @@ func ExampleApply() {
 	}))
 	fmt.Println(err)
 	// Output:
-	// 128 of 300
-	// 256 of 300
-	// 300 of 300
+	// 1000 of 2500
+	// 2000 of 2500
+	// 2500 of 2500
 	// <nil>
 }
 

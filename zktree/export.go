@@ -32,10 +32,11 @@ func Export(ctx context.Context, c *zkstream.Client, path string, opts ...Export
 	for _, opt := range opts {
 		opt(&o)
 	}
-	root, err := load(ctx, c, path, func(path string) bool { return path != reserved })
+	roots, err := load(ctx, c, func(path string) bool { return path != reserved }, path)
 	if err != nil {
 		return nil, err
 	}
+	root := roots[0]
 	if root == nil {
 		return nil, missing("export", path)
 	}

@@ -65,12 +65,17 @@ func Plan(ctx context.Context, c *zkstream.Client, path string, tree *zktext.Nod
 	if !base.Exists() {
 		return nil, missing("plan", path)
 	}
-	for _, top := range sorted(tree.Children) {
-		there, err := load(ctx, c, join(path, top.Name), func(path string) bool { return p.extra == trim || p.named[path] != nil })
-		if err != nil {
-			return nil, err
-		}
-		if err := p.compare(join(path, top.Name), top, there); err != nil {
+	tops := sorted(tree.Children)
+	paths := make([]string, len(tops))
+	for i, top := range tops {
+		paths[i] = join(path, top.Name)
+	}
+	there, err := load(ctx, c, func(path string) bool { return p.extra == trim || p.named[path] != nil }, paths...)
+	if err != nil {
+		return nil, err
+	}
+	for i, top := range tops {
+		if err := p.compare(paths[i], top, there[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -119,14 +124,14 @@ func (p *planner) compare(path string, n *zktext.Node, there *found) error {
 	children := map[string]*found{}
 	if there == nil {
 		p.changes.add(AddNode, path)
-		p.step(&zk.CreateRequest{Path: path, Data: content, Acl: p.acl}, len(content))
+		p.step(&zk.CreateRequest{Path: path, Data: content, Acl: p.acl}, path, content)
 	} else {
 		p.old = append(p.old, there)
 		version := there.data.Stat().Version
 		if p.compareProperties(path, zktext.Properties(content), properties(there.data)) {
-			p.step(&zk.SetDataRequest{Path: path, Data: content, Version: version}, len(content))
+			p.step(&zk.SetDataRequest{Path: path, Data: content, Version: version}, path, content)
 		} else {
-			p.step(&zk.CheckVersionRequest{Path: path, Version: version}, 0)
+			p.step(&zk.CheckVersionRequest{Path: path, Version: version}, path, nil)
 		}
 		for _, child := range there.children {
 			children[child.path] = child
@@ -144,7 +149,13 @@ func (p *planner) compare(path string, n *zktext.Node, there *found) error {
 	return nil
 }
 
-func (p *planner) step(op any, size int) { p.changes.steps = append(p.changes.steps, step{op, size}) }
+func (p *planner) step(op any, path string, content []byte) {
+	size := len(path) + len(content) + 100 // the rest is an access control list, numbers and lengths
+	for _, a := range p.acl {
+		size += len(a.Scheme) + len(a.ID)
+	}
+	p.changes.steps = append(p.changes.steps, step{op, size})
+}
 
 // surplus plans for a node that is not in the text.
 func (p *planner) surplus(f *found) {

@@ -39,11 +39,14 @@ func (f *found) ephemeral() bool { return f.data.Stat().EphemeralOwner != 0 }
 // inFlight is how many requests are sent at once.
 const inFlight = 64
 
-// load reads the node at path and what is below it, but for paths that are not wanted: of those only the names are
-// known, and nothing of what is below. Nodes that go meanwhile are left out. It returns nil if there is no node at path.
-func load(ctx context.Context, c *zkstream.Client, path string, wanted func(path string) bool) (*found, error) {
-	root := &found{path: path}
-	for level := []*found{root}; len(level) > 0; {
+// load reads the nodes at paths and what is below them, but for paths that are not wanted: of those only the names are
+// known, and nothing of what is below. Nodes that go meanwhile are left out. Where there is no node at a path, it returns nil.
+func load(ctx context.Context, c *zkstream.Client, wanted func(path string) bool, paths ...string) ([]*found, error) {
+	roots := make([]*found, len(paths))
+	for i, path := range paths {
+		roots[i] = &found{path: path}
+	}
+	for level := roots; len(level) > 0; {
 		g, gctx := errgroup.WithContext(ctx)
 		g.SetLimit(inFlight)
 		for _, f := range level {
@@ -62,11 +65,12 @@ func load(ctx context.Context, c *zkstream.Client, path string, wanted func(path
 		}
 		level = next
 	}
-	if !root.data.Exists() {
-		return nil, nil
+	for i, root := range roots {
+		if root.prune(wanted); !root.data.Exists() {
+			roots[i] = nil
+		}
 	}
-	root.prune(wanted)
-	return root, nil
+	return roots, nil
 }
 
 // read reads the node, and the names of its children.
