@@ -48,7 +48,7 @@ guard:
 	cd bench && go test -timeout 10m ./...
 
 torture-quick:
-	go test -timeout 10m -run 'Torture' ./internal/torture -args -for 40s -without 'closed node,quota,thin line'
+	go test -timeout 10m -run 'Torture' ./internal/torture -args -for 40s
 
 vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: these files are not formatted'; exit 1; }

@@ -6,7 +6,7 @@ import (
 )
 
 // slack is how much later than its time a state may be told, on a machine that is busy with all this.
-const slack = 1500 * time.Millisecond
+const slack = time.Second
 
 // session judges what a client tells of its session: the order of states, and their time. A client may
 // skip a state that lasts no longer than its user takes to look, so any state but the first may be missing.
