@@ -45,7 +45,7 @@
 //   - A client that has seen a later zxid than the server is closed without an answer.
 //   - Watches fire when the client's server applies the change.
 //   - Sessions are known to all members, and a client may come back at any. The old connection may go on reading
-//     at its server; a write through it ends it.
+//     at a follower; a write through it ends it. The leader ends it at its next request of any kind.
 //   - Only the leader lets sessions expire. Of clients of other members it knows by their reports, so an isolated
 //     member goes on answering pings and reads of clients whose sessions have expired. After the sync limit
 //     ([WithSyncLimit]) it drops its clients.

@@ -75,6 +75,15 @@ func sceneMoved(s *stage) {
 	s.ask(moved, createRequest("/moved", 0))
 	s.ask(moved, request{op: OpCloseSession})
 	s.end(moved)
+
+	// The leader looks at reads, too.
+	for _, r := range []request{{op: OpPing}, {op: OpExists, path: "/"}, {op: OpMultiRead, multi: []request{{op: OpGetData, path: "/"}}}, {op: OpSync, path: "/"}} {
+		old := s.must("leader", stageTimeout)
+		moved, _, err := s.client("b", stageTimeout, old)
+		s.log("the same session: %v, %v", moved.session == old.session, err)
+		s.ask(old, r)
+		s.ask(moved, r)
+	}
 }
 
 func sceneLeaderStops(s *stage) {

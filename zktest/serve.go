@@ -60,6 +60,10 @@ func (c *conn) serveFrame(frame []byte) bool {
 		if !c.s.touchLocked(c.session, c.timeout) {
 			return true // the real server drops requests of a session that has ended
 		}
+		if c.s == c.s.e.leader && c.s.e.tracker.check(c.session, c.s) == ErrSessionMoved {
+			c.closeLocked(flushFirst) // a follower does not know, and goes on reading
+			return false
+		}
 	}
 	answer := c.answerLocked(&req, ok, fault.Code)
 	c.answerAtLocked(answer.zxid, func() {
