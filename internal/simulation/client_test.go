@@ -85,12 +85,10 @@ func (s *simulation) connect(limit time.Duration) {
 	if s.has(slowLines) && s.chance(2) {
 		c.speed.Store(int64(60<<10 + s.rng.IntN(200<<10)))
 	}
-	hosts := s.servers.DialAddrs()
-	if s.chance(3) { // one that is never there
-		hosts = append(hosts, "down:2181")
+	servers := s.hosts()
+	if s.has(names) {
+		opts = append(opts, zkstream.WithResolver(s.resolver.Resolver()))
 	}
-	s.rng.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
-	servers := strings.Join(hosts, ",")
 	opts = append(opts, zkstream.WithLogger(slog.New(c.logger())))
 	s.clients = append(s.clients, c)
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
@@ -104,6 +102,30 @@ func (s *simulation) connect(limit time.Duration) {
 		}
 		return err
 	}, nil)
+}
+
+// hosts gives a connection string for the servers.
+func (s *simulation) hosts() string {
+	hosts := s.servers.DialAddrs()
+	if s.has(names) {
+		return simName + ":2181"
+	}
+	if s.chance(3) {
+		hosts = append(hosts, simNobody+":2181")
+	}
+	s.rng.Shuffle(len(hosts), func(i, j int) { hosts[i], hosts[j] = hosts[j], hosts[i] })
+	return strings.Join(hosts, ",")
+}
+
+// setNames has all servers share a name.
+func (s *simulation) setNames() {
+	s.mute = s.chance(2) && !s.has(crowds) // dials that take the same time have a crowd march in step
+	all := []string{simNobody}
+	for _, addr := range s.servers.DialAddrs() {
+		host, _, _ := strings.Cut(addr, ":")
+		all = append(all, host)
+	}
+	s.resolver.Set(simName, all...)
 }
 
 // dialer is what c dials with.
@@ -121,7 +143,11 @@ func (s *simulation) dialer(c *simClient) func(ctx context.Context, network, add
 			case <-ctx.Done():
 			}
 		}
-		if strings.HasPrefix(addr, "down:") {
+		if strings.HasPrefix(addr, simNobody) {
+			if s.mute {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			}
 			return nil, errors.New("connection refused")
 		}
 		conn, err := s.servers.Dial(ctx, network, addr)

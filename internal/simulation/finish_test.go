@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"fmt"
+	"github.com/zkstream/zkstream/internal/nameserver"
 	"path/filepath"
 	"slices"
 	"testing/synctest"
@@ -57,6 +58,13 @@ func (s *simulation) finish() {
 
 	s.rest("nothing", true, func() {})
 	s.rest("a lost connection", true, s.servers.Disconnect)
+	if s.has(names) {
+		s.rest("a lost connection while no name is resolved", true, func() {
+			s.resolver.SetMode(pick(s, []nameserver.Mode{nameserver.Fail, nameserver.Silent}))
+			s.servers.Disconnect()
+		})
+		s.resolver.SetMode(nameserver.Answer)
+	}
 	s.rest("changes of all nodes", false, s.changeAll)
 	s.rest("expiry", false, s.servers.ExpireAll)
 	s.rest("changes of all nodes, again", false, s.changeAll)

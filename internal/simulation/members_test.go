@@ -3,6 +3,7 @@ package simulation
 import (
 	"time"
 
+	"github.com/zkstream/zkstream/internal/nameserver"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -36,6 +37,7 @@ func (s *simulation) heal() {
 		s.silent = nil
 	}
 	s.mu.Unlock()
+	s.resolver.SetMode(nameserver.Answer)
 	for _, member := range s.servers.Members() {
 		member.Partition(false)
 		member.Stop(false)
@@ -115,6 +117,26 @@ func (s *simulation) fallBehind() {
 		}
 	}
 	s.last()
+}
+
+// confuse has names not be resolved.
+func (s *simulation) confuse() {
+	switch s.rng.IntN(3) {
+	case 0:
+		n := 1 + s.rng.IntN(6)
+		s.note("the next %d questions for addresses get no answer", n)
+		s.resolver.Drop(n)
+	case 1:
+		s.note("the name server fails")
+		s.resolver.SetMode(nameserver.Fail)
+	default:
+		s.note("the name server is silent")
+		s.resolver.SetMode(nameserver.Silent)
+	}
+	s.last()
+	if s.chance(2) {
+		s.disconnect()
+	}
 }
 
 // moveUnheard has clients lose their sessions, and the first connections of their new ones before they hear

@@ -3,7 +3,6 @@ package simulation
 import (
 	"context"
 	"math"
-	"strings"
 	"time"
 
 	"github.com/zkstream/zkstream"
@@ -112,20 +111,30 @@ func (s *simulation) crowd() {
 	s.mu.Unlock()
 	s.heal()
 	s.note("a crowd of %d clients", size)
+	time.Sleep(3 * time.Second) // there is a leader again
 	type member struct {
 		client   *zkstream.Client
 		sessions *zkstream.Stream[zkstream.Session]
 	}
 	var members []member
 	for range size {
-		c, err := zkstream.Connect(context.Background(), strings.Join(s.servers.DialAddrs(), ","),
-			zkstream.WithSessionTimeout(8*time.Second), zkstream.WithDialer(s.servers.Dial))
+		one := &simClient{s: s, labels: context.Background(), timeout: 8 * time.Second}
+		opts := []zkstream.Option{zkstream.WithSessionTimeout(one.timeout), zkstream.WithDialer(s.dialer(one))}
+		if s.has(names) {
+			opts = append(opts, zkstream.WithResolver(s.resolver.Resolver()))
+		}
+		c, err := zkstream.Connect(context.Background(), s.hosts(), opts...)
 		if err != nil {
 			s.breach("convergence", "a client of the crowd: %v", err)
 			return
 		}
 		members = append(members, member{c, c.Session(context.Background())})
 		time.Sleep(s.upTo(40 * time.Millisecond))
+	}
+	for _, member := range s.servers.Members() {
+		if n := member.Stats().Connections; n < size/len(s.servers.Members())/3 {
+			s.breach("a crowd is spread over the servers", "%v has %d connections of %d clients", member, n, size)
+		}
 	}
 	s.servers.Partition(true)
 	time.Sleep(away)

@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zkstream/zkstream/internal/nameserver"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -88,7 +89,9 @@ type simulation struct {
 	started  time.Time
 	verbose  bool
 	features map[feature]bool
-	limit    int // of a request in bytes, where the server is a small one
+	resolver nameserver.Server
+	mute     bool // a dial to the address at which nobody is gets no answer, rather than a refusal
+	limit    int  // of a request in bytes, where the server is a small one
 
 	clients []*simClient // in the order of their making; closed ones included
 	regs    []*simReg
@@ -144,6 +147,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		opts = append(opts, zktest.WithVersion(pick(s, []string{"3.5", "3.6", "3.8", "3.9"})))
 	}
 	s.servers = zktest.StartEnsemble(t, n, opts...)
+	s.setNames()
 	return s
 }
 

@@ -59,6 +59,7 @@ var simSteps = []struct {
 	{3, lostEvents, (*simulation).loseEvents},
 	{2, longThrottles, (*simulation).press},
 	{2, longOutages, (*simulation).outage},
+	{3, names, (*simulation).confuse},
 }
 
 // step does one thing.

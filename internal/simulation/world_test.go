@@ -27,6 +27,7 @@ const (
 	ensembles      feature = "ensemble"   // three servers instead of one
 	laggards       feature = "lag"        // followers that are behind, or cut off from their leader
 	versions       feature = "versions"   // old and new servers
+	names          feature = "names"      // one name for all servers, and one address of it at which nobody is
 	exactWrites    feature = "writes"     // each write is judged by the server's history
 	promptExpiry   feature = "clock"      // the time at which a session is taken for over is judged
 )
@@ -53,6 +54,7 @@ var features = []struct {
 	{ensembles, 2, true},
 	{laggards, 2, true},
 	{versions, 2, true},
+	{names, 3, true},
 	{exactWrites, 1, true},
 	{promptExpiry, 1, false},
 }
@@ -90,6 +92,9 @@ var (
 )
 
 const (
+	simName   = "zk.test"   // of all servers
+	simNobody = "10.0.0.99" // an address at which there is no server
+
 	simLarge  = "/app/large"  // holds some hundred KB
 	simToggle = "/app/toggle" // has a property that is switched on and off
 	simQuiet  = "/app/quiet"  // is there and never changes
