@@ -121,18 +121,9 @@ func (s *simulation) fallBehind() {
 
 // confuse has names not be resolved.
 func (s *simulation) confuse() {
-	switch s.rng.IntN(3) {
-	case 0:
-		n := 1 + s.rng.IntN(6)
-		s.note("the next %d questions for addresses get no answer", n)
-		s.resolver.Drop(n)
-	case 1:
-		s.note("the name server fails")
-		s.resolver.SetMode(nameserver.Fail)
-	default:
-		s.note("the name server is silent")
-		s.resolver.SetMode(nameserver.Silent)
-	}
+	mode := pick(s, []nameserver.Mode{nameserver.Fail, nameserver.Silent})
+	s.note("no name is resolved (mode %v of the name server)", mode)
+	s.resolver.SetMode(mode)
 	s.last()
 	if s.chance(2) {
 		s.disconnect()
