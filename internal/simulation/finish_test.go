@@ -131,6 +131,9 @@ func (s *simulation) rest(what string, quiet bool, do func()) {
 	zxid := s.servers.Zxid()
 	do()
 	time.Sleep(15 * time.Second)
+	if s.has(blindOwners) { // what happened to their nodes they learn when they look again
+		time.Sleep(20 * time.Second)
+	}
 	synctest.Wait()
 	s.mu.Lock()
 	dials = len(s.dials) - dials
@@ -188,7 +191,7 @@ func (s *simulation) setSwallow(on bool) {
 // removeLeftover deletes a node whose registration has ended and was not allowed to delete it.
 func (s *simulation) removeLeftover(path string) {
 	n := s.truth(kindData, path)
-	if !n.exists || !s.wasClosed(filepath.Dir(path)) {
+	if !n.exists || !s.wasClosed(filepath.Dir(path)) && !s.wasClosed(path) {
 		return
 	}
 	for _, r := range s.live(path) {

@@ -57,7 +57,7 @@ func (s *simulation) register(c *simClient, service, addr string) {
 		defer s.mu.Unlock()
 		r.r, r.failed = reg, err != nil
 		return err
-	}, nil, s.refusals(service)...)
+	}, nil, s.refusals()...)
 	k.reg = r
 }
 
@@ -110,8 +110,8 @@ func (s *simulation) withdraw() {
 		if err == nil && r.owns(n) && n.stat.EphemeralOwner == now.ID && now.State != zkstream.Expired && !s.isClosing(r.client) {
 			s.breach("one node for each live registration", "%v: Close has returned; the node is %v", r, n)
 		}
-		if errors.Is(err, zk.ErrNoAuth) && s.wasClosed(path.Dir(r.path)) {
-			return nil
+		if errors.Is(err, zk.ErrNoAuth) && (s.wasClosed(path.Dir(r.path)) || s.wasClosed(r.path)) {
+			return nil // it may not be looked at, or not be deleted
 		}
 		var late *zkstream.PathError
 		if errors.As(err, &late) && late.Op == "withdraw" && time.Since(began) >= 2*now.Timeout {
@@ -162,7 +162,7 @@ func (s *simulation) updateTooLarge() {
 func (s *simulation) update(r *simReg, reg *zkstream.Registration, size int) {
 	key := fmt.Sprintf("u%d", s.id())
 	service := path.Dir(r.path)
-	allowed := s.refusals(service)
+	allowed := s.refusals()
 	if r.ctx.cause != nil {
 		allowed = append(allowed, r.ctx.cause)
 	}
@@ -171,7 +171,7 @@ func (s *simulation) update(r *simReg, reg *zkstream.Registration, size int) {
 	}
 	k := s.call(r.client, fmt.Sprintf("Update registration %d with %s of %d bytes", r.id, key, size), s.context(), func(ctx context.Context) error {
 		err := reg.Update(ctx, map[string]any{key: strings.Repeat("x", size)})
-		sure := !s.has(quotas) && !s.has(serverErrors) && !s.has(longThrottles) && !s.wasClosed(service) && size == 0
+		sure := !s.has(quotas) && !s.has(serverErrors) && !s.has(longThrottles) && !s.wasClosed(service) && !s.wasClosed(r.path) && size == 0
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err == nil || sure { // also if ctx has ended
@@ -204,9 +204,9 @@ func (s *simulation) wasClosed(path string) bool {
 	return s.closed[path]
 }
 
-// refusals are the errors that a call on a node may return because of its ACL.
-func (s *simulation) refusals(path string) []error {
-	if s.has(closedNodes) && (s.wasClosed(path) || slices.Contains(simGuarded, path) || slices.Contains(simServices, path)) {
+// refusals are the errors that a call of a registration may return because of an ACL.
+func (s *simulation) refusals() []error {
+	if s.has(hardened) || s.has(blindOwners) {
 		return []error{zk.ErrNoAuth}
 	}
 	return nil

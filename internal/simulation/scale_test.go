@@ -89,8 +89,8 @@ func (s *simulation) outage() {
 			s.breach("an outage is a few log lines", "%v has logged %d lines in %.1f hours", c, c.lines.Load()-n, hours)
 		}
 	}
-	// Half of the longest pause, for each client and each server on its list.
-	if limit := float64(len(s.clients)) * 2 * hours * 3600 / 2.5; float64(dials) > limit {
+	// Half of the longest pause, for each client and each address on its list.
+	if limit := float64(len(s.clients)*(len(s.servers.Members())+1)) * hours * 3600 / 2.5; float64(dials) > limit {
 		s.breach("what fails is repeated with growing pauses", "%d dials in %.1f hours, by %d clients", dials, hours, len(s.clients))
 	}
 	s.note("heal")

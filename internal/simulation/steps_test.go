@@ -38,7 +38,7 @@ var simSteps = []struct {
 	{2, "", (*simulation).block},
 	{6, closedNodes, (*simulation).slip},
 	{3, closedNodes, (*simulation).createClosed},
-	{3, closedNodes, (*simulation).harden},
+	{3, hardened, (*simulation).harden},
 	{6, foreignContent, (*simulation).changeContent},
 	{5, slowLines, (*simulation).changeLarge},
 	// What goes wrong.

@@ -12,6 +12,7 @@ type feature string
 
 const (
 	closedNodes    feature = "acl"        // nodes that are closed to the clients, and opened again
+	hardened       feature = "hardened"   // services whose nodes clients may create and not delete
 	blindOwners    feature = "unreadable" // registrations whose nodes their own clients may not read
 	lostEvents     feature = "events"     // watch events that never arrive
 	foreignContent feature = "content"    // what other programs write into a node
@@ -39,16 +40,17 @@ var features = []struct {
 	held bool
 }{
 	{closedNodes, 2, false},
-	{blindOwners, 3, false},
+	{hardened, 3, true},
+	{blindOwners, 6, true},
 	{lostEvents, 3, false},
-	{foreignContent, 2, false},
+	{foreignContent, 2, true},
 	{smallServers, 5, false},
-	{quotas, 3, false},
+	{quotas, 3, true},
 	{serverErrors, 2, true},
 	{longThrottles, 8, false},
 	{rivals, 2, true},
 	{slowLines, 6, false},
-	{longOutages, 12, false},
+	{longOutages, 12, true},
 	{slowLogs, 6, false},
 	{crowds, 40, true},
 	{ensembles, 2, true},
