@@ -26,11 +26,12 @@ type line struct {
 	out     []packet // that are, and have not been read yet
 	greeted bool
 
-	mu      sync.Mutex // guards what follows
-	sending []byte     // of a packet that has not been written completely
-	begun   bool
-	fresh   bool                  // the client has asked for a new session
-	asked   map[int32][]time.Time // when requests were sent that have no answer yet, by xid, in their order
+	mu       sync.Mutex // guards what follows
+	sending  []byte     // of a packet that has not been written completely
+	begun    bool
+	fresh    bool                // the client has asked for a new session
+	catching int                 // requests under way that are answered with the events that were missed: these do not get lost
+	asked    map[int32][]request // that have no answer yet, by xid, in their order
 }
 
 // packet is one that arrives.
@@ -39,9 +40,15 @@ type packet struct {
 	sent time.Time // when the request was sent that it answers; zero: it answers none
 }
 
+// request is one that has been sent.
+type request struct {
+	sent time.Time
+	op   zktest.Op
+}
+
 func newLine(c *simClient, conn net.Conn) *line {
 	c.sockets.Add(1)
-	return &line{Conn: conn, client: c, closed: make(chan struct{}), asked: map[int32][]time.Time{}}
+	return &line{Conn: conn, client: c, closed: make(chan struct{}), asked: map[int32][]request{}}
 }
 
 func (l *line) Close() error {
@@ -145,12 +152,15 @@ func (l *line) askedLocked(packet []byte) {
 	if !l.begun { // a connect request has no xid
 		l.begun = true
 		l.fresh = binary.BigEndian.Uint64(packet[20:]) == 0 // length, version, zxid, timeout, session
-		l.asked[0] = []time.Time{time.Now()}
+		l.asked[0] = []request{{sent: time.Now()}}
 		return
 	}
 	xid := int32(binary.BigEndian.Uint32(packet[4:]))
-	l.asked[xid] = append(l.asked[xid], time.Now())
-	switch zktest.Op(binary.BigEndian.Uint32(packet[8:])) {
+	op := zktest.Op(binary.BigEndian.Uint32(packet[8:]))
+	l.asked[xid] = append(l.asked[xid], request{time.Now(), op})
+	switch op {
+	case zktest.OpSetWatches, zktest.OpSetWatches2:
+		l.catching++
 	case zktest.OpSetData, zktest.OpCreate:
 		l.client.s.checkSent(l.client, packet)
 	}
@@ -206,6 +216,9 @@ func (l *line) arrived(data []byte) {
 	s.mu.Lock()
 	lost := s.swallow
 	s.mu.Unlock()
+	l.mu.Lock()
+	lost = lost && l.catching == 0
+	l.mu.Unlock()
 	if !lost {
 		l.out = append(l.out, packet{data: data})
 	}
@@ -230,14 +243,18 @@ func (l *line) greet(session int64) {
 }
 
 // sent gives the time when the request was sent that an answer is for.
-func (l *line) sent(xid int32) (at time.Time) {
+func (l *line) sent(xid int32) time.Time {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if waiting := l.asked[xid]; len(waiting) > 0 {
-		at = waiting[0]
-		if l.asked[xid] = waiting[1:]; len(waiting) == 1 {
-			delete(l.asked, xid)
-		}
+	waiting := l.asked[xid]
+	if len(waiting) == 0 {
+		return time.Time{}
 	}
-	return at
+	if l.asked[xid] = waiting[1:]; len(waiting) == 1 {
+		delete(l.asked, xid)
+	}
+	if op := waiting[0].op; op == zktest.OpSetWatches || op == zktest.OpSetWatches2 {
+		l.catching--
+	}
+	return waiting[0].sent
 }

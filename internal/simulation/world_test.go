@@ -31,6 +31,7 @@ const (
 	names          feature = "names"      // one name for all servers, and one address of it at which nobody is
 	exactWrites    feature = "writes"     // each write is judged by the server's history
 	promptExpiry   feature = "clock"      // the time at which a session is taken for over is judged
+	slowDeath      feature = "silence"    // and also while there is a connection on which answers come late
 )
 
 // features are all of them: one simulation in so many has it; and whether the library is held to it.
@@ -39,15 +40,15 @@ var features = []struct {
 	in   int
 	held bool
 }{
-	{closedNodes, 2, false},
+	{closedNodes, 2, true},
 	{hardened, 3, true},
 	{blindOwners, 6, true},
-	{lostEvents, 3, false},
+	{lostEvents, 3, true},
 	{foreignContent, 2, true},
 	{smallServers, 5, false},
 	{quotas, 3, true},
 	{serverErrors, 2, true},
-	{longThrottles, 8, false},
+	{longThrottles, 8, true},
 	{rivals, 2, true},
 	{slowLines, 6, false},
 	{longOutages, 12, true},
@@ -58,7 +59,8 @@ var features = []struct {
 	{versions, 2, true},
 	{names, 3, true},
 	{exactWrites, 1, true},
-	{promptExpiry, 1, false},
+	{promptExpiry, 1, true},
+	{slowDeath, 1, false},
 }
 
 var onlyFeatures = flag.String("world", "", "the features that simulated worlds may have, separated by commas; all: each there is; none given: those that the library is held to")
