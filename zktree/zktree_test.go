@@ -355,6 +355,20 @@ func TestAnImportOfAnExportChangesNothing(t *testing.T) {
 	})
 }
 
+// A node that goes between the list of its parent's children and its own reading is no error, and not there.
+func TestANodeThatGoesWhileATreeIsRead(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+		put(t, c, "/", "/a\n  /b\n  /c\n    /d\n")
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			if r.Op == zktest.OpGetData && r.Path == "/a/b" || r.Op == zktest.OpGetData && r.Path == "/a/c/d" {
+				server.Delete(r.Path)
+			}
+			return zktest.Fault{}
+		})
+		equal(t, "the export", export(t, c, "/a"), "/a\n  /c\n")
+	})
+}
+
 func TestExportOfTheRoot(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		ctx := t.Context()
