@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // A bar is what a figure must not exceed.
@@ -35,7 +36,7 @@ func (p plan) bars() []bar {
 			return all - one, ok && ok2
 		})
 	}
-	return []bar{
+	bars := []bar{
 		{"latency / raw go-zookeeper's", 1.03, ratio, against(latency("data"), "raw", latency("data"))},
 		{"latency / Curator's", 1, ratio, against(latency("data"), "curator", latency("data"))},
 		{"latency / kazoo's", 1, ratio, against(latency("data"), "kazoo", latency("data"))},
@@ -55,6 +56,13 @@ func (p plan) bars() []bar {
 		{"publish, per subscriber: time", 150, duration, plain(publishTime)},
 		{"publish, per subscriber: allocations", 0, count, plain(publishAllocs)},
 	}
+	for _, op := range callOps {
+		for _, width := range []int{1, inFlight} {
+			m := callTime(op, width)
+			bars = append(bars, bar{strings.TrimSuffix(m.label, ": per call") + " / raw go-zookeeper's", 1.05, ratio, against(m, "floor", m)})
+		}
+	}
+	return bars
 }
 
 // met reports whether a figure keeps to the bar. Counts are exact but for other packets, such as pings,

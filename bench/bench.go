@@ -26,19 +26,20 @@ type plan struct {
 	second     int           // streams
 	decode     int           // streams
 	publish    time.Duration
+	calls      int // of each sort, per block
 }
 
 var (
 	full = plan{
 		rounds: 5, warmUp: 300, latencies: 300, fan: []int{1, 10, 100, 1000, 10_000}, changes: 5,
 		open: []int{1000, 20_000, 100_000}, recover: 20_000, timeout: 8 * time.Second,
-		second: 1000, decode: 1000, publish: time.Second,
+		second: 1000, decode: 1000, publish: time.Second, calls: 1000,
 	}
 	small = plan{
 		quick:  true,
 		rounds: 4, warmUp: 50, latencies: 60, fan: []int{1, 100, 10_000}, changes: 2,
 		open: []int{500, 2000}, recover: 1000, recoverers: []string{"zkstream", "raw"}, timeout: 1500 * time.Millisecond,
-		second: 100, decode: 100, publish: 100 * time.Millisecond,
+		second: 100, decode: 100, publish: 100 * time.Millisecond, calls: 100,
 	}
 )
 
@@ -82,6 +83,7 @@ func (b *bench) works() []work {
 		{"one node, children", func() error { return b.oneNode("children", b.plan.fan) }},
 		{"decoding", b.decoding},
 		{"publishing", b.publishing},
+		{"calls", b.calls},
 	}
 	for _, n := range b.plan.open {
 		works = append(works, work{fmt.Sprintf("%s nodes", thousands(n)), func() error { return b.distinct("data", n) }})

@@ -22,6 +22,7 @@ import (
 //	open KIND FORMAT FIRST N   one stream on each of N nodes                  ok TIME
 //	second KIND PATH N         a stream, then N more on its node, one by one  second NS ALLOCATIONS
 //	pipeline OP FORMAT FIRST N N requests, 64 at a time                       took NS
+//	calls OP PATH N WIDTH      N calls, WIDTH at a time                       took NS
 //	mem                        memory and goroutines (threads) in use         mem BYTES N
 //	cpu                        processor time of the process so far           cpu NS
 //	profile FILE, profile      begin and end a CPU profile                    ok
@@ -95,6 +96,9 @@ func obey(lib library, t *tracker, words []string) (string, error) {
 		begin = time.Now()
 		err := lib.(*floor).pipeline(words[1], paths)
 		return fmt.Sprintf("took %d", time.Since(begin).Nanoseconds()), err
+	case "calls":
+		took, err := makeCalls(lib, words[1], words[2], int(number(words[3])), int(number(words[4])))
+		return fmt.Sprintf("took %d", took.Nanoseconds()), err
 	case "mem":
 		heap, stacks := contender.Memory()
 		return fmt.Sprintf("mem %d %d", heap+stacks, runtime.NumGoroutine()), nil

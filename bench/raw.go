@@ -123,10 +123,13 @@ func (f *floor) pipeline(op string, paths []string) error {
 }
 
 // parallel calls fn for 0 to n-1, in order, as many at a time as a pipeline has requests in flight.
-func parallel(n int, fn func(int) error) error {
+func parallel(n int, fn func(int) error) error { return parallelBy(n, inFlight, fn) }
+
+// parallelBy calls fn for 0 to n-1, in order, width at a time.
+func parallelBy(n, width int, fn func(int) error) error {
 	var next atomic.Int64
 	var g errgroup.Group
-	for range min(n, inFlight) {
+	for range min(n, width) {
 		g.Go(func() error {
 			for {
 				i := int(next.Add(1)) - 1
