@@ -23,7 +23,7 @@ func (k *keeper) withdraw() {
 			return
 		}
 		failures++
-		if zkconn.Permanent(err) || errors.Is(err, zk.ErrAuthFailed) {
+		if zkconn.Final(err) {
 			k.client.log.Error("zkstream: withdrawal failed", "path", k.path, "error", err)
 			k.failure = k.explain("withdraw", err)
 			return

@@ -111,17 +111,8 @@ var standard = map[int32]error{
 	-114: zk.ErrInvalidACL, -115: zk.ErrAuthFailed, -116: zk.ErrClosing, -117: zk.ErrNothing, -118: zk.ErrSessionMoved,
 }
 
-// Final reports whether err is one that sending the request again cannot mend.
-func Final(err error) bool {
-	for _, f := range []error{
-		zk.ErrNoAuth, zk.ErrInvalidACL, zk.ErrInvalidPath, zk.ErrBadArguments, ErrUnimplemented, ErrTooLarge, zk.ErrAuthFailed,
-	} {
-		if errors.Is(err, f) {
-			return true
-		}
-	}
-	return false
-}
+// Final reports whether err is one that sending the same request again cannot mend, nor a new connection.
+func Final(err error) bool { return Permanent(err) || errors.Is(err, zk.ErrAuthFailed) }
 
 // explain gives err a name, and ErrClosed to what failed because of Close.
 func (c *Conn) explain(err error) error {

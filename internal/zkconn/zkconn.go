@@ -139,6 +139,9 @@ type Conn struct {
 
 	changes changes // that go-zookeeper has
 
+	jobs chan job     // to workers that wait; not buffered
+	idle atomic.Int64 // workers that wait, or are about to
+
 	mu                 sync.Mutex // guards what follows
 	up                 chan struct{}
 	queue              []Event
@@ -171,6 +174,7 @@ func Open(cfg Config) (*Conn, error) {
 		maxReply: cfg.MaxReply,
 		calls:    semaphore.NewWeighted(int64(cfg.MaxCalls)),
 		up:       make(chan struct{}),
+		jobs:     make(chan job),
 		ready:    make(chan struct{}, 1),
 		closed:   make(chan struct{}),
 		lastGood: time.Now(),
@@ -335,23 +339,56 @@ func (c *Conn) Do(ctx context.Context, fn func(*zk.Conn) error) error {
 		defer c.finish()
 		return c.explain(fn(c.zc))
 	}
-	done := make(chan error, 1)
-	// Ends with fn: with the server's answer, the connection's loss or Close, which waits for it.
-	go func() {
-		defer c.calls.Release(1)
-		defer c.finish()
-		done <- c.explain(fn(c.zc))
-	}()
+	j := job{fn, make(chan error, 1)}
 	select {
-	case err := <-done:
+	case c.jobs <- j: // to a worker that waits
+	default:
+		c.running.Add(1) // not from zero: begin has counted this call
+		go c.work(j)     // ends when c closes, at the latest
+	}
+	select {
+	case err := <-j.done:
 		return err
 	case <-ctx.Done():
 	}
 	select {
-	case err := <-done:
+	case err := <-j.done:
 		return err
 	default:
 		return left{c.NoSession(context.Cause(ctx))}
+	}
+}
+
+// job is a function of Do's, and where its outcome goes.
+type job struct {
+	fn   func(*zk.Conn) error
+	done chan error // of capacity 1
+}
+
+// idleWorkers is how many workers wait for the next job. A goroutine that is new at each call would have to let its stack
+// grow each time, which takes longer than all else that Do does.
+const idleWorkers = 16
+
+// work runs j, and then other jobs, unless enough workers wait for those. A job ends with the server's answer, the connection's
+// loss or Close, which waits for it.
+func (c *Conn) work(j job) {
+	defer c.running.Done()
+	for {
+		err := c.explain(j.fn(c.zc))
+		c.finish()
+		c.calls.Release(1)
+		if c.idle.Add(1) > idleWorkers {
+			c.idle.Add(-1)
+			j.done <- err
+			return
+		}
+		j.done <- err
+		select {
+		case j = <-c.jobs:
+			c.idle.Add(-1)
+		case <-c.ctx.Done():
+			return
+		}
 	}
 }
 
