@@ -150,6 +150,15 @@ func TestTheStoryOfZcZk(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer c.Close()
+		tops, err := c.List(t.Context(), "/") // of a test before
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range tops.Names() {
+			if name != "zookeeper" {
+				DeleteAll(t.Context(), c, "/"+name, Force())
+			}
+		}
 		story(t, c)
 	})
 }
