@@ -366,5 +366,6 @@ func (r *requests) caughtUp(code int32) {
 	}
 	r.mu.Lock()
 	r.synced = true
+	r.wire.conn.syncedGeneration = r.wire.conn.generation.Load()
 	r.mu.Unlock()
 }

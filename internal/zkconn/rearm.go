@@ -31,8 +31,11 @@ func (w *wire) attach(resumed bool) {
 		r.armLocked(p, c.rearmZxid, forRearm, nil)
 	}
 	r.attached = true
-	// In the first session nothing has been seen yet, so that no server can be behind that.
-	r.synced = resumed || c.generation.Load() == 1 && !w.omittedZxid
+	// In the first session nothing had been seen before it, so that no server can be behind that. In a later one the
+	// server must catch up first. That it is resumed is not enough: if nothing was heard on its first connection, it
+	// names no zxid, and so the next server may be one that lags.
+	generation := c.generation.Load()
+	r.synced = generation == 1 || generation == c.syncedGeneration
 	r.mu.Unlock()
 	c.own.Store(r)
 	r.pump()

@@ -126,7 +126,8 @@ type Conn struct {
 	own   atomic.Pointer[requests] // of the newest connection, nil before the first
 
 	// Used by the goroutine that receives, one after the other on each connection.
-	rearmZxid int64 // from which watches are set again: see rearm.go
+	rearmZxid        int64 // from which watches are set again: see rearm.go
+	syncedGeneration int64 // in which a server has caught up with the leader last
 
 	opened       time.Time
 	lastAnswered atomic.Int64 // when the last request that was answered had been sent, in nanoseconds after opened
