@@ -74,6 +74,11 @@ func (s *simulation) grow() {
 	for _, path := range append(simServices, simQuiet, simLarge) {
 		s.direct("create "+path, s.servers.Create(path, nil))
 	}
+	s.growDenied()
+}
+
+// growDenied makes the node that may not be read, if it is not there.
+func (s *simulation) growDenied() {
 	nobody := zktest.ACL{Perms: 2, Scheme: "world", ID: "anyone"} // may write, and not read
 	_, err := s.servers.Add(zktest.Node{Path: simDenied, ACL: []zktest.ACL{nobody}})
 	s.direct("create "+simDenied, err)

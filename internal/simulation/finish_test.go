@@ -33,6 +33,7 @@ func (s *simulation) finish() {
 	s.mu.Unlock()
 	time.Sleep(2 * time.Second) // there is a leader again
 	s.openAll()
+	s.growDenied()
 	for _, path := range places() {
 		s.unblock(path)
 		s.removeLeftover(path)

@@ -23,37 +23,73 @@ type plant struct {
 var plants = []plant{
 	{
 		"a watch is not set again after it has fired",
-		"err := s.conn.Watch(generation, e.path, func(zc *zk.Conn) (err error) {",
-		`watch := s.conn.Watch
-		if e.last != nil && todo == read {
-			watch = func(g int64, _ string, fn func(*zk.Conn) error) error { return s.conn.Direct(g, fn) }
-		}
-		err := watch(generation, e.path, func(zc *zk.Conn) (err error) {`,
+		"	r.out = r.out.string(w.Path()).bool(true)\n",
+		"	r.out = r.out.string(w.Path()).bool(w.Kind() == Stat)\n",
 	},
 	{
-		"nothing is looked at after a reconnect",
-		"			s.needLocked(e, check)\n		default:",
-		"			e.armed = true\n		default:",
+		"no watch is set again after a reconnect",
+		"	for _, p := range again.split(rearmBytes) {\n",
+		"	for range again.split(0) {\n		break\n	}\n	for _, p := range (Paths{}).split(rearmBytes) {\n",
+	},
+	{
+		"watches are set again from what the new connection has heard",
+		"	if zxid > c.rearmZxid && w.own.rearmed() {",
+		"	if zxid > c.rearmZxid {",
+	},
+	{
+		"watches are set again from a zxid that is too late",
+		"		r.armLocked(p, c.rearmZxid, forRearm, nil)\n",
+		"		r.armLocked(p, c.rearmZxid+1000, forRearm, nil)\n",
+	},
+	{
+		"a missing node is not watched for its creation",
+		"	case !exists:\n		p.Exist = append(p.Exist, path)\n",
+		"	case !exists:\n",
+	},
+	{
+		"an event is dropped while the watch is being set",
+		"	case arming, armed, parked:\n		s.staleLocked(w)\n",
+		"	case armed, parked:\n		s.staleLocked(w)\n",
+	},
+	{
+		"what was being read when the connection was lost is not read again",
+		"		case w.state == stale:\n		default:\n			s.staleLocked(w)\n",
+		"		case w.state == stale:\n		case w.state == asked:\n		default:\n			s.staleLocked(w)\n",
+	},
+	{
+		"nothing is rechecked",
+		"	groups := s.dueLocked(r.due[:n])\n",
+		"	groups := s.dueLocked(nil)\n",
+	},
+	{
+		"a recheck names a zxid that is too late",
+		"			groups = append(groups, recheck{zxid: w.zxid})\n",
+		"			groups = append(groups, recheck{zxid: w.zxid + 1000})\n",
+	},
+	{
+		"a session counts as synced when it is resumed",
+		"	r.synced = generation == 1 || generation == c.syncedGeneration\n",
+		"	r.synced = resumed || generation == 1 || generation == c.syncedGeneration\n",
 	},
 	{
 		"the event of a deletion is dropped",
-		"	if t != zk.EventNodeChildrenChanged {",
-		"	if t != zk.EventNodeChildrenChanged && t != zk.EventNodeDeleted {",
+		"	if event != zk.EventNodeChildrenChanged {",
+		"	if event != zk.EventNodeChildrenChanged && event != zk.EventNodeDeleted {",
 	},
 	{
 		"a new session reads without a sync",
-		"if !known && s.synced != 0 {",
-		"if false {",
+		"		if !r.synced && !r.syncing && r.staleLocked() {\n			r.syncLocked()\n		}\n",
+		"		r.synced = true\n",
 	},
 	{
 		"a failed read is not repeated",
-		"		s.laterLocked(e)\n",
+		"			for w := place.first; w != nil; w = place.first {\n				s.moveLocked(w, stale)\n			}\n",
 		"",
 	},
 	{
 		"what has not changed is delivered again",
-		"if e.news = e.last == nil || !e.last.equal(n, e.kind); e.news {",
-		"if e.news = true; e.news {",
+		"changed: w.last == nil || !w.last.equal(n, w.kind)}",
+		"changed: true}",
 	},
 	{
 		"a node that was deleted and made again is not told from the old one",
