@@ -18,6 +18,9 @@ func (s *supervisor) Attached(resumed bool) (again zkconn.Paths) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.evicted = nil
+	if !resumed {
+		s.roundNow, s.roundBefore = 0, 0
+	}
 	for _, w := range s.watches {
 		switch {
 		case resumed && w.state == armed:
@@ -80,6 +83,10 @@ const mostRechecks = 256
 // A rechecker has the server compare, now and then, what the watches know with what it has. So a change is found
 // whose event has not come: because the server hid it from a session that could not read the node at that
 // moment, although the watch was used up by it, or because something on the way has swallowed it.
+//
+// An answer that nothing has changed does not count as proof: the event that should have come before it may be
+// lost, too. So a watch is taken to be right only up to where the round before began, and the next recheck
+// finds what this one has lost.
 type rechecker struct {
 	round time.Duration
 	each  time.Duration // between two steps
@@ -112,6 +119,7 @@ func (r *rechecker) step(s *supervisor) {
 	s.mu.Lock()
 	if len(r.due) == 0 && time.Since(r.began) >= r.round-r.each/2 {
 		r.began = time.Now()
+		s.roundBefore, s.roundNow = s.roundNow, s.conn.Zxid()
 		for _, w := range s.watches {
 			if w.state == armed {
 				r.due = append(r.due, dueWatch{w, w.zxid})

@@ -34,7 +34,11 @@ type supervisor struct {
 	parked  watchList
 	resting [restingPlaces]restingPlace
 	evicted []*watch // from parked, and still set on the server
-	reason  error    // why no more streams are served; nil while they are
+
+	// What a reply had named when this round of rechecks began, and the one before; 0: none has. See rechecker.
+	roundNow, roundBefore int64
+
+	reason error // why no more streams are served; nil while they are
 
 	running sync.WaitGroup // run
 	quit    chan struct{}  // closed by stop
@@ -63,7 +67,7 @@ func (s *supervisor) start(conn *zkconn.Conn) {
 // run handles what concerns the session, and the rechecks, until stop.
 func (s *supervisor) run() {
 	var events []zkconn.Event
-	expiry := time.NewTimer(0) // runs while the session is suspended
+	expiry := time.NewTimer(0) // runs while there is a session
 	expiry.Stop()
 	defer expiry.Stop()
 	rechecks, step := s.rechecker()
@@ -74,9 +78,7 @@ func (s *supervisor) run() {
 		case <-s.quit:
 			return
 		case <-expiry.C:
-			// No server is there to say so, but none keeps a session for longer.
-			s.setState(Expired)
-			s.log.Warn("zkstream: disconnected for longer than the session timeout")
+			s.checkAge(expiry)
 		case <-tick.C:
 			rechecks.step(s)
 		case <-s.conn.Ready():
@@ -121,16 +123,14 @@ func (s *supervisor) wait() { s.running.Wait() }
 func (s *supervisor) handle(ev zkconn.Event, expiry *time.Timer) {
 	switch ev.Kind {
 	case zkconn.Up:
-		expiry.Stop()
 		s.sessions.set(Session{State: Connected, ID: ev.Session.ID, Server: ev.Session.Server, Timeout: ev.Session.Timeout})
 		s.greeted(nil)
+		expiry.Reset(time.Until(s.conn.Answered().Add(ev.Session.Timeout)))
 		s.log.Info("zkstream: connected", "server", ev.Session.Server, "session", hex(ev.Session.ID), "timeout", ev.Session.Timeout)
 	case zkconn.Down:
 		now := s.sessions.get()
 		s.setState(Suspended)
-		// The server counts from the last request that it has received. That is the last one that was answered,
-		// or a later one: so it does not let the session expire before this timer ends.
-		expiry.Reset(time.Until(ev.Answered.Add(now.Timeout)))
+		expiry.Reset(time.Until(s.conn.Answered().Add(now.Timeout)))
 		s.log.Info("zkstream: disconnected", "server", now.Server, "session", hex(now.ID))
 	case zkconn.Expired:
 		expiry.Stop()
@@ -142,6 +142,30 @@ func (s *supervisor) handle(ev zkconn.Event, expiry *time.Timer) {
 	case zkconn.Ended:
 		// The client is closing, or somebody closed the low-level handle: there is nothing left to stand on.
 		s.orphaned()
+	}
+}
+
+// checkAge takes the session for expired if the session timeout has passed since the last request was sent that was
+// answered. No server need be there to say so, but none keeps a session for longer than it has heard from the
+// client: and whatever else it has received, it has received that request. While a large answer arrives over a thin line
+// the connection may be up for all that. When it has arrived, and the server still knows the session, it is back.
+func (s *supervisor) checkAge(expiry *time.Timer) {
+	now := s.sessions.get()
+	left := time.Until(s.conn.Answered().Add(now.Timeout))
+	isUp := s.conn.IsUp()
+	switch {
+	case left > 0:
+		if isUp && now.State == Expired && now.ID == s.conn.SessionID() {
+			s.setState(Connected)
+		}
+		expiry.Reset(left)
+		return
+	case now.State == Connected || now.State == Suspended:
+		s.setState(Expired)
+		s.log.Warn("zkstream: no server has answered for longer than the session timeout", "session", hex(now.ID))
+	}
+	if isUp {
+		expiry.Reset(max(now.Timeout/20, time.Millisecond))
 	}
 }
 
@@ -276,7 +300,7 @@ func (s *supervisor) Armed(ws []zkconn.Watch, zxid int64) {
 		default: // an event has come first, or the supervisor has stopped
 			continue
 		}
-		w.zxid = max(w.zxid, zxid)
+		w.zxid = max(w.zxid, min(zxid, s.roundBefore))
 	}
 }
 

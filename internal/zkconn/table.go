@@ -77,8 +77,8 @@ type Table interface {
 	// set, where a.Armed says that it is not: Armed or Unarmed follows.
 	Answered(w Watch, a *Answer) (arm bool)
 
-	// Armed says that watches have been set, or found to be set, and that up to zxid nothing has changed of
-	// them but what Fired has said.
+	// Armed says that watches have been set, or were set already, and that up to zxid nothing has changed of them
+	// but what Fired has said, unless an event was lost.
 	Armed(ws []Watch, zxid int64)
 
 	// Unarmed says that watches could not be set: they are to be read again.

@@ -92,10 +92,6 @@ type Event struct {
 	Kind    EventKind
 	Session Session // of Up
 	Err     error   // of AuthFailed
-
-	// Answered is, of Down, when the last request that was answered had been sent. That is the last time at which
-	// the session is known to have been alive.
-	Answered time.Time
 }
 
 // Session describes the session of an Up event.
@@ -236,6 +232,10 @@ func (c *Conn) SessionID() int64 {
 	return c.current.ID
 }
 
+// Answered returns when the last request that was answered had been sent. That is the last time at which the session
+// is known to have been alive.
+func (c *Conn) Answered() time.Time { return c.opened.Add(time.Duration(c.lastAnswered.Load())) }
+
 // Ready returns a channel that has an element when Take may have something.
 func (c *Conn) Ready() <-chan struct{} { return c.ready }
 
@@ -280,7 +280,7 @@ func (c *Conn) callback(ev zk.Event) {
 	case zk.StateDisconnected:
 		if c.isUp.Load() {
 			c.downLocked()
-			c.emitLocked(Event{Kind: Down, Answered: c.opened.Add(time.Duration(c.lastAnswered.Load()))})
+			c.emitLocked(Event{Kind: Down})
 		}
 	case zk.StateExpired:
 		c.identity = identity{}
