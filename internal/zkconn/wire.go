@@ -168,7 +168,7 @@ func (w *wire) Write(p []byte) (int, error) {
 
 // send writes p, in pieces that may each take limit: a large request over a thin line takes its time, too.
 func (w *wire) send(p []byte, limit time.Duration) {
-	const piece = 64 << 10
+	const piece = 8 << 10
 	for len(p) > 0 {
 		n := min(len(p), piece)
 		w.Conn.SetWriteDeadline(time.Now().Add(limit))
@@ -177,7 +177,10 @@ func (w *wire) send(p []byte, limit time.Duration) {
 			w.fail(err)
 			return
 		}
-		p = p[n:]
+		if p = p[n:]; len(p) > 0 && w.timeout > 0 {
+			// Nothing is answered before all is sent, so the server is not dead for being silent.
+			w.Conn.SetReadDeadline(time.Now().Add(w.timeout * 2 / 3))
+		}
 	}
 }
 
