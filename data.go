@@ -34,7 +34,7 @@ func (d Data) String() string { return string(orMissing(d.n).data) }
 func (d Data) Stat() zk.Stat { return orMissing(d.n).stat }
 
 // Properties returns the snapshot as a mapping.
-func (d Data) Properties() Properties { return Properties{d.n} }
+func (d Data) Properties() Properties { return Properties(d) }
 
 // Err returns why the content could not be read: zk.ErrNoAuth for a node in a Tree that may not be read. It is nil for every
 // other snapshot.

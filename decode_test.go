@@ -12,8 +12,8 @@ func TestDecodeTakesEitherKindOfStream(t *testing.T) {
 		type settings struct{ N int }
 		a := Decode[settings](c.Properties(t.Context(), "/a"))
 		b := Decode[settings](c.Properties(t.Context(), "/a").Stream)
-		b = Decode[settings](Filter(c.Properties(t.Context(), "/a").Stream, Properties.Exists))
-		for _, s := range []*Stream[Decoded[settings]]{a, b} {
+		filtered := Decode[settings](Filter(c.Properties(t.Context(), "/a").Stream, Properties.Exists))
+		for _, s := range []*Stream[Decoded[settings]]{a, b, filtered} {
 			if d := next(t, s); d.Value.N != 1 || d.Err != nil || !d.Exists {
 				t.Errorf("received %+v", d)
 			}

@@ -12,9 +12,6 @@ const (
 	atOpcode     = 8
 	requestHead  = 12
 
-	// A read, behind that: length of the path, path, whether to set a watch (the last byte).
-	atReadPath = requestHead + 4
-
 	// A SetWatches, behind that: the zxid since which changes count.
 	atRelativeZxid = requestHead
 
