@@ -1,10 +1,11 @@
+# make help           this list
 # make test           what to run before each commit; installs ZooKeeper if it is missing
 # make simulate       10,000 simulated schedules of faults; SEEDS=n for another number
-# make torture        an hour of faults on a real ensemble, with the peers; writes RELIABILITY.md; FOR=10m for less
+# make torture        an hour of faults on a real ensemble, with the peers; writes docs/RELIABILITY.md; FOR=10m for less
 # make torture-quick  40 seconds of it, with those peers that are installed
 # make soak           an hour of load: 100 clients, 1,000 registrations, 10,000 streams; FOR=2m for less
 # make fuzz           each fuzz target for ten minutes; FUZZTIME=1m for less
-# make bench          zkstream measured beside its peers; writes BENCHMARKS.md
+# make bench          zkstream measured beside its peers; writes docs/BENCHMARKS.md
 # make bench-quick    the same with smaller sizes, in under two minutes; writes into bench/quick
 # make compat         the test-suites of kazoo, Curator's recipes and go-zookeeper, on zktest and on ZooKeeper
 # make older          the tests on a real server once more, on Debian's ZooKeeper where that is not the newest
@@ -19,9 +20,12 @@ SEEDS       ?= 10000
 FOR         ?= 1h
 FUZZTIME    ?= 10m
 
-.PHONY: test vet race full guard examples simulate torture torture-quick soak fuzz bench bench-quick compat older zookeeper peers
+.PHONY: help test vet race full guard examples simulate torture torture-quick soak fuzz bench bench-quick compat older zookeeper peers
 
 test: zookeeper vet race full older guard torture-quick examples
+
+help:
+	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
 
 # The tests of a real server fail, rather than skip, where there is none.
 race full older guard torture-quick soak fuzz compat: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1

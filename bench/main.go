@@ -1,6 +1,6 @@
 // Command bench measures zkstream beside what one would use instead, on the same work, in the same run,
 // against the same real ZooKeeper: one that it starts, or the one that ZOOKEEPER_SERVERS names. It prints
-// a table, and writes it as BENCHMARKS.md with a picture.
+// a table, and writes it as docs/BENCHMARKS.md with a picture.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -35,7 +36,7 @@ func run() error {
 	plan := full
 	quick := flag.Bool("quick", false, "smaller sizes, in under two minutes")
 	rounds := flag.Int("rounds", 0, "how often each contender is measured; 0 means as planned")
-	out := flag.String("o", "..", "the folder for BENCHMARKS.md and its picture")
+	out := flag.String("o", filepath.Join("..", "docs"), "the folder for BENCHMARKS.md and its picture")
 	only := flag.String("only", "", "only the works whose names match this regular expression")
 	profiles := flag.String("profiles", "", "a folder for zkstream's profiles; none are kept without")
 	flag.Parse()

@@ -4,7 +4,7 @@
 //
 //	go run ./internal/torture -for 1h
 //
-// prints a line for each round, and a table at the end, which it writes as RELIABILITY.md. It exits with 1
+// prints a line for each round, and a table at the end, which it writes as docs/RELIABILITY.md. It exits with 1
 // if zkstream broke a promise, and says which, when, and under what; a log of that round is kept.
 //
 // # A round
@@ -102,7 +102,7 @@ func command() error {
 	flag.BoolVar(&o.keepAll, "keep", false, "keep the logs of all rounds and contenders")
 	without := flag.String("without", "", "faults that are left out, such as cut,hang")
 	names := flag.String("contenders", strings.Join(everybody(), ","), "who takes part")
-	report := flag.String("o", "RELIABILITY.md", "the file for the report; none if empty")
+	report := flag.String("o", filepath.Join("docs", "RELIABILITY.md"), "the file for the report; none if empty")
 	flag.Parse()
 	if o.seed == 0 {
 		o.seed = rand.Uint64N(1_000_000_000) + 1
