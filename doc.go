@@ -40,19 +40,37 @@
 //     closes, or on an error that retrying cannot mend, such as a missing permission. Then its channel is
 //     closed and Err says why. A lost connection ends nothing.
 //   - Nothing left behind: when [Client.Close] returns, no goroutine, socket, timer or session of the
-//     client is left. When a stream ends, nothing of it is left but at most one watch, which ZooKeeper
-//     clients cannot take back; the next stream on the node uses it.
+//     client is left. When a stream ends, nothing of it is left but at most one watch, without content, which
+//     the next stream on the node uses. A client keeps 1,024 of these; the oldest are taken back from the
+//     server, or forgotten where it is older than ZooKeeper 3.6.
+//   - Nothing rests on an event: ZooKeeper hides the event of a change from those who may not read the node at
+//     that moment, and something on the way may swallow one. Such a change is delivered all the same, on a
+//     connection that is never lost, too: within 30 seconds (see [WithRecheck]), or one second for each 256
+//     watches where that is longer.
 //
-// One limit is ZooKeeper's: since version 3.8.4 it hides all events of a node from those who may not
-// read it. A stream on a node that becomes unreadable learns so at the first reconnect after the node has
-// changed once more.
+// # What calls promise
+//
+// A write says what has become of it: it was carried out exactly once; or it was not carried out, and the error
+// says why; or errors.Is(err, [ErrUnknown]), since the connection was lost while it was under way and nobody can
+// know. It never undoes a later write of somebody else's.
 //
 // # How it works
 //
-// A client has one connection and one supervisor, which keeps a table of watches: one for each node and
-// kind (content, or children), whatever the number of streams. The event of a watch has the node read
-// again, once, with the watch set in the same request, and the snapshot goes to all its streams. Streams
-// cost memory but no goroutines. After a reconnect each watched node's zxids are compared, and what has
-// changed is read; after a new session the server is first brought up to date with the leader, then
-// everything is read again. Nothing rests on a watch's event alone.
+// A client has one connection, and a table of watches: one for each node and kind (content, or children),
+// whatever the number of streams on it. Streams cost memory but no goroutines. The connection is
+// go-zookeeper's, but reading for streams is done by requests of this package's own among those of
+// go-zookeeper, so that their answers are handled in the order in which the server has sent them, by the
+// goroutine that receives. An event makes a watch stale. Before that goroutine waits for more, it asks for all
+// that is stale: for a few nodes one by one, with the watch set in the same request; for many in batches, whose
+// watches are set afterwards, as of the answer's zxid. What an answer shows is compared with what was read
+// before, and what is new goes to the watch's streams.
+//
+// On a new connection in the same session, all watches are set again by naming the last zxid that was seen, and
+// the server sends events for just those nodes that have changed since. In a new session the server is first brought up
+// to date with the leader, then everything is read again, and its content decides what is new. Now and then the
+// watches that have been quiet are set once more, as of the zxid at which each was last known to be right: so
+// the server finds what their events have missed.
+//
+// ZooKeeper 3.5 has no batches, and some other servers cannot set watches again; that is found out, and then
+// nodes are read one by one.
 package zkstream
