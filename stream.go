@@ -25,10 +25,11 @@ type Stream[T any] struct {
 	latest T
 	has    bool
 	err    error
-	stop   func() bool // withdraws the wait for the context's end; may be nil
-	notify func()      // called after each send and at the end, with mu held; may be nil
-	queue  *queue[T]   // what is in ch, if that holds more than one; else nil
-	index  int         // place in the source's list; guarded by the source's lock
+	scope  *scope    // in which it is; nil if it has no context that ends
+	notify func()    // called after each send and at the end, with mu held; may be nil
+	queue  *queue[T] // what is in ch, if that holds more than one; else nil
+	index  int       // place in the source's list; guarded by the source's lock
+	member int       // place in the scope's list; guarded by the lock of scopes
 }
 
 // source is where a stream's snapshots come from. It forgets the stream when its user ends it.
@@ -127,8 +128,8 @@ func (s *Stream[T]) end(reason error) bool {
 	if s.ch != nil { // else this is the zero Stream
 		close(s.ch)
 	}
-	if s.stop != nil {
-		s.stop()
+	if s.scope != nil {
+		s.scope.remove(s)
 	}
 	if s.notify != nil {
 		s.notify()
@@ -187,11 +188,13 @@ func (s *Stream[T]) endWith(ctx context.Context) {
 	if ctx.Done() == nil {
 		return
 	}
-	stop := context.AfterFunc(ctx, func() { s.leave(context.Cause(ctx)) })
+	sc := enterScope(ctx, s)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.stop = stop
-	if s.err != nil { // it has ended meanwhile, too early to call stop
-		stop()
+	s.scope = sc
+	if s.err != nil { // it has ended meanwhile, and did not know the scope
+		sc.remove(s)
 	}
 }
+
+func (s *Stream[T]) scopePlace() *int { return &s.member }

@@ -371,3 +371,45 @@ func TestAContextThatEndsAtAnyInstant(t *testing.T) {
 		wg.Wait()
 	}
 }
+
+// The streams of one context share the wait for its end, and leave nothing behind.
+func TestStreamsOfOneContextEndWithIt(t *testing.T) {
+	type key struct{}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	h := numbers()
+	var all []*Stream[int]
+	for i := range 100 {
+		of := ctx
+		if i%2 == 0 {
+			of = context.WithValue(ctx, key{}, i)
+		}
+		all = append(all, h.stream(of))
+	}
+	other := h.stream(t.Context())
+	for i, s := range all {
+		if i%3 == 0 {
+			s.Close()
+		}
+	}
+	why := errors.New("why")
+	cancel(why)
+	for i, s := range all {
+		want := why
+		if i%3 == 0 {
+			want = ErrClosed
+		}
+		if err := ended(t, s); err != want {
+			t.Errorf("stream %d ended with %v, want %v", i, err, want)
+		}
+	}
+	h.set(1)
+	if next(t, other) != 1 || len(h.subs) != 1 {
+		t.Errorf("%d streams are left", len(h.subs))
+	}
+	other.Close()
+	scopes.mu.Lock()
+	defer scopes.mu.Unlock()
+	if sc := scopes.open[ctx.Done()]; sc != nil {
+		t.Errorf("the scope is left, with %d streams", len(sc.members))
+	}
+}

@@ -108,8 +108,8 @@ var plants = []plant{
 	},
 	{
 		"a stream ends with its context's error, not with the cause",
-		"s.leave(context.Cause(ctx)) })",
-		"s.leave(ctx.Err()) })",
+		"		s.leave(context.Cause(sc.ctx))\n",
+		"		s.leave(sc.ctx.Err())\n",
 	},
 	{
 		"a registration is not made again",
