@@ -38,6 +38,10 @@ func (p Properties) Exists() bool { return orMissing(p.n).exists }
 // Stat returns the node's metadata as it was when the content was read; zero if there was no node.
 func (p Properties) Stat() zk.Stat { return orMissing(p.n).stat }
 
+// Err returns why the content could not be read: zk.ErrNoAuth for one of [Instances] that may not be read. It is nil for
+// every other snapshot.
+func (p Properties) Err() error { return orMissing(p.n).err }
+
 // Bytes returns the content as it stands. The slice is the caller's.
 func (p Properties) Bytes() []byte { return bytes.Clone(orMissing(p.n).data) }
 
@@ -79,12 +83,15 @@ func (p Properties) Get(key string) (any, bool) {
 }
 
 // Decode decodes the content into dst, a pointer to a struct or map, as encoding/json would. Blank
-// content is an empty object. The error is a *PathError: zk.ErrNoNode if there was no node, and
-// encoding/json's for content that does not fit.
+// content is an empty object. The error is a *PathError: zk.ErrNoNode if there was no node, that of Err if it may not
+// be read, and encoding/json's for content that does not fit.
 func (p Properties) Decode(dst any) error {
 	data := orMissing(p.n).data
 	if !p.Exists() {
 		return &PathError{Op: "decode", Path: p.Path(), Err: zk.ErrNoNode}
+	}
+	if err := p.Err(); err != nil {
+		return &PathError{Op: "decode", Path: p.Path(), Err: err}
 	}
 	if len(bytes.TrimSpace(data)) == 0 {
 		data = []byte("{}")

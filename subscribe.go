@@ -29,19 +29,25 @@ func (s *nodeStream[T]) forget() { s.supervisor.leave(s.watch, s) }
 // leave takes sub from w, which is parked if that was the last.
 func (s *supervisor) leave(w *watch, sub subscriber[reading]) {
 	s.mu.Lock()
-	w.subs.remove(sub)
-	if len(w.subs) == 0 {
-		switch w.state {
-		case stale, resting:
-			s.moveLocked(w, gone)
-		case armed:
-			s.armedLocked(w)
-		}
-	}
+	s.leaveLocked(w, sub)
 	evicted := len(s.evicted) > 0
 	s.mu.Unlock()
 	if evicted {
 		s.conn.Pump()
+	}
+}
+
+// leaveLocked is leave, but for the watches that are to be taken back from the server.
+func (s *supervisor) leaveLocked(w *watch, sub subscriber[reading]) {
+	w.subs.remove(sub)
+	if len(w.subs) > 0 {
+		return
+	}
+	switch w.state {
+	case stale, resting:
+		s.moveLocked(w, gone)
+	case armed:
+		s.armedLocked(w)
 	}
 }
 
@@ -56,6 +62,16 @@ func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(
 		s.mu.Unlock()
 		return s.reason
 	}
+	known := s.joinLocked(path, k, sub, on)
+	s.mu.Unlock()
+	if !known {
+		s.conn.Pump()
+	}
+	return nil
+}
+
+// joinLocked is join, but for having read what is to be read. It reports whether sub has had what was read.
+func (s *supervisor) joinLocked(path string, k kind, sub subscriber[reading], on func(*watch)) (known bool) {
 	key := watchKey{s.chroot.absolute(path), k}
 	w := s.watches[key]
 	switch {
@@ -70,12 +86,9 @@ func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(
 	w.subs.add(sub)
 	if w.state == armed || w.state == arming && w.last != nil {
 		sub.put(reading{node: w.last})
-		s.mu.Unlock()
-		return nil
+		return true
 	}
-	s.mu.Unlock()
-	s.conn.Pump()
-	return nil
+	return false
 }
 
 // subscribe opens a stream on what k reads of path.

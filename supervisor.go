@@ -35,6 +35,11 @@ type supervisor struct {
 	resting [restingPlaces]restingPlace
 	evicted []*watch // from parked, and still set on the server
 
+	assemblers map[shape]*assembler
+	assembling []*assembler // whose queue is not empty
+	retired    []*treeNode  // of assemblers that have ended: they and those below them are to leave their watches
+	denied     []denial     // oldest first
+
 	// What a reply had named when this round of rechecks began, and the one before; 0: none has. See rechecker.
 	roundNow, roundBefore int64
 
@@ -42,6 +47,7 @@ type supervisor struct {
 
 	running sync.WaitGroup // run
 	quit    chan struct{}  // closed by stop
+	retire  chan struct{}  // capacity 1: retired is not empty
 }
 
 func newSupervisor(log *slog.Logger, root chroot, tasks *tasks, interval time.Duration, orphaned func()) *supervisor {
@@ -55,6 +61,9 @@ func newSupervisor(log *slog.Logger, root chroot, tasks *tasks, interval time.Du
 		first:    make(chan error, 1),
 		watches:  map[watchKey]*watch{},
 		quit:     make(chan struct{}),
+		retire:   make(chan struct{}, 1),
+
+		assemblers: map[shape]*assembler{},
 	}
 }
 
@@ -81,6 +90,9 @@ func (s *supervisor) run() {
 			s.checkAge(expiry)
 		case <-tick.C:
 			rechecks.step(s)
+			s.tryDenied()
+		case <-s.retire:
+			s.dismantle()
 		case <-s.conn.Ready():
 			events = s.conn.Take(events)
 			for _, ev := range events {
@@ -106,6 +118,13 @@ func (s *supervisor) stop(reason error) {
 		}
 		w.subs, w.state, w.previous, w.next = nil, gone, nil, nil
 	}
+	for _, a := range s.assemblers {
+		for _, sub := range a.subs {
+			sub.end(reason)
+		}
+		a.subs, a.ended, a.root = nil, true, nil
+	}
+	s.assemblers, s.assembling, s.retired, s.denied = nil, nil, nil, nil
 	s.watches, s.stale, s.parked, s.evicted = nil, watchList{}, watchList{}, nil
 	for i := range s.resting {
 		s.resting[i].clear()
@@ -200,17 +219,22 @@ func (s *supervisor) Next(least int, take func(size int) bool) (ws []zkconn.Watc
 }
 
 // Evicted takes watches that the server may forget. See [zkconn.Table].
-func (s *supervisor) Evicted() (ws []zkconn.Watch) {
+func (s *supervisor) Evicted(most int) (ws []zkconn.Watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, w := range s.evicted {
+	for len(s.evicted) > 0 && len(ws) < most {
+		w := s.evicted[0]
+		s.evicted[0] = nil
+		s.evicted = s.evicted[1:]
 		// Those of content and of metadata are one watch to the server. And the node may be followed again.
 		if s.watches[w.watchKey] == nil && (w.kind == kindChildren ||
 			s.watches[watchKey{w.path, kindData}] == nil && s.watches[watchKey{w.path, kindStat}] == nil) {
 			ws = append(ws, w)
 		}
 	}
-	s.evicted = nil
+	if len(s.evicted) == 0 {
+		s.evicted = nil
+	}
 	return ws
 }
 

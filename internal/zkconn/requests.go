@@ -16,6 +16,7 @@ const (
 	maxBatch    = 128       // watches in one multiRead
 	maxWatches  = 256       // watches whose answers are awaited
 	maxExpected = 512 << 10 // bytes that these answers are expected to have
+	maxRemovals = 256       // watches that are being taken back
 	batchBytes  = 64 << 10  // bytes that the answer of one multiRead is expected to have
 	largeNode   = 32 << 10  // a node of this size is read alone
 	fewWatches  = 3         // up to this, each is read alone: it takes one request, where a batch takes two
@@ -74,6 +75,7 @@ type requests struct {
 	watches  int          // in them
 	expected int          // bytes of their answers
 	rearms   int          // of waiting, for forRearm
+	removals int          // of waiting, for forRemoval
 	typical  int          // bytes of an answer for one watch, as seen lately
 	out      packet       // not sent yet
 	resync   *time.Timer  // sends another sync; nil if none is due
@@ -104,7 +106,8 @@ func (r *requests) end() {
 func (r *requests) pump() {
 	r.mu.Lock()
 	if r.attached && !r.ended {
-		r.removeLocked(r.table.Evicted())
+		r.table.Drained()
+		r.removeLocked(r.table.Evicted(maxRemovals - r.removals))
 		if !r.synced && !r.syncing && r.staleLocked() {
 			r.syncLocked()
 		}
@@ -255,6 +258,8 @@ func (r *requests) countLocked(q ownRequest, sign int) {
 		r.expected += sign * q.expected
 	case forRearm:
 		r.rearms += sign
+	case forRemoval:
+		r.removals += sign
 	}
 	r.wire.unanswered.Add(int64(sign * q.size))
 }

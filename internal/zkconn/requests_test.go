@@ -78,7 +78,9 @@ func (t *testTable) Next(least int, take func(size int) bool) (ws []Watch) {
 	return ws
 }
 
-func (t *testTable) Evicted() []Watch {
+func (t *testTable) Drained() {}
+
+func (t *testTable) Evicted(int) []Watch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ws := t.evicted

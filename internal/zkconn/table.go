@@ -70,8 +70,11 @@ type Table interface {
 	// in bytes or 0 if it is not known; none if there are fewer than least. The Conn then asks for them.
 	Next(least int, take func(size int) bool) []Watch
 
-	// Evicted takes watches that the server may forget.
-	Evicted() []Watch
+	// Drained is called when all that has arrived was handled, before Next and Evicted are asked.
+	Drained()
+
+	// Evicted takes at most most watches that the server may forget.
+	Evicted(most int) []Watch
 
 	// Answered takes the answer of a watch that Next has given. The result is whether its watch is to be
 	// set, where a.Armed says that it is not: Armed or Unarmed follows.
@@ -92,7 +95,8 @@ type Table interface {
 type noTable struct{}
 
 func (noTable) Attached(bool) Paths                { return Paths{} }
-func (noTable) Evicted() []Watch                   { return nil }
+func (noTable) Drained()                           {}
+func (noTable) Evicted(int) []Watch                { return nil }
 func (noTable) Next(int, func(int) bool) []Watch   { return nil }
 func (noTable) Answered(Watch, *Answer) (arm bool) { return false }
 func (noTable) Armed([]Watch, int64)               {}
