@@ -313,7 +313,11 @@ func (f *follower) step(when string) {
 	f.n++
 	ctx, cancel := context.WithTimeout(f.t.Context(), 2*patience)
 	defer cancel()
-	if err := f.c.UpdateProperties(ctx, "/counter", map[string]any{"n": f.n}); err != nil {
+	err := ErrUnknown
+	for errors.Is(err, ErrUnknown) { // whether it was carried out or not, once more does no harm
+		err = f.c.UpdateProperties(ctx, "/counter", map[string]any{"n": f.n})
+	}
+	if err != nil {
 		f.t.Fatalf("%s: %v", when, err)
 	}
 	until(f.t, f.counter.Stream, func(p Properties) bool { v, _ := p.Get("n"); return v == int64(f.n) })
