@@ -57,6 +57,7 @@ func (s *simulation) finish() {
 		c.speed.Store(0)
 	}
 
+	s.newcomer()
 	s.rest("nothing", true, func() {})
 	s.rest("a lost connection", true, s.servers.Disconnect)
 	if s.has(names) {
@@ -101,6 +102,19 @@ func (s *simulation) finish() {
 	time.Sleep(10 * time.Second) // longer than the pauses of a consumer
 	s.checkCalls("at the end")
 	s.servers.Close()
+}
+
+// newcomer has one more client connect: servers are there, so it takes no longer than its session timeout.
+func (s *simulation) newcomer() {
+	if s.isBroken() {
+		return
+	}
+	s.connect(time.Minute)
+	c := s.clients[len(s.clients)-1]
+	time.Sleep(c.timeout)
+	if !c.ready.Load() {
+		s.breach("a client connects within its session timeout", "%v has not connected in %v", c, c.timeout)
+	}
 }
 
 func (s *simulation) check(when string) {

@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -142,7 +143,7 @@ var plants = []plant{
 // there has changed, and the fault is to be planted anew.
 func TestThePlantsTakeRoot(t *testing.T) {
 	sources := readSources(t)
-	for _, p := range plants {
+	for _, p := range slices.Concat(plants, unmended) {
 		if _, err := p.put(sources); err != nil {
 			t.Error(err)
 		}
@@ -160,7 +161,7 @@ func TestTheSimulationSeesPlantedFaults(t *testing.T) {
 	}
 	t.Parallel()
 	sources := readSources(t)
-	for _, p := range plants {
+	for _, p := range slices.Concat(plants, unmended) {
 		t.Run(strings.ReplaceAll(p.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			binary := p.build(t, sources)

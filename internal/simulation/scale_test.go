@@ -123,7 +123,9 @@ func (s *simulation) crowd() {
 		if s.has(names) {
 			opts = append(opts, zkstream.WithResolver(s.resolver.Resolver()))
 		}
-		c, err := zkstream.Connect(context.Background(), s.hosts(), opts...)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		c, err := zkstream.Connect(ctx, s.hosts(), opts...)
+		cancel()
 		if err != nil {
 			s.breach("convergence", "a client of the crowd: %v", err)
 			return
