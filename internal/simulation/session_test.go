@@ -61,7 +61,7 @@ func (c *simClient) silent() {
 		return
 	}
 	now, _ := c.sessions.Latest()
-	if now.State == zkstream.Suspended || now.State == zkstream.Connected && s.has(slowDeath) {
+	if now.State == zkstream.Connected || now.State == zkstream.Suspended {
 		s.mu.Lock()
 		silence := time.Since(c.heard)
 		s.mu.Unlock()

@@ -13,11 +13,6 @@ var unmended = []plant{
 		"",
 	},
 	{
-		"a lost update is taken for done when the content is what it wanted",
-		"		case stat.Version == before.Version:\n			return notDone, nil\n",
-		"		case bytes.Equal(data, wrote):\n			return done, nil\n		case stat.Version == before.Version:\n			return notDone, nil\n",
-	},
-	{
 		"content that is not UTF-8 is updated",
 		"	case !utf8.Valid(raw):\n",
 		"	case !utf8.Valid(raw) && len(raw) == 0:\n",
@@ -63,8 +58,8 @@ var unmended = []plant{
 		"	return true, summary\n",
 	},
 	{
-		"an end of the session is told a timeout after the connection was lost",
-		"		expiry.Reset(time.Until(ev.Answered.Add(now.Timeout)))\n",
-		"		expiry.Reset(now.Timeout)\n",
+		"an end of the session is told a timeout too late",
+		"	left := time.Until(s.conn.Answered().Add(now.Timeout))\n",
+		"	left := time.Until(s.conn.Answered().Add(2 * now.Timeout))\n",
 	},
 }

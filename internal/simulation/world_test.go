@@ -31,7 +31,6 @@ const (
 	names          feature = "names"      // one name for all servers, and one address of it at which nobody is
 	exactWrites    feature = "writes"     // each write is judged by the server's history
 	promptExpiry   feature = "clock"      // the time at which a session is taken for over is judged
-	slowDeath      feature = "silence"    // and also while there is a connection on which answers come late
 )
 
 // features are all of them: one simulation in so many has it; and whether the library is held to it.
@@ -60,7 +59,6 @@ var features = []struct {
 	{names, 3, true},
 	{exactWrites, 1, true},
 	{promptExpiry, 1, true},
-	{slowDeath, 1, false},
 }
 
 var onlyFeatures = flag.String("world", "", "the features that simulated worlds may have, separated by commas; all: each there is; none given: those that the library is held to")
