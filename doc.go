@@ -47,6 +47,9 @@
 //     that moment, and something on the way may swallow one. Such a change is delivered all the same, on a
 //     connection that is never lost, too: within 30 seconds (see [WithRecheck]), or one second for each 256
 //     watches where that is longer.
+//   - A set is complete: a stream of many nodes ([Client.Instances], [Client.Tree]) delivers its first snapshot when all
+//     of them have been read. A node that vanishes meanwhile is no error, and one that may not be read is marked in
+//     the snapshot and ends nothing. Each node in it keeps what is said above.
 //
 // # What calls promise
 //

@@ -15,9 +15,11 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // What each prints, among other lines, on any server.
 var examples = map[string][]string{
-	"quickstart": {"providers: []", "providers: [10.0.0.1:8080 10.0.0.2:8080 10.0.0.3:8080]", "config:    map[color:red threads:8]"},
-	"discovery":  {"session: connected"},
-	"config":     {"good: {Threads:8 Database:db1 Features:[a] Timeout:0s}", "      still {Threads:8 Database:db1 Features:[a] Timeout:0s}"},
+	"quickstart":   {"providers: []", "providers: [10.0.0.1:8080 10.0.0.2:8080 10.0.0.3:8080]", "config:    map[color:red threads:8]"},
+	"discovery":    {"session: connected"},
+	"loadbalancer": {"3 servers: reload", "    server 10.0.0.2:8080 weight=2;"},
+	"tree":         {"    db  ", "      primary  starting", "    web  ready"},
+	"config":       {"good: {Threads:8 Database:db1 Features:[a] Timeout:0s}", "      still {Threads:8 Database:db1 Features:[a] Timeout:0s}"},
 }
 
 // run runs an example, checks its lines, and returns them.
