@@ -148,7 +148,9 @@ func (s *supervisor) handle(ev zkconn.Event, expiry *time.Timer) {
 		s.log.Info("zkstream: connected", "server", ev.Session.Server, "session", hex(ev.Session.ID), "timeout", ev.Session.Timeout)
 	case zkconn.Down:
 		now := s.sessions.get()
-		s.setState(Suspended)
+		if now.State != Expired { // it has been silent for too long before it was lost
+			s.setState(Suspended)
+		}
 		expiry.Reset(time.Until(s.conn.Answered().Add(now.Timeout)))
 		s.log.Info("zkstream: disconnected", "server", now.Server, "session", hex(now.ID))
 	case zkconn.Expired:

@@ -19,23 +19,23 @@ type serverAbilities struct {
 const mostCutOff = 3
 
 // abilitiesOfLocked returns what is known of a server.
-func (c *Conn) abilitiesOfLocked(server string) *serverAbilities {
-	a := c.servers[server]
+func (c *Conn) abilitiesOfLocked(addr string) *serverAbilities {
+	a := c.servers[addr]
 	if a == nil {
 		a = &serverAbilities{abilities: abilities{setWatches: true}, proven: map[int32]bool{}, cutOff: map[int32]int{}}
-		c.servers[server] = a
+		c.servers[addr] = a
 	}
 	return a
 }
 
 // answersTo notes that a server has answered a request.
-func (c *Conn) answersTo(server string, op, code int32) {
+func (c *Conn) answersTo(addr string, op, code int32) {
 	if op != opMultiRead && op != opSetWatches {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.abilitiesOfLocked(server)
+	a := c.abilitiesOfLocked(addr)
 	switch {
 	case code == 0:
 		a.proven[op] = true
@@ -46,18 +46,18 @@ func (c *Conn) answersTo(server string, op, code int32) {
 }
 
 // cutOffAt notes that a server has closed the connection instead of answering a request.
-func (c *Conn) cutOffAt(server string, op int32) {
+func (c *Conn) cutOffAt(addr string, op int32) {
 	if op != opMultiRead && op != opSetWatches {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	a := c.abilitiesOfLocked(server)
+	a := c.abilitiesOfLocked(addr)
 	if a.proven[op] {
 		return
 	}
 	if a.cutOff[op]++; a.cutOff[op] >= mostCutOff {
-		c.log.Warn("zkstream: the server closes the connection at a request; it is not sent again", "server", server, "opcode", op)
+		c.log.Warn("zkstream: the server closes the connection at a request; it is not sent again", "server", addr, "opcode", op)
 		a.lacks(op)
 	}
 }
@@ -76,7 +76,7 @@ func (a *serverAbilities) lacks(op int32) {
 func (w *wire) probe() error {
 	c := w.conn
 	c.mu.Lock()
-	known := c.abilitiesOfLocked(w.server)
+	known := c.abilitiesOfLocked(w.addr)
 	w.own.abilities = known.abilities
 	probed := known.probed
 	c.mu.Unlock()
@@ -89,7 +89,7 @@ func (w *wire) probe() error {
 	code, size := packet(head[:]).int32At(atReplyCode), int(packet(head[:]).int32At(0))
 	switch {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		c.cutOffAt(w.server, opMultiRead)
+		c.cutOffAt(w.addr, opMultiRead)
 		return errors.New("the server closed the connection during the handshake")
 	case err != nil:
 		return err
@@ -120,7 +120,7 @@ func (w *wire) lost(err error) {
 		select {
 		case <-w.closed: // by this side
 		default:
-			w.conn.cutOffAt(w.server, op)
+			w.conn.cutOffAt(w.addr, op)
 		}
 	}
 	w.fail(err)

@@ -34,6 +34,7 @@ func (c *Conn) dial(network, _ string, _ time.Duration) (net.Conn, error) {
 		return nil, err
 	}
 	w := newWire(c, conn, e.server)
+	w.addr = e.addr
 	c.mu.Lock()
 	if c.closing {
 		c.mu.Unlock()

@@ -42,6 +42,7 @@ type wire struct {
 	net.Conn
 	conn   *Conn
 	server string
+	addr   string    // that was dialled: a name may stand for several servers
 	own    *requests // zkconn's own, which go-zookeeper knows nothing of
 	gate   gate
 
