@@ -10,8 +10,9 @@ import (
 func BenchmarkPublish(b *testing.B) {
 	const streams = 10_000
 	var subs subscribers[reading]
+	sup := &supervisor{}
 	for range streams {
-		s := &nodeStream[Data]{wrap: func(n *node) Data { return Data{n} }}
+		s := &nodeStream[Data]{supervisor: sup, watch: &watch{}, wrap: func(n *node) Data { return Data{n} }}
 		s.ch = make(chan Data, 1)
 		subs.add(s)
 	}

@@ -16,11 +16,15 @@ const AnyVersion int32 = -1
 
 // read makes a call that changes nothing: it is repeated until there is an answer. fn leaves what it has read in variables
 // that the caller looks at only if there is no error.
-func (c *Client) read(ctx context.Context, op, path string, fn func(zc *zk.Conn, abs string) error) error {
+func (c *Client) read(ctx context.Context, op, path string, fn func(zc *zk.Conn, abs string) error) (err error) {
 	fail := func(err error) error { return &PathError{Op: op, Path: path, Err: err} }
+	if c.conn == nil {
+		return fail(zkconn.ErrNoConn)
+	}
 	if err := validatePath(path); err != nil {
 		return fail(err)
 	}
+	defer c.trace.callEnded(ctx, op, path, c.trace.callBegins(), &err)
 	abs := c.chroot.absolute(path)
 	serverFailures := 0
 	for failures := 1; ; failures++ {

@@ -29,6 +29,9 @@ type Client struct {
 
 	tasks  tasks  // operators and registrations
 	claims claims // of registrations
+	trace  *Trace
+
+	registrations [Refused + 1]atomic.Int64 // by status
 
 	sequences sequences    // of CreateNode
 	caughtUp  atomic.Int64 // the newest generation in which a read has synced
@@ -79,13 +82,13 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	case o.log == nil:
 		return nil, errors.New("zkstream: logger is nil")
 	}
-	c := &Client{chroot: root, acl: o.acl, closed: make(chan struct{}), sequences: sequences{gate: semaphore.NewWeighted(wholeGate)}}
+	c := &Client{chroot: root, acl: o.acl, trace: &o.trace, closed: make(chan struct{}), sequences: sequences{gate: semaphore.NewWeighted(wholeGate)}}
 	c.log = c.logs.logger(o.log)
-	c.supervisor = newSupervisor(c.log, root, &c.tasks, o.recheck, c.orphaned)
+	c.supervisor = newSupervisor(c.log, root, &c.tasks, o.recheck, c.orphaned, c.trace)
 	c.conn, err = zkconn.Open(zkconn.Config{
 		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: c.log,
 		MaxCalls: o.max, MaxRequest: o.maxRequest,
-		Watches: c.supervisor, MaxReads: o.max,
+		Watches: c.supervisor, MaxReads: o.max, Attempted: c.trace.attempted(),
 	})
 	if err != nil {
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)

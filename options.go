@@ -25,6 +25,7 @@ type options struct {
 	recheck time.Duration
 
 	maxRequest int // bytes
+	trace      Trace
 }
 
 // An Option changes how [Connect] connects. It must not be nil.

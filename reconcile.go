@@ -86,6 +86,7 @@ func (r *Registration) run(content []byte) {
 	r.mu.Lock()
 	r.err = reason
 	r.mu.Unlock()
+	r.client.registrations[r.status.get()].Add(-1)
 	r.status.finish(Withdrawn, reason)
 	close(r.done)
 }

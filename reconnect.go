@@ -15,8 +15,8 @@ import (
 // again: the server says which nodes have changed since. In a new session all is read again, and its content
 // decides what is new.
 func (s *supervisor) Attached(resumed bool) (again zkconn.Paths) {
+	trace := ResyncTrace{Resumed: resumed}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.evicted = nil
 	if !resumed {
 		s.roundNow, s.roundBefore = 0, 0
@@ -25,11 +25,15 @@ func (s *supervisor) Attached(resumed bool) (again zkconn.Paths) {
 		switch {
 		case resumed && w.state == armed:
 			again.Add(w, w.last.exists)
+			trace.Rearmed++
 		case w.state == stale:
 		default:
 			s.staleLocked(w)
 		}
 	}
+	trace.Read = s.stale.length
+	s.mu.Unlock()
+	s.trace.resync(trace)
 	return again
 }
 

@@ -108,6 +108,7 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 		return nil, r.explain("register", err)
 	}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
+	c.registrations[Pending].Add(1)
 	r.status.set(Pending)
 	c.tasks.spawn(func() { r.run(content) })
 	select {

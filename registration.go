@@ -270,7 +270,9 @@ func (r *Registration) setStatus(status RegistrationStatus, obstacle error) {
 	if changed {
 		r.client.log.Warn("zkstream: a registration waits", "path", r.path, "status", status, "error", obstacle)
 	}
-	if r.status.get() != status {
+	if before := r.status.get(); before != status {
+		r.client.registrations[before].Add(-1)
+		r.client.registrations[status].Add(1)
 		r.status.set(status)
 	}
 }

@@ -137,22 +137,24 @@ func (s *Stream[T]) end(reason error) bool {
 	return true
 }
 
-// publish replaces the snapshot in the channel.
-func (s *Stream[T]) publish(v T) {
+// publish replaces the snapshot in the channel, and reports whether there was one.
+func (s *Stream[T]) publish(v T) (skipped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
-		return
+		return false
 	}
 	s.latest, s.has = v, true
 	select {
 	case <-s.ch:
+		skipped = true
 	default:
 	}
 	s.ch <- v // there is room: only mu's holder sends
 	if s.notify != nil {
 		s.notify()
 	}
+	return skipped
 }
 
 // retract takes back the snapshot in the channel.

@@ -15,11 +15,12 @@ type nodeStream[T any] struct {
 	begun      bool // it has had a snapshot; guarded by supervisor.mu
 }
 
-// put delivers what was read, if that is new to this stream.
+// put delivers what was read, if that is new to this stream. supervisor.mu is held.
 func (s *nodeStream[T]) put(r reading) {
 	if r.changed || !s.begun {
 		s.begun = true
-		s.publish(s.wrap(r.node))
+		skipped := s.publish(s.wrap(r.node))
+		s.supervisor.countLocked(s.watch.kind, skipped)
 	}
 }
 

@@ -3,6 +3,7 @@ package zkstream
 import (
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -25,8 +26,11 @@ type supervisor struct {
 	interval time.Duration // within which each watch is rechecked; 0: never
 	orphaned func()        // called when somebody has closed the low-level handle
 	sessions *hub[Session] // what Client.Session streams
+	trace    *Trace
 
 	first chan error // capacity 1: how the first handshake went
+
+	expirations atomic.Int64 // see Stats
 
 	mu      sync.Mutex // guards what follows, and all watches. Nobody waits for anything while he holds it.
 	watches map[watchKey]*watch
@@ -45,12 +49,14 @@ type supervisor struct {
 
 	reason error // why no more streams are served; nil while they are
 
+	snapshots, skipped int64 // see Stats
+
 	running sync.WaitGroup // run
 	quit    chan struct{}  // closed by stop
 	retire  chan struct{}  // capacity 1: retired is not empty
 }
 
-func newSupervisor(log *slog.Logger, root chroot, tasks *tasks, interval time.Duration, orphaned func()) *supervisor {
+func newSupervisor(log *slog.Logger, root chroot, tasks *tasks, interval time.Duration, orphaned func(), trace *Trace) *supervisor {
 	return &supervisor{
 		log:      log,
 		chroot:   root,
@@ -58,6 +64,7 @@ func newSupervisor(log *slog.Logger, root chroot, tasks *tasks, interval time.Du
 		interval: interval,
 		orphaned: orphaned,
 		sessions: &hub[Session]{tasks: tasks},
+		trace:    trace,
 		first:    make(chan error, 1),
 		watches:  map[watchKey]*watch{},
 		quit:     make(chan struct{}),
@@ -136,13 +143,16 @@ func (s *supervisor) stop(reason error) {
 }
 
 // wait returns when no goroutine of the supervisor is left.
-func (s *supervisor) wait() { s.running.Wait() }
+func (s *supervisor) wait() {
+	s.running.Wait()
+	s.trace.session(s.sessions.get())
+}
 
 // handle handles what concerns the session. The state comes first: a logger may block.
 func (s *supervisor) handle(ev zkconn.Event, expiry *time.Timer) {
 	switch ev.Kind {
 	case zkconn.Up:
-		s.sessions.set(Session{State: Connected, ID: ev.Session.ID, Server: ev.Session.Server, Timeout: ev.Session.Timeout})
+		s.setSession(Session{State: Connected, ID: ev.Session.ID, Server: ev.Session.Server, Timeout: ev.Session.Timeout})
 		s.greeted(nil)
 		expiry.Reset(time.Until(s.conn.Answered().Add(ev.Session.Timeout)))
 		s.log.Info("zkstream: connected", "server", ev.Session.Server, "session", hex(ev.Session.ID), "timeout", ev.Session.Timeout)
@@ -202,8 +212,17 @@ func (s *supervisor) setState(state SessionState) {
 	now := s.sessions.get()
 	if now.State != state {
 		now.State = state
-		s.sessions.set(now)
+		s.setSession(now)
 	}
+}
+
+// setSession is called by run only.
+func (s *supervisor) setSession(now Session) {
+	if now.State == Expired {
+		s.expirations.Add(1)
+	}
+	s.sessions.set(now)
+	s.trace.session(now)
 }
 
 // Next takes stale watches, for the connection to read. See [zkconn.Table].

@@ -65,7 +65,12 @@ const lookFirstSize = 16 << 10
 
 // run returns nil if the change was carried out; an error inside which ErrUnknown is if nobody can know; and
 // otherwise an error of a change that was not carried out.
-func (w *write) run(ctx context.Context) error {
+func (w *write) run(ctx context.Context) (err error) {
+	if w.client.conn == nil {
+		return w.fail(zkconn.ErrNoConn)
+	}
+	trace := w.client.trace
+	defer trace.callEnded(ctx, w.op, w.path, trace.callBegins(), &err)
 	var doubt error // why it is not known what became of the latest try, or nil
 	serverFailures := 0
 	for failures := 1; ; failures++ {

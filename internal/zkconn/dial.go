@@ -26,6 +26,7 @@ func (c *Conn) dial(network, _ string, _ time.Duration) (net.Conn, error) {
 		c.hosts.beginRound()
 		return nil, errNextRound
 	}
+	c.hosts.attempt()
 	ctx, cancel := context.WithTimeout(c.ctx, c.hosts.attemptLimit())
 	defer cancel()
 	conn, err := c.open(ctx, network, e)

@@ -123,6 +123,7 @@ func (w *wire) greet(reply packet, password []byte) error {
 	w.Conn.SetDeadline(time.Time{})
 	w.putOff(time.Now())
 	w.conn.lastAnswered.Store(int64(w.connectSent.Sub(w.conn.opened)))
+	w.conn.hosts.attemptEnded(nil)
 	w.attach(resumed)
 	return nil
 }
@@ -185,7 +186,9 @@ func (w *wire) established(id identity, timeout time.Duration) (resumed bool) {
 // connection from the start, without a moment in which a request runs without them.
 func (w *wire) authenticate() error {
 	for _, a := range w.conn.cfg.Auth {
-		if _, err := w.Conn.Write(authRequest(a)); err != nil {
+		n, err := w.Conn.Write(authRequest(a))
+		w.conn.counters.sent.Add(int64(n))
+		if err != nil {
 			return err
 		}
 		var reply [4 + replyHeader]byte

@@ -50,6 +50,7 @@ type hosts struct {
 	lost      time.Time     // when a connection that had lasted was found lost; at first, when the Conn was opened
 	expired   bool          // the last session is over, and calls made in it may still be under way
 	limit     time.Duration // for a dial, and for a handshake
+	attempted time.Time     // when the attempt under way began; zero: there is none
 	failures  map[endpoint]error
 	outage    outage
 
@@ -207,6 +208,7 @@ func (h *hosts) Connected() {
 
 // report logs why e could not be used, unless it has been logged; see outage.
 func (h *hosts) report(e endpoint, err error) {
+	h.conn.counters.failures.Add(1)
 	h.mu.Lock()
 	first, summary := h.outage.failed(err, time.Now())
 	o := h.outage
@@ -230,6 +232,7 @@ func (h *hosts) sessionExpired() {
 	h.expired = true
 	h.round = append([]endpoint{h.current}, h.round...)
 	h.mu.Unlock()
+	h.attemptEnded(zk.ErrSessionExpired)
 }
 
 // outcome remembers why the server in use could not be used; nil: it could. A server that refuses a
@@ -243,6 +246,7 @@ func (h *hosts) outcome(err error) {
 		h.conn.emit(Event{Kind: AuthFailed, Err: err})
 	}
 	h.mu.Unlock()
+	h.attemptEnded(err)
 	if err != nil && h.conn.ctx.Err() == nil {
 		h.report(e, err)
 	}

@@ -246,6 +246,7 @@ func (r *requests) sentLocked(start int, q ownRequest) {
 	r.out = r.out.end(start)
 	q.xid, q.size, q.sent = r.lastXid, len(r.out)-start, time.Now()
 	r.waiting = append(r.waiting, q)
+	r.wire.conn.counters.requests.Add(1)
 	r.countLocked(q, 1)
 }
 

@@ -103,6 +103,7 @@ type arriving struct{ w *wire }
 
 func (a arriving) Read(p []byte) (int, error) {
 	n, err := a.w.Conn.Read(p)
+	a.w.conn.counters.received.Add(int64(n))
 	if n > 0 && a.w.handshakeDone {
 		a.w.putOff(time.Now())
 	}
@@ -173,7 +174,9 @@ func (w *wire) send(p []byte, limit time.Duration) {
 	for len(p) > 0 {
 		n := min(len(p), piece)
 		w.Conn.SetWriteDeadline(time.Now().Add(limit))
-		if _, err := w.Conn.Write(p[:n]); err != nil {
+		sent, err := w.Conn.Write(p[:n])
+		w.conn.counters.sent.Add(int64(sent))
+		if err != nil {
 			w.conn.log.Debug("zkstream: write failed", "server", w.server, "error", err)
 			w.fail(err)
 			return
@@ -260,6 +263,9 @@ func (w *wire) outgoing(p packet) packet {
 	}
 	now := time.Now()
 	xid := p.int32At(atRequestXid)
+	if xid != xidPing {
+		w.conn.counters.requests.Add(1)
+	}
 	w.mu.Lock()
 	switch {
 	case xid >= 0:

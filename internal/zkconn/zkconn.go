@@ -59,6 +59,8 @@ type Config struct {
 	Watches  Table
 	MaxReads int
 
+	Attempted func(Attempt) // called after each attempt; must not block; may be nil
+
 	noProbe bool // for tests: a server is not asked whether it has multiRead
 }
 
@@ -134,7 +136,8 @@ type Conn struct {
 	zxid       atomic.Int64 // see Zxid
 	pending    atomic.Int64 // calls of Do and Run under way; grows with mu held, while there is a session
 
-	changes changes // that go-zookeeper has
+	changes  changes // that go-zookeeper has
+	counters counters
 
 	jobs chan job     // to workers that wait; not buffered
 	idle atomic.Int64 // workers that wait, or are about to
@@ -275,6 +278,7 @@ func (c *Conn) callback(ev zk.Event) {
 	switch ev.State {
 	case zk.StateHasSession:
 		c.isUp.Store(true)
+		c.counters.connects.Add(1)
 		close(c.up)
 		c.emitLocked(Event{Kind: Up, Session: c.current})
 	case zk.StateDisconnected:

@@ -1,0 +1,318 @@
+package zkstream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/zktest"
+)
+
+// checkWatches checks what Stats says of watches and streams, once nothing moves.
+func checkWatches(t *testing.T, c *Client, when string, streams int, data, children, presence WatchStats) {
+	t.Helper()
+	synctest.Wait()
+	s := c.Stats()
+	if s.Streams != streams || s.Data != data || s.Children != children || s.Presence != presence {
+		t.Errorf("%s:\n  got  %d streams, %+v, %+v, %+v\n  want %d streams, %+v, %+v, %+v",
+			when, s.Streams, s.Data, s.Children, s.Presence, streams, data, children, presence)
+	}
+}
+
+func TestStatsCountWatchesByKindAndState(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		none := WatchStats{}
+		checkWatches(t, c, "at first", 0, none, none, none)
+		first, second := c.Data(t.Context(), "/a"), c.Properties(t.Context(), "/a")
+		children := c.Children(t.Context(), "/a")
+		checkWatches(t, c, "opened", 3, WatchStats{Current: 1}, WatchStats{Current: 1}, none)
+		first.Close()
+		children.Close()
+		checkWatches(t, c, "one left", 1, WatchStats{Current: 1}, WatchStats{Parked: 1}, none)
+
+		faults(server, zktest.OpGetData, zktest.Fault{Code: zktest.ErrSystem})
+		third := c.Data(t.Context(), "/b")
+		checkWatches(t, c, "refused for now", 2, WatchStats{Current: 1, Failing: 1}, WatchStats{Parked: 1}, none)
+		time.Sleep(time.Minute)
+		checkWatches(t, c, "read after all", 2, WatchStats{Current: 2}, WatchStats{Parked: 1}, none)
+
+		server.Stop(true)
+		synctest.Wait()
+		fourth := c.Data(t.Context(), "/c")
+		checkWatches(t, c, "without a server", 3, WatchStats{Current: 2, Stale: 1}, WatchStats{Parked: 1}, none)
+		if s := c.Stats(); s.State != Suspended {
+			t.Errorf("without a server: %v", s.State)
+		}
+		second.Close()
+		third.Close()
+		fourth.Close()
+		checkWatches(t, c, "closed without a server", 0, WatchStats{Parked: 2}, WatchStats{Parked: 1}, none)
+		c.Close()
+		checkWatches(t, c, "at the end", 0, none, none, none)
+		if s := c.Stats(); s.State != Closed {
+			t.Errorf("at the end: %v", s.State)
+		}
+	})
+}
+
+func TestStatsCountSnapshotsAndThoseThatNobodyReceived(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		slow, quick := c.Data(t.Context(), "/a"), c.Data(t.Context(), "/a")
+		next(t, quick)
+		for i := range 5 {
+			if i == 0 {
+				server.Create("/a", nil)
+			} else {
+				server.Set("/a", fmt.Append(nil, i))
+			}
+			next(t, quick)
+		}
+		synctest.Wait()
+		if s := c.Stats(); s.Snapshots != 12 || s.Skipped != 5 {
+			t.Errorf("%d snapshots, %d skipped, want 12 and 5", s.Snapshots, s.Skipped)
+		}
+		next(t, slow)
+	})
+}
+
+func TestStatsCountRegistrationsByStatus(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		check := func(when string, want RegistrationStats, presence int) {
+			t.Helper()
+			synctest.Wait()
+			if s := c.Stats(); s.Registrations != want || s.Presence.Current != presence {
+				t.Errorf("%s: %+v and %+v, want %+v", when, s.Registrations, s.Presence, want)
+			}
+		}
+		server.Create("/s", nil)
+		server.Create("/s/taken:80", nil)
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := c.Register(ctx, "/s", "mine:80", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		check("registered", RegistrationStats{Registered: 1}, 1)
+		waits := begun(func() error { _, err := c.Register(ctx, "/s", "taken:80", nil); return err })
+		check("one is in conflict", RegistrationStats{Registered: 1, Conflict: 1}, 2)
+
+		refused := true
+		var mu sync.Mutex
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			mu.Lock()
+			defer mu.Unlock()
+			if refused && (r.Op == zktest.OpCreate || r.Op == zktest.OpMulti) {
+				return zktest.Fault{Code: zktest.ErrQuotaExceeded}
+			}
+			return zktest.Fault{}
+		})
+		server.Delete("/s/mine:80")
+		check("one is refused", RegistrationStats{Refused: 1, Conflict: 1}, 2)
+		mu.Lock()
+		refused = false
+		mu.Unlock()
+		time.Sleep(time.Minute)
+		check("it is back", RegistrationStats{Registered: 1, Conflict: 1}, 2)
+
+		cancel()
+		<-r.Done()
+		if err := <-waits; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		check("withdrawn", RegistrationStats{}, 0)
+	})
+}
+
+// begun runs fn in a goroutine of its own, which ends with it.
+func begun(fn func() error) <-chan error {
+	done := make(chan error, 1)
+	go func() { done <- fn() }()
+	return done
+}
+
+func TestStatsCountConnectionsRequestsAndBytes(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		ctx := t.Context()
+		synctest.Wait()
+		before := c.Stats()
+		if before.Connects != 1 || before.ConnectFailures != 0 || before.Expirations != 0 || before.State != Connected {
+			t.Errorf("at first: %+v", before)
+		}
+		if before.BytesSent < 44 || before.BytesReceived < 40 { // a handshake
+			t.Errorf("a handshake takes %d bytes and %d", before.BytesSent, before.BytesReceived)
+		}
+		content := make([]byte, 10_000)
+		if _, err := c.CreateNode(ctx, "/a", content); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := c.Get(ctx, "/a"); err != nil {
+			t.Fatal(err)
+		}
+		next(t, c.Data(ctx, "/a"))
+		s := c.Stats()
+		if got := s.Requests - before.Requests; got != 3 {
+			t.Errorf("a create, a get and a stream sent %d requests", got)
+		}
+		if got := s.BytesSent - before.BytesSent; got < 10_000 || got > 10_300 {
+			t.Errorf("10,000 bytes of content took %d", got)
+		}
+		if got := s.BytesReceived - before.BytesReceived; got < 20_000 || got > 20_500 {
+			t.Errorf("twice 10,000 bytes of content took %d", got)
+		}
+
+		server.Stop(true)
+		time.Sleep(time.Minute)
+		s = c.Stats()
+		if s.ConnectFailures < 10 || s.Expirations != 1 || s.State != Expired || s.Connects != 1 {
+			t.Errorf("after a minute without a server: %+v", s)
+		}
+		server.Stop(false)
+		time.Sleep(time.Minute)
+		if s = c.Stats(); s.Connects != 2 || s.State != Connected || s.Expirations != 1 {
+			t.Errorf("afterwards: %+v", s)
+		}
+	})
+}
+
+func TestTheZeroClientHasStats(t *testing.T) {
+	if s := new(Client).Stats(); s != (Stats{State: Closed}) {
+		t.Errorf("%+v", s)
+	}
+}
+
+// traced notes what a Trace is told.
+type traced struct {
+	mu  sync.Mutex // guards what follows
+	all []string
+}
+
+func (n *traced) note(format string, args ...any) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.all = append(n.all, fmt.Sprintf(format, args...))
+}
+
+// expect checks what has been noted since the last call, once nothing moves.
+func (n *traced) expect(t *testing.T, when string, want ...string) {
+	t.Helper()
+	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if !slices.Equal(n.all, want) {
+		t.Errorf("%s:\n  got  %q\n  want %q", when, n.all, want)
+	}
+	n.all = nil
+}
+
+func TestTraceTellsOfConnectionsSessionsAndResyncs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t)
+		var n, states traced
+		trace := Trace{
+			Connect: func(a ConnectTrace) { n.note("connect %s: %v", a.Server, a.Err) },
+			Session: func(s Session) { states.note("%v", s.State) },
+			Resync:  func(r ResyncTrace) { n.note("%+v", r) },
+		}
+		c := dialled(t, server, WithTrace(&trace))
+		defer c.Close()
+		trace = Trace{} // the client has a copy
+		n.expect(t, "at first", "connect zktest:2181: <nil>")
+		states.expect(t, "at first", "connected")
+		next(t, c.Data(t.Context(), "/a"))
+		next(t, c.Children(t.Context(), "/b"))
+		synctest.Wait()
+
+		server.Disconnect()
+		synctest.Wait()
+		time.Sleep(time.Second)
+		n.expect(t, "a lost connection", "connect zktest:2181: <nil>", "{Resumed:true Rearmed:2 Read:0}")
+		states.expect(t, "a lost connection", "suspended", "connected")
+
+		server.ExpireAll()
+		time.Sleep(5 * time.Second)
+		n.expect(t, "an expiry", "connect zktest:2181: zk: session has been expired by the server",
+			"connect zktest:2181: <nil>", "{Resumed:false Rearmed:0 Read:2}")
+		states.expect(t, "an expiry", "suspended", "expired", "connected")
+
+		c.Close()
+		n.expect(t, "the end")
+		states.expect(t, "the end", "closed")
+	})
+}
+
+func TestTraceTellsOfAttemptsThatFail(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t)
+		server.Stop(true)
+		var took []time.Duration
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := Connect(ctx, "zktest", WithDialer(server.Dial), WithTrace(&Trace{Connect: func(a ConnectTrace) {
+			if a.Err == nil || a.Server != "zktest:2181" || a.Addr != "zktest:2181" {
+				t.Errorf("%+v", a)
+			}
+			took = append(took, a.Took)
+		}}))
+		if err == nil || len(took) < 10 || took[0] > time.Second {
+			t.Errorf("%v; attempts took %v", err, took)
+		}
+	})
+}
+
+func TestTraceTellsOfEachCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t)
+		type key struct{}
+		var calls []CallTrace
+		c := dialled(t, server, WithTrace(&Trace{Call: func(ctx context.Context, call CallTrace) {
+			if ctx.Value(key{}) != "caller's" {
+				t.Errorf("%s got another context", call.Op)
+			}
+			calls = append(calls, call)
+		}}))
+		defer c.Close()
+		ctx := context.WithValue(t.Context(), key{}, "caller's")
+		faults(server, zktest.OpGetData, zktest.Fault{Delay: time.Second})
+		start := time.Now()
+
+		c.Get(ctx, "/missing")
+		if call := calls[0]; call.Began != start || call.Took != time.Second {
+			t.Errorf("a call of a second: %+v", call)
+		}
+		c.List(ctx, "/missing")
+		_, _, aclErr := c.ACL(ctx, "/missing")
+		c.Sync(ctx, "/")
+		c.Create(ctx, "/a/b", nil)
+		c.CreateNode(ctx, "/c", nil)
+		c.Write(ctx, "/c", nil, AnyVersion)
+		c.SetProperties(ctx, "/c", nil)
+		c.UpdateProperties(ctx, "/c", map[string]any{"a": 1})
+		c.SetACL(ctx, "/c", zk.WorldACL(zk.PermAll), AnyVersion)
+		_, multiErr := c.Multi(ctx, &zk.DeleteRequest{Path: "/a/b", Version: -1}, &zk.DeleteRequest{Path: "/d", Version: -1})
+		c.Delete(ctx, "/c")
+		deleteErr := c.DeleteNode(ctx, "/c", 7)
+		c.Get(ctx, "no path") // which is no call
+		var got []string
+		for _, call := range calls {
+			got = append(got, call.Op+" "+call.Path)
+		}
+		want := []string{"get /missing", "list /missing", "getacl /missing", "sync /", "create /a/b", "create /c", "set /c", "set /c",
+			"update /c", "setacl /c", "multi /a/b", "delete /c", "delete /c"}
+		if !slices.Equal(got, want) {
+			t.Fatalf("calls\n     %q\nwant %q", got, want)
+		}
+		for i, want := range map[int]error{0: nil, 2: aclErr, 4: nil, 12: deleteErr} {
+			if calls[i].Err != want {
+				t.Errorf("%s: error %v, want %v", got[i], calls[i].Err, want)
+			}
+		}
+		if !errors.Is(multiErr, zk.ErrNoNode) || !errors.Is(calls[10].Err, zk.ErrNoNode) {
+			t.Errorf("multi: %v, traced %v", multiErr, calls[10].Err)
+		}
+	})
+}

@@ -1,0 +1,103 @@
+package zkstream
+
+import (
+	"context"
+	"time"
+
+	"github.com/zkstream/zkstream/internal/zkconn"
+)
+
+// A Trace is functions that a [Client] calls as things happen, for logs, metrics and traces: see [WithTrace]. Each may be nil.
+//
+// They must not block, nor call the Client's methods: those of Connect and Resync are called by the goroutine that receives all
+// that servers send, and nothing is received until they return. They may be called from several goroutines at once; only the calls
+// of one function are in order, and not those of Call.
+type Trace struct {
+	// Connect is called when an attempt to get a session from a server has ended, well or not.
+	Connect func(ConnectTrace)
+
+	// Session is called each time that the session's state has changed, in order; what [Client.Session] may skip is here,
+	// too. The last call is with [Closed], before [Client.Close] returns.
+	Session func(Session)
+
+	// Call is called when a call has ended, in the goroutine of its caller, with its context: Get, List, ACL, Sync, Create, CreateNode,
+	// Write, SetProperties, UpdateProperties, Delete, DeleteNode, SetACL and Multi. Calls whose arguments are refused before
+	// anything is sent are not among them, nor is what streams and registrations do.
+	Call func(context.Context, CallTrace)
+
+	// Resync is called when the client's watches are taken up on a new connection, if there are any: before the first of
+	// them is set or read there.
+	Resync func(ResyncTrace)
+}
+
+// ConnectTrace is an attempt to get a session from a server.
+type ConnectTrace struct {
+	Server string        // host:port as in the connection string
+	Addr   string        // host:port that was dialled: the server itself, or an address of it
+	Took   time.Duration // from dialling to the end of the handshake
+	Err    error         // nil if there is a session; zk.ErrSessionExpired if the server says that it is over
+}
+
+// CallTrace is a call of one of a Client's methods.
+type CallTrace struct {
+	Op   string // "get", "create" or "multi", for example, as the Op of a [PathError]
+	Path string // below the chroot; of a transaction, that of its first operation
+	// Began is when the call began to wait for a session, and Took how long it took from then on, with all retries.
+	Began time.Time
+	Took  time.Duration
+	Err   error // what the call returns
+}
+
+// ResyncTrace is how the client's watches are taken up on a new connection.
+type ResyncTrace struct {
+	// Resumed says that the session is the one of before. If not, all nodes are read again.
+	Resumed bool
+	// Rearmed is how many watches are set again without reading their nodes: the server says which have changed.
+	Rearmed int
+	// Read is how many nodes are to be read.
+	Read int
+}
+
+// WithTrace has the client call the functions of t, a copy of which is kept. Nil, the default, means none.
+func WithTrace(t *Trace) Option {
+	var trace Trace
+	if t != nil {
+		trace = *t
+	}
+	return func(o *options) { o.trace = trace }
+}
+
+// attempted returns what zkconn is to call after each attempt.
+func (t *Trace) attempted() func(zkconn.Attempt) {
+	if t.Connect == nil {
+		return nil
+	}
+	return func(a zkconn.Attempt) { t.Connect(ConnectTrace(a)) }
+}
+
+func (t *Trace) session(now Session) {
+	if t.Session != nil {
+		t.Session(now)
+	}
+}
+
+func (t *Trace) resync(r ResyncTrace) {
+	if t.Resync != nil && r.Rearmed+r.Read > 0 {
+		t.Resync(r)
+	}
+}
+
+// callBegins returns the time, if anybody wants to know.
+func (t *Trace) callBegins() (now time.Time) {
+	if t.Call != nil {
+		now = time.Now()
+	}
+	return now
+}
+
+// callEnded is deferred by a call that has begun then, and returns *err.
+func (t *Trace) callEnded(ctx context.Context, op, path string, began time.Time, err *error) {
+	if t.Call != nil {
+		t.Call(ctx, CallTrace{Op: op, Path: path, Began: began, Took: time.Since(began), Err: *err})
+	}
+}
