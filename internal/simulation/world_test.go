@@ -51,7 +51,7 @@ var features = []struct {
 	{rivals, 2, true},
 	{slowLines, 6, false},
 	{longOutages, 12, true},
-	{slowLogs, 6, false},
+	{slowLogs, 6, true},
 	{crowds, 40, true},
 	{ensembles, 2, true},
 	{laggards, 2, true},
