@@ -65,6 +65,7 @@ examples:
 	go run ./examples/quickstart
 	go run ./examples/discovery
 	go run ./examples/config
+	go run ./examples/curator
 
 simulate:
 	go test -timeout 0 -run 'TestSimulation$$' ./internal/simulation -args -seeds $(SEEDS)
