@@ -70,7 +70,7 @@ func text(v json.RawMessage) string {
 // onlyUp returns an error for an endpoint whose status the format cannot express, because it has none.
 func onlyUp(e Endpoint) error {
 	if e.Status != Up {
-		return fmt.Errorf("the format has no status, so %s cannot be told from %s", e.Status, Up)
+		return fmt.Errorf("the format has no status, and so none of %s", e.Status)
 	}
 	return nil
 }

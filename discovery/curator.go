@@ -15,10 +15,10 @@ import (
 // Curator is the format of Apache Curator's service discovery (curator-x-discovery), for a service at
 // <base path>/<service>: each node is an instance, named by its id.
 //
-// The attributes come from the payload: from its metadata if it is Spring's or Dubbo's, from its members if
-// it is a map. The weight is the attribute "weight" (as for Spring's load balancer), if that is a whole number. The status is
-// the metadata's "instance_status", as Spring has it, but [OutOfService] if the instance is not enabled. Raw is
-// a [CuratorInstance].
+// The attributes come from the payload: from its metadata if it is Spring's or Dubbo's, from its members if it is a
+// map. The weight is the attribute "weight" (as for Spring's load balancer), if that is a whole number. The status
+// is the metadata's "instance_status", as Spring has it, but [OutOfService] if the instance is not enabled. Raw is a
+// [CuratorInstance].
 //
 // The address is the instance's with its port; with its TLS port if it has no other, or is Spring's, which does
 // the same. Only fields that every version of Curator knows are written, for readers before 4.0 refuse
@@ -37,7 +37,8 @@ const (
 	MapPayload    = "java.util.HashMap"
 )
 
-// CuratorInstance is the content of an instance's node. A field that is zero is null there, but for those that say otherwise.
+// CuratorInstance is the content of an instance's node. A field that is zero is null there, but for those that say
+// otherwise.
 type CuratorInstance struct {
 	Name             string // of the service; when encoded, the last part of its path if empty
 	ID               string // when encoded, the endpoint's name, Dubbo's the address, or else a random UUID if empty

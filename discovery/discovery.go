@@ -6,8 +6,8 @@
 //   - [Serverset]: that of Finagle and Aurora;
 //   - [Nerve]: that of Nerve and Synapse.
 //
-// [Watch] streams the endpoints of a service, [Register] keeps a server registered, and [NewHTTPSD] hands what a stream of endpoints has to Prometheus. A [Format]
-// can be written for any registry that has a node for each server.
+// [Watch] streams the endpoints of a service, [Register] keeps a server registered, and [NewHTTPSD] hands endpoints to
+// Prometheus. A [Format] can be written for any registry that has a node for each server.
 package discovery
 
 import (
@@ -31,7 +31,8 @@ type Format interface {
 // ErrNotEndpoint is the error of Format.Decode for a node that belongs to the registry and is no server.
 var ErrNotEndpoint = errors.New("the node is no endpoint")
 
-// An Endpoint is one server of a service. The zero value of each field leaves it open when it is encoded.
+// An Endpoint is one server of a service. The zero value of each field leaves it open when it is encoded: a
+// weight of 0, with which Nerve has a server get no load, is then that of Raw.
 //
 // Decoded endpoints are shared: what Attributes and Raw refer to must not be changed.
 type Endpoint struct {

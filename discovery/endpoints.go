@@ -50,7 +50,8 @@ func (e Endpoints) Addrs() []string {
 	return slices.Compact(addrs)
 }
 
-// Get returns the endpoint whose node has that name. The error says why the node is none, and is ErrNotEndpoint if there is no such node.
+// Get returns the endpoint whose node has that name. The error says why the node is none, and is ErrNotEndpoint if
+// there is no such node.
 func (e Endpoints) Get(name string) (Endpoint, error) {
 	i, found := slices.BinarySearchFunc(e.nodes, name, func(n decoded, name string) int {
 		return strings.Compare(n.endpoint.Name, name)

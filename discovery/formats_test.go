@@ -41,7 +41,7 @@ var golden = []struct {
 	{"properties", "10.0.0.5:8080", `{"pid":42,"threads":[1,2],"weight":3,"zone":"a & b"}`, ZC{}, Endpoint{
 		Addr: "10.0.0.5:8080", Weight: 3, Status: Up, Attributes: attributes{"pid": "42", "threads": "[1,2]", "zone": "a & b"}}, ""},
 	{"IPv6", "[::1]:80", `{"inf":-Infinity,"pid":1,"up":true,"weight":1.5}`, ZC{}, Endpoint{
-		Addr: "[::1]:80", Weight: 1, Status: Up, Attributes: attributes{"pid": "1", "up": "true", "inf": "-Inf", "weight": "1.5"}}, ""},
+		Addr: "[::1]:80", Weight: 1, Status: Up, Attributes: attributes{"pid": "1", "up": "true", "inf": "-Infinity", "weight": "1.5"}}, ""},
 	{"Curator", "i-1", plainText, Curator{}, Endpoint{Addr: "10.0.0.5:8080", Weight: 1, Status: Up}, ""},
 	{"Curator under another name than its id", "other", plainText, Curator{}, Endpoint{Addr: "10.0.0.5:8080", Weight: 1, Status: Up}, ""},
 	{"Curator, not enabled", "i-1", strings.TrimSuffix(plainText, "}") + `,"enabled":false}`, Curator{}, Endpoint{
@@ -119,6 +119,7 @@ func TestContentThatIsReadAndNotWritten(t *testing.T) {
 		{ZC{}, "a:1", "", "a:1", Up, "", ""},
 		{ZC{}, "a:1", "some text", "a:1", Up, "string_value", "some text"},
 		{ZC{}, "a:1", `{"x":NaN}`, "a:1", Up, "x", "NaN"},
+		{ZC{}, "a:1", `{"x":Infinity}`, "a:1", Up, "x", "Infinity"},
 		{Curator{}, "i", `{"address":"a","port":1}`, "a:1", Up, "", ""}, // the least that Curator reads, with an address
 		{Curator{}, "i", `{"address":"a","port":1,"enabled":true,"pid":7,"tag":"x"}`, "a:1", Up, "", ""},
 		{Curator{}, "i", `{"address":"a","port":1,"payload":{"metadata":{"k":"v","instance_status":"down"}}}`, "a:1", "DOWN", "k", "v"}, // dubbo-go's has no class

@@ -23,8 +23,8 @@ import (
 //	__meta_zookeeper_weight
 //	__meta_zookeeper_attribute_<name>  for each attribute
 //
-// In names of attributes, what may not stand in a label's name is "_". If two become the same, the one that sorts last is used. A
-// relabelling rule that keeps those whose __meta_zookeeper_status is UP leaves out the others.
+// In names of attributes, what may not stand in a label's name is "_". If two become the same, the one that sorts
+// last is used. A relabelling rule that keeps those whose __meta_zookeeper_status is UP leaves out the others.
 func NewHTTPSD(services ...*zkstream.Stream[Endpoints]) http.Handler {
 	services = slices.Clone(services)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -11,7 +11,8 @@ import (
 
 // Nerve is the format of Airbnb's Nerve, which Synapse and Prometheus read: sequence nodes named for the instance.
 //
-// The attributes are the labels. Raw is a [NerveMember]. Nodes of either kind are decoded, whether PathEncoding is set or not.
+// The attributes are the labels. Raw is a [NerveMember]. Nodes of either kind are decoded, whether PathEncoding is
+// set or not.
 type Nerve struct {
 	// PathEncoding writes the content into the node's name as well, for readers that then need only the names
 	// (Nerve's use_path_encoding).

@@ -7,12 +7,12 @@ import (
 	"github.com/zkstream/zkstream"
 )
 
-// Register announces a server, as an instance of the service at path: it creates the ephemeral node that the
-// format has for it, and keeps it in place as Client.Register does, with whose contract for ctx, errors and the
-// end. The node is read-only for others unless opts say otherwise.
+// Register announces a server, as an instance of the service at path: it creates the ephemeral node that the format
+// has for it, and keeps it in place as Client.Register does, with whose contract for ctx, errors and the end. The
+// node is read-only for others unless opts say otherwise.
 //
-// Registration.Update works with the formats whose content is a JSON object, which all here are, but it sets members of that object:
-// with most formats it is clearer to close the registration and to make another.
+// Registration.Update works with the formats whose content is a JSON object, which all here are, but it sets members
+// of that object: with most formats it is clearer to close the registration and to make another.
 //
 // Before the server is asked, the error, a *zkstream.PathError, says what the format cannot express.
 func Register(ctx context.Context, c *zkstream.Client, path string, f Format, e Endpoint, opts ...zkstream.RegisterOption) (*zkstream.Registration, error) {

@@ -12,7 +12,8 @@ import (
 //
 // The attributes are Finagle's metadata. Raw is a [ServersetMember]. A member without a status is [Unknown], for
 // only those that say ALIVE are to be used. Finagle's nodes named "vector_", which give weights to members, are
-// [ErrNotEndpoint]: the format itself has no weights. Members in the older encoding, which is binary Thrift, are an error.
+// [ErrNotEndpoint] and are not applied: the format itself has no weights. Members in the older encoding, which is
+// binary Thrift, are an error.
 type Serverset struct {
 	// Endpoint is the name of the additional endpoint to use, such as "http". Empty means the service endpoint.
 	// A new member's address becomes that of both.

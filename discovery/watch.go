@@ -8,7 +8,8 @@ import (
 )
 
 // Watch streams the endpoints of the service at path: all of them as soon as they have been read, then again after
-// each that comes, goes or changes. It promises what Client.Instances does, whose snapshots it decodes, and ends as that does.
+// each that comes, goes or changes. It promises what Client.Instances does, whose snapshots it decodes, and ends as
+// that does.
 //
 // A node that cannot be decoded or read hides no other: Endpoints.Errors has its error. Endpoints that are not [Up]
 // are there, too.

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"os"
 
 	"github.com/zkstream/zkstream/zktext"
@@ -52,7 +53,13 @@ func propertyText(v any) string {
 	if b, err := json.Marshal(v); err == nil {
 		return string(b)
 	}
-	return fmt.Sprint(v) // NaN and infinite numbers, which JSON does not have
+	switch f, _ := v.(float64); { // a number that only Python's JSON has
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
+	}
+	return fmt.Sprint(v)
 }
 
 func (ZC) Encode(_ string, e Endpoint) (Node, error) {
