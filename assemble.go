@@ -438,13 +438,24 @@ type treeStream[T any] struct {
 	wrap      func(Tree) T
 }
 
-func (s *treeStream[T]) put(t Tree) { s.publish(s.wrap(t)) }
+// put delivers a snapshot. supervisor.mu is held.
+func (s *treeStream[T]) put(t Tree) { s.assembler.supervisor.counts.snapshot(s.publish(s.wrap(t))) }
+
+// end ends the stream for its supervisor's reasons, whose mu is held.
+func (s *treeStream[T]) end(reason error) bool {
+	if !s.Stream.end(reason) {
+		return false
+	}
+	s.assembler.supervisor.counts.streams--
+	return true
+}
 
 // forget leaves the assembler.
 func (s *treeStream[T]) forget() {
 	a := s.assembler
 	a.supervisor.mu.Lock()
 	defer a.supervisor.mu.Unlock()
+	a.supervisor.counts.streams--
 	a.subs.remove(s)
 	if len(a.subs) == 0 {
 		a.supervisor.retireLocked(a)
@@ -467,10 +478,13 @@ func assemble[T any](ctx context.Context, sup *supervisor, op string, sh shape, 
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	default:
-		err = sup.assemble(sh, s, func(a *assembler) { s.assembler = a })
+		err = sup.assemble(sh, s, func(a *assembler) {
+			s.assembler = a
+			sup.counts.streams++
+		})
 	}
 	if err != nil {
-		s.end(err)
+		s.Stream.end(err)
 		return &s.Stream
 	}
 	s.endWith(ctx)

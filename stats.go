@@ -7,14 +7,14 @@ import "github.com/zkstream/zkstream/internal/zkconn"
 type Stats struct {
 	State SessionState // of the session
 
-	// What the client watches, by what is read of the nodes. Each node counts once, whatever the number of streams.
-	Data     WatchStats // nodes whose content is followed: Data and Properties
+	// What the client watches, by what is read of the nodes. Each node counts once, whatever the number of streams. Those of
+	// Instances and Tree are among them.
+	Data     WatchStats // nodes whose content is followed
 	Children WatchStats // nodes whose children are followed
 	Presence WatchStats // nodes that registrations keep in place
 
-	// Streams is how many followers the watches of content and of children have: the open streams that
-	// [Client.Data], [Client.Properties] and [Client.Children] have returned. One that is the source of an operator counts too;
-	// the operator's result does not.
+	// Streams is how many streams are open that [Client.Data], [Client.Properties], [Client.Children], [Client.Instances] and
+	// [Client.Tree] have returned. One that is the source of an operator counts, too; the operator's result does not.
 	Streams int
 
 	// Snapshots counts the snapshots that these streams were given, and Skipped those among them that a newer one has
@@ -65,9 +65,8 @@ type RegistrationStats struct {
 	Refused    int // see [Refused]
 }
 
-// Stats returns numbers about the client as they are now. They are not all of one instant. It sends nothing, and
-// looks at each watch: with 100,000 of them it takes some milliseconds, in which no snapshot is delivered. So call it every few seconds,
-// not for each request that is served. It may be called after Close, too.
+// Stats returns numbers about the client as they are now. They are not all of one instant. It sends nothing, takes no time
+// worth mentioning, and may be called after Close, too.
 func (c *Client) Stats() Stats {
 	if c.supervisor == nil { // not made by Connect
 		return Stats{State: Closed}
@@ -85,42 +84,50 @@ func (c *Client) Stats() Stats {
 	return s
 }
 
-// countLocked counts a snapshot that a stream was given.
-func (s *supervisor) countLocked(k kind, skipped bool) {
-	if k == kindStat { // of a registration
-		return
+// counts is what a supervisor counts for Stats, guarded by its mu.
+type counts struct {
+	watches            [zkconn.Kinds][gone]int // by kind and state
+	streams            int                     // without those of registrations
+	snapshots, skipped int64                   // of these streams
+}
+
+// stream counts a stream on a watch of that kind in, or with -1 out.
+func (c *counts) stream(k kind, n int) {
+	if k != kindStat { // which are of registrations
+		c.streams += n
 	}
-	s.snapshots++
+}
+
+// snapshot counts one that a stream was given.
+func (c *counts) snapshot(skipped bool) {
+	c.snapshots++
 	if skipped {
-		s.skipped++
+		c.skipped++
 	}
 }
 
 // stats returns what the supervisor knows of Stats.
 func (s *supervisor) stats() Stats {
-	var kinds [zkconn.Kinds]WatchStats
-	var st Stats
 	s.mu.Lock()
-	for _, w := range s.watches {
-		k := &kinds[w.kind]
-		switch w.state {
-		case stale, asked, refired, arming:
-			k.Stale++
-		case armed:
-			k.Current++
-		case resting:
-			k.Failing++
-		case parked:
-			k.Parked++
-		}
-		if w.kind != kindStat {
-			st.Streams += len(w.subs)
+	c := s.counts
+	s.mu.Unlock()
+	kind := func(k kind) WatchStats {
+		n := c.watches[k]
+		return WatchStats{
+			Current: n[armed],
+			Stale:   n[stale] + n[asked] + n[refired] + n[arming],
+			Failing: n[resting],
+			Parked:  n[parked],
 		}
 	}
-	st.Snapshots, st.Skipped = s.snapshots, s.skipped
-	s.mu.Unlock()
-	st.Data, st.Children, st.Presence = kinds[kindData], kinds[kindChildren], kinds[kindStat]
-	st.State = s.sessions.get().State
-	st.Expirations = s.expirations.Load()
-	return st
+	return Stats{
+		State:       s.sessions.get().State,
+		Data:        kind(kindData),
+		Children:    kind(kindChildren),
+		Presence:    kind(kindStat),
+		Streams:     c.streams,
+		Snapshots:   c.snapshots,
+		Skipped:     c.skipped,
+		Expirations: s.expirations.Load(),
+	}
 }

@@ -19,6 +19,16 @@ func checkWatches(t *testing.T, c *Client, when string, streams int, data, child
 	t.Helper()
 	synctest.Wait()
 	s := c.Stats()
+	var counted, there [3][gone]int
+	c.supervisor.mu.Lock()
+	counted = c.supervisor.counts.watches
+	for _, w := range c.supervisor.watches {
+		there[w.kind][w.state]++
+	}
+	c.supervisor.mu.Unlock()
+	if counted != there {
+		t.Errorf("%s: counted %v, there are %v", when, counted, there)
+	}
 	if s.Streams != streams || s.Data != data || s.Children != children || s.Presence != presence {
 		t.Errorf("%s:\n  got  %d streams, %+v, %+v, %+v\n  want %d streams, %+v, %+v, %+v",
 			when, s.Streams, s.Data, s.Children, s.Presence, streams, data, children, presence)
@@ -61,6 +71,31 @@ func TestStatsCountWatchesByKindAndState(t *testing.T) {
 	})
 }
 
+func TestStatsCountNoStreamThatHasEnded(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		faults(server, zktest.OpGetData, zktest.Fault{Code: zktest.ErrNoAuth})
+		denied := c.Data(t.Context(), "/a")
+		for range denied.C() {
+		}
+		denied.Close()
+		ctx, cancel := context.WithCancel(t.Context())
+		c.Data(ctx, "/b")
+		c.Tree(ctx, "/b")
+		checkWatches(t, c, "one has failed", 2, WatchStats{Current: 1}, WatchStats{Current: 1}, WatchStats{})
+		cancel()
+		c.Data(ctx, "/c")
+		c.Data(t.Context(), "no path")
+		checkWatches(t, c, "the others are cancelled", 0, WatchStats{Parked: 1}, WatchStats{Parked: 1}, WatchStats{})
+		open := []func(){c.Data(t.Context(), "/d").Close, c.Tree(t.Context(), "/e").Close}
+		c.Close()
+		checkWatches(t, c, "at the end", 0, WatchStats{}, WatchStats{}, WatchStats{})
+		for _, end := range open {
+			end()
+		}
+		checkWatches(t, c, "after it", 0, WatchStats{}, WatchStats{}, WatchStats{})
+	})
+}
+
 func TestStatsCountSnapshotsAndThoseThatNobodyReceived(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
 		slow, quick := c.Data(t.Context(), "/a"), c.Data(t.Context(), "/a")
@@ -78,6 +113,29 @@ func TestStatsCountSnapshotsAndThoseThatNobodyReceived(t *testing.T) {
 			t.Errorf("%d snapshots, %d skipped, want 12 and 5", s.Snapshots, s.Skipped)
 		}
 		next(t, slow)
+	})
+}
+
+func TestStatsCountAStreamOfManyNodesOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		server.Create("/a", nil)
+		server.Create("/a/b", nil)
+		tree, instances, one := c.Tree(t.Context(), "/a"), c.Instances(t.Context(), "/a"), c.Data(t.Context(), "/a")
+		next(t, tree)
+		next(t, instances)
+		next(t, one)
+		checkWatches(t, c, "opened", 3, WatchStats{Current: 2}, WatchStats{Current: 2}, WatchStats{})
+		before := c.Stats()
+		server.Set("/a/b", []byte("1"))
+		next(t, tree)
+		next(t, instances)
+		synctest.Wait()
+		if s := c.Stats(); s.Snapshots != before.Snapshots+2 || s.Skipped != before.Skipped {
+			t.Errorf("two snapshots were %d, and %d skipped", s.Snapshots-before.Snapshots, s.Skipped-before.Skipped)
+		}
+		tree.Close()
+		instances.Close()
+		checkWatches(t, c, "one left", 1, WatchStats{Current: 1, Parked: 1}, WatchStats{Parked: 2}, WatchStats{})
 	})
 }
 

@@ -20,8 +20,19 @@ func (s *nodeStream[T]) put(r reading) {
 	if r.changed || !s.begun {
 		s.begun = true
 		skipped := s.publish(s.wrap(r.node))
-		s.supervisor.countLocked(s.watch.kind, skipped)
+		if s.watch.kind != kindStat { // of a registration
+			s.supervisor.counts.snapshot(skipped)
+		}
 	}
+}
+
+// end ends the stream for its supervisor's reasons, whose mu is held.
+func (s *nodeStream[T]) end(reason error) bool {
+	if !s.Stream.end(reason) {
+		return false
+	}
+	s.supervisor.counts.stream(s.watch.kind, -1)
+	return true
 }
 
 // forget leaves the watch.
@@ -30,6 +41,7 @@ func (s *nodeStream[T]) forget() { s.supervisor.leave(s.watch, s) }
 // leave takes sub from w, which is parked if that was the last.
 func (s *supervisor) leave(w *watch, sub subscriber[reading]) {
 	s.mu.Lock()
+	s.counts.stream(w.kind, -1)
 	s.leaveLocked(w, sub)
 	evicted := len(s.evicted) > 0
 	s.mu.Unlock()
@@ -80,6 +92,7 @@ func (s *supervisor) joinLocked(path string, k kind, sub subscriber[reading], on
 		w = &watch{watchKey: key}
 		s.watches[key] = w
 		s.stale.push(w)
+		s.counts.watches[k][stale]++
 	case w.state == parked:
 		s.moveLocked(w, stale)
 	}
@@ -106,10 +119,13 @@ func subscribe[T any](ctx context.Context, sup *supervisor, k kind, path string,
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	default:
-		err = sup.join(path, k, s, func(w *watch) { s.watch = w })
+		err = sup.join(path, k, s, func(w *watch) {
+			s.watch = w
+			sup.counts.stream(k, 1)
+		})
 	}
 	if err != nil {
-		s.end(err)
+		s.Stream.end(err)
 		return &s.Stream
 	}
 	s.endWith(ctx)

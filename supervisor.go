@@ -49,7 +49,7 @@ type supervisor struct {
 
 	reason error // why no more streams are served; nil while they are
 
-	snapshots, skipped int64 // see Stats
+	counts counts // see Stats
 
 	running sync.WaitGroup // run
 	quit    chan struct{}  // closed by stop
@@ -133,6 +133,7 @@ func (s *supervisor) stop(reason error) {
 	}
 	s.assemblers, s.assembling, s.retired, s.denied = nil, nil, nil, nil
 	s.watches, s.stale, s.parked, s.evicted = nil, watchList{}, watchList{}, nil
+	clear(s.counts.watches[:])
 	for i := range s.resting {
 		s.resting[i].clear()
 	}

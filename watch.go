@@ -145,7 +145,10 @@ func (s *supervisor) moveLocked(w *watch, to watchState) {
 	if l := s.listLocked(w); l != nil {
 		l.remove(w)
 	}
-	w.state = to
+	s.counts.watches[w.kind][w.state]--
+	if w.state = to; to != gone {
+		s.counts.watches[w.kind][to]++
+	}
 	switch l := s.listLocked(w); {
 	case to == gone:
 		delete(s.watches, w.watchKey)
