@@ -104,7 +104,7 @@ var plants = []plant{
 	},
 	{
 		"a full channel keeps the older snapshot",
-		"	select {\n	case <-s.ch:\n	default:\n	}\n	s.ch <- v // there is room: only mu's holder sends\n",
+		"	select {\n	case <-s.ch:\n		skipped = true\n	default:\n	}\n	s.ch <- v // there is room: only mu's holder sends\n",
 		"	select {\n	case s.ch <- v:\n	default:\n	}\n",
 	},
 	{
