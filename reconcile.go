@@ -49,6 +49,7 @@ type keeper struct {
 	*Registration
 	content  []byte         // that the node is to be created with
 	creation *zkconn.Change // that creates it; nil when that is to be made anew
+	sent     *zkconn.Change // the creation that was sent last, whose losses count on in the next session; or nil
 
 	generation int64 // of the session that standing is about
 	session    int64 // its ID
@@ -61,7 +62,8 @@ type keeper struct {
 	hint  *node          // its newest snapshot; nil before
 
 	singly      bool           // a batch of updates was refused: they are sent one by one, to see which it is
-	replacement *zkconn.Change // the transaction of updates whose outcome is not known; or nil
+	transaction *zkconn.Change // the newest for the updates that wait, whose losses count on; or nil
+	replacement *zkconn.Change // transaction, if its outcome is not known; or nil
 	replaced    int64          // czxid of the node that it was to replace
 
 	claimed    bool  // the path is ours among the registrations of the client; see claims
@@ -391,16 +393,19 @@ func (k *keeper) create(zc *zk.Conn) error {
 			k.creation, k.refused = nil, true
 			return err
 		}
+		// The losses themselves may have cost the session, as pauses grow while no connection lasts. If each session
+		// began to count anew, no number of connections would ever be enough.
+		k.creation.Continue(k.sent)
 		if err := lookFirst(k.ctx, zc, k.creation, nil); err != nil {
 			return err
 		}
 	}
 	if k.creation.TooLarge() {
 		// It is not sent again in this session: each try would cost everybody the connection.
-		k.refused = true
+		k.refused, k.sent = true, nil
 		return fmt.Errorf("the connection ended with each try of a request of %d bytes, and worked otherwise: %w", k.creation.Size(), ErrTooLarge)
 	}
-	k.replacement = nil
+	k.replacement, k.sent = nil, k.creation
 	added := !slices.Contains(k.owners, k.session)
 	if added {
 		k.owners = append(k.owners, k.session)

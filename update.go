@@ -27,7 +27,7 @@ func (k *keeper) update(zc *zk.Conn) error {
 		case k.replacement != nil || zkconn.Transient(err) || errors.Is(err, errNotAsSeen):
 			return err
 		case len(batch) > 1:
-			k.singly = true // so that only those are refused for which there is a reason
+			k.singly, k.transaction = true, nil // so that only those are refused for which there is a reason
 		default:
 			k.client.log.Warn("zkstream: an update of a registration is refused", "path", k.path, "error", err)
 			k.answer(1, err)
@@ -60,7 +60,7 @@ func (k *keeper) answer(n int, err error) {
 		u.done <- err
 	}
 	k.updates = slices.Delete(k.updates, 0, n)
-	k.underWay = 0
+	k.underWay, k.transaction = 0, nil
 }
 
 // errNotAsSeen says that the node has changed since it was looked at.
@@ -99,8 +99,8 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 		// The transaction whose answer was lost has been carried out: nobody else makes nodes in this session.
 		k.setContent(own)
 		return nil
-	case lost != nil && lost.TooLarge():
-		return fmt.Errorf("the connection ended with each try of a request of %d bytes, and worked otherwise: %w", lost.Size(), ErrTooLarge)
+	case k.transaction != nil && k.transaction.TooLarge():
+		return fmt.Errorf("the connection ended with each try of a request of %d bytes, and worked otherwise: %w", k.transaction.Size(), ErrTooLarge)
 	}
 	merged, err := k.merge(current, batch)
 	if err != nil {
@@ -118,7 +118,9 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 	if err != nil {
 		return err
 	}
-	change.Continue(lost)
+	// In a new session, too, for the reason that create gives.
+	change.Continue(k.transaction)
+	k.transaction = change
 	_, err = k.client.conn.Send(k.ctx, zc, change)
 	switch {
 	case err == nil:
@@ -135,7 +137,7 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 
 // setContent sets what the node is created with from now on.
 func (k *keeper) setContent(content []byte) {
-	k.content, k.creation = content, nil
+	k.content, k.creation, k.sent = content, nil, nil
 }
 
 // merge puts the properties of the updates into a content.

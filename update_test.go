@@ -233,3 +233,40 @@ func TestWhatAServerDoesNotTakeCostsThreeConnections(t *testing.T) {
 		}
 	})
 }
+
+// Each connection that a too large request costs may cost the session, too.
+func TestWhatAServerDoesNotTakeIsFoundOutAcrossSessions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		server := zktest.Start(t, zktest.WithMaxBuffer(16<<10))
+		var connects atomic.Int64
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			if r.Op == zktest.OpConnect {
+				connects.Add(1)
+				server.ExpireAll()
+			}
+			return zktest.Fault{}
+		})
+		c := dialled(t, server)
+		defer c.Close()
+		large := map[string]any{"a": strings.Repeat("x", 20<<10)}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+		defer cancel()
+
+		if _, err := c.Register(ctx, "/svc", "b:2", large); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("register: %v", err)
+		}
+		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := r.Update(ctx, large); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("update: %v", err)
+		}
+		time.Sleep(time.Minute)
+		before := connects.Load()
+		time.Sleep(10 * time.Minute)
+		if n := connects.Load() - before; n > 0 || status(r) != Registered {
+			t.Errorf("afterwards %d connections, %v", n, status(r))
+		}
+	})
+}

@@ -286,8 +286,9 @@ func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error
 	certain := err != nil && (!Transient(err) || isAny(err, notCarriedOut))
 	sentOn := c.changes.remove(ch, certain, c.ctx.Err() != nil)
 	switch {
-	case err == nil || certain || sentOn == nil && c.ctx.Err() == nil:
+	case err == nil || certain && sentOn != nil:
 		ch.losses = 0
+	case certain || sentOn == nil && c.ctx.Err() == nil: // it was not sent, which says nothing of its size
 	default:
 		ch.lost = true
 		ch.since, ch.generation = since, generation
