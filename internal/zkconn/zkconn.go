@@ -374,10 +374,15 @@ type job struct {
 // grow each time, which takes longer than all else that Do does.
 const idleWorkers = 16
 
-// work runs j, and then other jobs, unless enough workers wait for those. A job ends with the server's answer, the connection's
+// idleTime is how long a worker waits for the next job, so that a client that rests has none.
+const idleTime = 100 * time.Millisecond
+
+// work runs j, and then other jobs, unless enough workers wait for those, or none comes for a while. A job ends with the server's answer, the connection's
 // loss or Close, which waits for it.
 func (c *Conn) work(j job) {
 	defer c.running.Done()
+	wait := time.NewTimer(idleTime)
+	defer wait.Stop()
 	for {
 		err := c.explain(j.fn(c.zc))
 		c.finish()
@@ -388,9 +393,13 @@ func (c *Conn) work(j job) {
 			return
 		}
 		j.done <- err
+		wait.Reset(idleTime)
 		select {
 		case j = <-c.jobs:
 			c.idle.Add(-1)
+		case <-wait.C:
+			c.idle.Add(-1)
+			return
 		case <-c.ctx.Done():
 			return
 		}
