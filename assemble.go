@@ -49,6 +49,7 @@ type treeNode struct {
 	children  []*treeNode
 	content   tap
 	list      tap
+	listed    int64  // children is as new as this zxid
 	round     uint64 // in which shown was made
 	depth     int
 	queued    bool // in assembler.queue
@@ -82,7 +83,7 @@ func (t *tap) put(m *treeNode) {
 }
 
 // end notes that the node cannot be read. It is tried again after a while: nothing will say when that has changed.
-func (t *tap) end(m *treeNode, k kind, reason error) bool {
+func (t *tap) end(m *treeNode, reason error) bool {
 	s := m.assembler.supervisor
 	t.watch = nil
 	if s.reason != nil || m.gone { // the supervisor ends the streams, too
@@ -95,7 +96,7 @@ func (t *tap) end(m *treeNode, k kind, reason error) bool {
 	if t.failed == nil || t.failed.err != reason {
 		t.failed = &node{path: m.path, exists: true, err: reason}
 	}
-	s.denyLocked(m, k)
+	s.denyLocked(m)
 	m.look()
 	return true
 }
@@ -107,10 +108,10 @@ type (
 )
 
 func (t *contentTap) put(reading)           { t.content.put((*treeNode)(t)) }
-func (t *contentTap) end(reason error) bool { return t.content.end((*treeNode)(t), kindData, reason) }
+func (t *contentTap) end(reason error) bool { return t.content.end((*treeNode)(t), reason) }
 func (t *contentTap) place() *int           { return &t.content.index }
 func (t *listTap) put(reading)              { t.list.put((*treeNode)(t)) }
-func (t *listTap) end(reason error) bool    { return t.list.end((*treeNode)(t), kindChildren, reason) }
+func (t *listTap) end(reason error) bool    { return t.list.end((*treeNode)(t), reason) }
 func (t *listTap) place() *int              { return &t.list.index }
 
 // readsContent reports whether the content of m is read.
@@ -147,14 +148,29 @@ func (m *treeNode) joinLocked(k kind) {
 	}
 }
 
-// retryLocked is joinLocked after a failure. Meanwhile the tree keeps what it shows.
-func (m *treeNode) retryLocked(k kind) {
-	if k == kindData {
-		m.content.failed, m.content.read = nil, false
-	} else {
-		m.list.failed, m.list.read = nil, false
+// joinListLocked has the children of m listed, whose content has come. Most nodes have no children: they are not asked for.
+func (m *treeNode) joinListLocked(content *node) {
+	if content.err == nil && content.stat.NumChildren == 0 && m.content.watch != nil &&
+		m.assembler.supervisor.joinLeafLocked(m.content.watch, (*listTap)(m), func(w *watch) { m.list.watch = w }) {
+		m.list.read = true
+		return
 	}
-	m.joinLocked(k)
+	m.joinLocked(kindChildren)
+}
+
+// retryLocked has all read again that could not be read of m, and reports whether that is anything. Meanwhile the tree
+// keeps what it shows.
+func (m *treeNode) retryLocked() bool {
+	content, list := m.content.failed != nil, m.list.failed != nil
+	if content {
+		m.content = tap{}
+		m.joinLocked(kindData)
+	}
+	if list {
+		m.list = tap{}
+		m.joinLocked(kindChildren)
+	}
+	return content || list
 }
 
 // leaveLocked leaves the watches of m.
@@ -183,7 +199,7 @@ func (a *assembler) add(parent *treeNode, path string, first bool) *treeNode {
 	if m.readsContent() {
 		m.joinLocked(kindData)
 	}
-	if m.readsList() {
+	if m.readsList() && !m.readsContent() {
 		m.joinLocked(kindChildren)
 	}
 	return m
@@ -244,8 +260,11 @@ func (a *assembler) run() {
 //     it out with all that went with it.
 func (a *assembler) settle(m *treeNode) {
 	m.early = false
+	if n := m.content.node(); m.listsChildren() && n != nil && !n.missing() && m.list == (tap{}) {
+		m.joinListLocked(n)
+	}
 	content, list := m.content.node(), m.list.node()
-	if m.readsContent() && content == nil || m.readsList() && list == nil {
+	if m.readsContent() && content == nil || m.readsList() && list == nil && !content.missing() {
 		return
 	}
 	n := content
@@ -273,7 +292,7 @@ func (a *assembler) settle(m *treeNode) {
 	} else if content != nil && list != nil && content.err == nil && !sameNode(content, list) {
 		return
 	}
-	if m.parent != nil && n.stat.Czxid > m.parent.listZxid() {
+	if m.parent != nil && n.stat.Czxid > m.parent.listed {
 		m.early = true
 		return
 	}
@@ -284,6 +303,7 @@ func (a *assembler) settle(m *treeNode) {
 	var names []string
 	if m.listsChildren() && list.err == nil {
 		names = list.names
+		m.listed = max(list.stat.Pzxid, m.list.watch.zxid)
 	}
 	if a.list(m, names, m.first); a.ended {
 		return
@@ -302,14 +322,6 @@ func (n *node) missing() bool { return n != nil && n.err == nil && !n.exists }
 // sameNode reports whether two nodes of one path are one, and not one that was made after the other was deleted.
 func sameNode(a, b *node) bool {
 	return a.stat.Czxid == b.stat.Czxid && a.stat.Ctime == b.stat.Ctime
-}
-
-// listZxid returns a zxid as new as the list of the children of m.
-func (m *treeNode) listZxid() int64 {
-	if m.list.watch == nil || m.list.watch.last == nil {
-		return 0
-	}
-	return max(m.list.watch.zxid, m.list.watch.last.stat.Pzxid)
 }
 
 // show has the tree show n for m.

@@ -1,12 +1,57 @@
 package zkstream
 
-import "time"
+import (
+	"time"
+
+	"github.com/zkstream/zkstream/internal/zkconn"
+)
 
 // Drained assembles the trees of what was read. See [zkconn.Table].
-func (s *supervisor) Drained() {
+func (s *supervisor) Drained() (known []zkconn.Known) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.assembleLocked()
+	for _, w := range s.leaves {
+		if w.state != arming { // an event has come first
+			continue
+		}
+		if last := len(known) - 1; last < 0 || known[last].Zxid != w.zxid || len(known[last].Watches) == mostKnown {
+			known = append(known, zkconn.Known{Zxid: w.zxid})
+		}
+		k := &known[len(known)-1]
+		k.Watches = append(k.Watches, w)
+		k.Paths.Add(w, true)
+	}
+	s.leaves = nil
+	return known
+}
+
+// mostKnown is how many watches are set by one request.
+const mostKnown = 512
+
+// smallContent is how many bytes cost no more memory than a node without them.
+const smallContent = 128
+
+// joinLeafLocked is joinLocked for the children of a node that had none when its content was read by another watch. So
+// they need not be read, only the watch is to be set: should a child have come since that watch's zxid, the server sends
+// its event at once. It reports whether that can be done.
+func (s *supervisor) joinLeafLocked(content *watch, sub subscriber[reading], on func(*watch)) bool {
+	key := watchKey{content.path, kindChildren}
+	// A content that is about to be read again may be that of another connection, or of another session.
+	if s.watches[key] != nil || content.state != armed && content.state != arming {
+		return false
+	}
+	last := content.last
+	if len(last.data) > smallContent { // which would be kept for as long as there are no children
+		last = &node{path: last.path, exists: true, stat: last.stat}
+	}
+	w := &watch{watchKey: key, state: arming, last: last, zxid: content.zxid}
+	s.watches[key] = w
+	s.counts.watches[kindChildren][arming]++
+	s.leaves = append(s.leaves, w)
+	on(w)
+	w.subs.add(sub)
+	return true
 }
 
 // assembleLocked runs the assemblers that have something to look at.
@@ -60,18 +105,17 @@ func (s *supervisor) dismantle() {
 	s.conn.Pump()
 }
 
-// A denial is a watch of a treeNode that has failed for good.
+// A denial is a node of a tree that could not be read.
 type denial struct {
-	member *treeNode
-	kind   kind
-	at     time.Time
+	node *treeNode
+	at   time.Time
 }
 
 // denyLocked has the node read again after the interval of rechecks. Of a change of its access control list no
 // server sends an event.
-func (s *supervisor) denyLocked(m *treeNode, k kind) {
+func (s *supervisor) denyLocked(m *treeNode) {
 	if s.interval > 0 {
-		s.denied = append(s.denied, denial{m, k, time.Now()})
+		s.denied = append(s.denied, denial{m, time.Now()})
 	}
 }
 
@@ -83,8 +127,7 @@ func (s *supervisor) tryDenied() {
 		d := s.denied[0]
 		s.denied[0] = denial{}
 		s.denied = s.denied[1:]
-		if !d.member.gone && !d.member.assembler.ended {
-			d.member.retryLocked(d.kind)
+		if !d.node.gone && !d.node.assembler.ended && d.node.retryLocked() {
 			tried++
 		}
 	}

@@ -18,9 +18,9 @@ import (
 // Faults that hit exactly one request, in virtual time.
 
 // inBubble runs a test with a server and a client in a synctest bubble.
-func inBubble(t *testing.T, test func(t *testing.T, server *zktest.Server, c *Client)) {
+func inBubble(t *testing.T, test func(t *testing.T, server *zktest.Server, c *Client), opts ...zktest.Option) {
 	synctest.Test(t, func(t *testing.T) {
-		server := zktest.Start(t)
+		server := zktest.Start(t, opts...)
 		c := dialled(t, server)
 		defer func() {
 			if err := c.Close(); err != nil {

@@ -17,7 +17,7 @@ import (
 func (s *supervisor) Attached(resumed bool) (again zkconn.Paths) {
 	trace := ResyncTrace{Resumed: resumed}
 	s.mu.Lock()
-	s.evicted = nil
+	s.evicted, s.leaves = nil, nil
 	if !resumed {
 		s.roundNow, s.roundBefore = 0, 0
 	}

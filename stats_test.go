@@ -78,6 +78,9 @@ func TestStatsCountNoStreamThatHasEnded(t *testing.T) {
 		for range denied.C() {
 		}
 		denied.Close()
+		if err := server.Create("/b", nil); err != nil { // children are followed only of what exists
+			t.Fatal(err)
+		}
 		ctx, cancel := context.WithCancel(t.Context())
 		c.Data(ctx, "/b")
 		c.Tree(ctx, "/b")

@@ -41,6 +41,7 @@ type supervisor struct {
 
 	assemblers map[shape]*assembler
 	assembling []*assembler // whose queue is not empty
+	leaves     []*watch     // see joinLeafLocked
 	retired    []*treeNode  // of assemblers that have ended: they and those below them are to leave their watches
 	denied     []denial     // oldest first
 
@@ -131,6 +132,7 @@ func (s *supervisor) stop(reason error) {
 		}
 		a.subs, a.ended, a.root = nil, true, nil
 	}
+	s.leaves = nil
 	s.assemblers, s.assembling, s.retired, s.denied = nil, nil, nil, nil
 	s.watches, s.stale, s.parked, s.evicted = nil, watchList{}, watchList{}, nil
 	clear(s.counts.watches[:])

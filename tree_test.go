@@ -205,6 +205,10 @@ func TestTheEndsOfTreesLeaveNothingBehind(t *testing.T) {
 		same(t, "the number of nodes", next(t, one).Len(), nodes+1)
 		same(t, "the number of nodes", next(t, two).Len(), nodes+1)
 		same(t, "the number of instances", next(t, set).Len(), nodes)
+		settled(t, c)
+		if stats := c.Stats(); stats.Data.Current != nodes+1 || stats.Children.Current != nodes+1 || stats.Children.Stale != 0 {
+			t.Errorf("the watches are %+v and %+v", stats.Data, stats.Children)
+		}
 		cause := errors.New("enough")
 		cancel(cause)
 		if err := ended(t, one); err != cause {

@@ -106,7 +106,13 @@ func (r *requests) end() {
 func (r *requests) pump() {
 	r.mu.Lock()
 	if r.attached && !r.ended {
-		r.table.Drained()
+		for _, k := range r.table.Drained() {
+			if r.setWatches {
+				r.armLocked(k.Paths, k.Zxid, forArm, k.Watches)
+			} else {
+				r.table.Unarmed(k.Watches)
+			}
+		}
 		r.removeLocked(r.table.Evicted(maxRemovals - r.removals))
 		if !r.synced && !r.syncing && r.staleLocked() {
 			r.syncLocked()

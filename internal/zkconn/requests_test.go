@@ -78,7 +78,7 @@ func (t *testTable) Next(least int, take func(size int) bool) (ws []Watch) {
 	return ws
 }
 
-func (t *testTable) Drained() {}
+func (t *testTable) Drained() []Known { return nil }
 
 func (t *testTable) Evicted(int) []Watch {
 	t.mu.Lock()

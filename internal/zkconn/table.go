@@ -56,6 +56,13 @@ func (p *Paths) Add(w Watch, exists bool) {
 	p.length += 4 + len(path)
 }
 
+// Known are watches of nodes that were read by other watches, as of a zxid.
+type Known struct {
+	Watches []Watch
+	Paths   Paths
+	Zxid    int64
+}
+
 // A Table holds the watches that a Conn reads for, and knows which of them are stale: changed since they
 // were read, or never read. Its methods are called while the connection's own locks are held, or by the
 // goroutine that receives, in the order in which the server has sent. So they do not block, and do not call
@@ -70,8 +77,9 @@ type Table interface {
 	// in bytes or 0 if it is not known; none if there are fewer than least. The Conn then asks for them.
 	Next(least int, take func(size int) bool) []Watch
 
-	// Drained is called when all that has arrived was handled, before Next and Evicted are asked.
-	Drained()
+	// Drained is called when all that has arrived was handled, before Next and Evicted are asked. It takes watches
+	// that are only to be set: Armed or Unarmed follows.
+	Drained() []Known
 
 	// Evicted takes at most most watches that the server may forget.
 	Evicted(most int) []Watch
@@ -95,7 +103,7 @@ type Table interface {
 type noTable struct{}
 
 func (noTable) Attached(bool) Paths                { return Paths{} }
-func (noTable) Drained()                           {}
+func (noTable) Drained() []Known                   { return nil }
 func (noTable) Evicted(int) []Watch                { return nil }
 func (noTable) Next(int, func(int) bool) []Watch   { return nil }
 func (noTable) Answered(Watch, *Answer) (arm bool) { return false }
