@@ -5,7 +5,6 @@ import (
 	"runtime"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/zktest"
@@ -127,33 +126,22 @@ func BenchmarkTreeChange(b *testing.B) {
 	settled(b, c)
 	b.Logf("memory: %d bytes a node, the test server's watches among them", (heap()-before)/uint64(nodes))
 	const path = "/t/g005/s050/node000000000050"
-	for _, kind := range []string{"tree", "single node"} {
-		data := c.Data(b.Context(), path)
-		next(b, data)
-		b.Run(kind, func(b *testing.B) {
-			b.ReportAllocs()
-			version := 0
-			for b.Loop() {
-				version++
-				if err := server.Set(path, fmt.Appendf(nil, "%020d", version)); err != nil {
-					b.Fatal(err)
-				}
-				if kind == "tree" {
-					<-s.C()
-				} else {
-					<-data.C()
-				}
+	change := func(b *testing.B, received func()) {
+		b.ReportAllocs()
+		version := 0
+		for b.Loop() {
+			version++
+			if err := server.Set(path, fmt.Appendf(nil, "%020d", version)); err != nil {
+				b.Fatal(err)
 			}
-		})
-		data.Close()
-		if kind == "tree" {
-			s.Close()
-			eventually(b, "it has left", func() bool {
-				c.supervisor.mu.Lock()
-				defer c.supervisor.mu.Unlock()
-				return len(c.supervisor.watches) <= 2*mostParked
-			})
-			time.Sleep(time.Second)
+			received()
 		}
 	}
+	b.Run("tree", func(b *testing.B) { change(b, func() { <-s.C() }) })
+	if err := c.Close(); err != nil {
+		b.Fatal(err)
+	}
+	data := connect(b, server.Addr()).Data(b.Context(), path)
+	next(b, data)
+	b.Run("single node", func(b *testing.B) { change(b, func() { <-data.C() }) })
 }
