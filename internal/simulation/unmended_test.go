@@ -8,11 +8,6 @@ var unmended = []plant{
 		"		case w.lost:\n",
 	},
 	{
-		"what became of a lost write is asked without a sync",
-		"	if _, err := zc.Sync(w.client.chroot.absolute(w.path)); err != nil {\n		return unknown, err\n	}\n",
-		"",
-	},
-	{
 		"content that is not UTF-8 is updated",
 		"	case !utf8.Valid(raw):\n",
 		"	case !utf8.Valid(raw) && len(raw) == 0:\n",
