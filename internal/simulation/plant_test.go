@@ -33,11 +33,6 @@ var plants = []plant{
 		"	for range again.split(0) {\n		break\n	}\n	for _, p := range (Paths{}).split(rearmBytes) {\n",
 	},
 	{
-		"watches are set again from a zxid that is too late",
-		"		r.armLocked(p, c.rearmZxid, forRearm, nil)\n",
-		"		r.armLocked(p, c.rearmZxid+1000, forRearm, nil)\n",
-	},
-	{
 		"a missing node is not watched for its creation",
 		"	case !exists:\n		p.Exist = append(p.Exist, path)\n",
 		"	case !exists:\n",
