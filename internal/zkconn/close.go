@@ -172,13 +172,7 @@ func readShort(r io.Reader) ([]byte, error) {
 
 // encodeConnect encodes a request to attach to a session: length, protocol version 0, last zxid seen 0,
 // timeout, session ID, password, and that a read-only server will not do.
-func encodeConnect(timeout time.Duration, id identity) []byte {
-	b := make([]byte, 16, 64)
-	b = binary.BigEndian.AppendUint32(b, uint32(timeout/time.Millisecond))
-	b = binary.BigEndian.AppendUint64(b, uint64(id.session))
-	b = binary.BigEndian.AppendUint32(b, uint32(len(id.password)))
-	b = append(b, id.password...)
-	b = append(b, 0)
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	return b
+func encodeConnect(timeout time.Duration, id identity) packet {
+	p := packet(nil).int32(0).int32(0).int64(0).int32(int32(timeout / time.Millisecond)).int64(id.session)
+	return p.string(string(id.password)).bool(false).end(0)
 }

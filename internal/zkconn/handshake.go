@@ -209,17 +209,8 @@ func (w *wire) authenticate() error {
 }
 
 // authRequest encodes length, xid, opcode, type 0, scheme, credential.
-func authRequest(a Auth) []byte {
-	b := make([]byte, 4, 24+len(a.Scheme)+len(a.Credential))
-	b = binary.BigEndian.AppendUint32(b, 0xfffffffc) // xid -4
-	b = binary.BigEndian.AppendUint32(b, opAuth)
-	b = binary.BigEndian.AppendUint32(b, 0)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Scheme)))
-	b = append(b, a.Scheme...)
-	b = binary.BigEndian.AppendUint32(b, uint32(len(a.Credential)))
-	b = append(b, a.Credential...)
-	binary.BigEndian.PutUint32(b, uint32(len(b)-4))
-	return b
+func authRequest(a Auth) packet {
+	return packet(nil).begin(xidAuth, opAuth).int32(0).string(a.Scheme).string(string(a.Credential)).end(0)
 }
 
 // closeRequest is a whole closeSession packet: length 8, xid closeXid, opcode -11.
