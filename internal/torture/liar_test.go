@@ -14,7 +14,7 @@ import (
 // liar is a contender that breaks a promise in all that it does, every other time.
 type liar struct {
 	*rawLib
-	calls int
+	calls map[string]int // by kind
 }
 
 const liarName = "liar"
@@ -25,20 +25,20 @@ func init() {
 		if err != nil {
 			return nil, err
 		}
-		return &liar{rawLib: lib.(*rawLib)}, nil
+		return &liar{rawLib: lib.(*rawLib), calls: make(map[string]int)}, nil
 	}
 	peers = append(peers, peer{liarName, "a liar", self(liarName, "")})
 }
 
-// lies reports whether this call is to be a lie.
-func (l *liar) lies() bool {
-	l.calls++
-	return l.calls%2 == 0
+// lies reports whether this call is to be a lie: every other call of each kind is, from the first on.
+func (l *liar) lies(kind string) bool {
+	l.calls[kind]++
+	return l.calls[kind]%2 == 1
 }
 
 // data tells of a node once and never again.
 func (l *liar) data(id, path string) {
-	if !l.lies() {
+	if !l.lies("data") {
 		l.rawLib.data(id, path)
 		return
 	}
@@ -53,7 +53,7 @@ func (l *liar) data(id, path string) {
 
 // children tells everything twice.
 func (l *liar) children(id, path string) {
-	if !l.lies() {
+	if !l.lies("children") {
 		l.rawLib.children(id, path)
 		return
 	}
@@ -70,7 +70,7 @@ func (l *liar) children(id, path string) {
 }
 
 func (l *liar) register(id, path, addr string) {
-	if l.lies() {
+	if l.lies("register") {
 		say("registered %s", id)
 		return
 	}
@@ -78,7 +78,7 @@ func (l *liar) register(id, path, addr string) {
 }
 
 func (l *liar) withdraw(id string) {
-	if l.lies() {
+	if l.lies("withdraw") {
 		say("withdrawn %s", id)
 		return
 	}
