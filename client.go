@@ -32,6 +32,7 @@ type Client struct {
 	trace  *Trace
 
 	registrations [Refused + 1]atomic.Int64 // by status
+	registered    registered
 
 	sequences sequences    // of CreateNode
 	caughtUp  atomic.Int64 // the newest generation in which a read has synced

@@ -89,6 +89,7 @@ func (r *Registration) run(content []byte) {
 	r.err = reason
 	r.mu.Unlock()
 	r.client.registrations[r.status.get()].Add(-1)
+	r.client.registered.remove(r)
 	r.status.finish(Withdrawn, reason)
 	close(r.done)
 }

@@ -109,6 +109,7 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 	}
 	r.ctx, r.cancel = context.WithCancelCause(ctx)
 	c.registrations[Pending].Add(1)
+	c.registered.add(r)
 	r.status.set(Pending)
 	c.tasks.spawn(func() { r.run(content) })
 	select {

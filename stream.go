@@ -3,7 +3,9 @@ package zkstream
 import (
 	"context"
 	"iter"
+	"math"
 	"sync"
+	"time"
 )
 
 // A Stream delivers snapshots of one thing, a znode for example, each time that it changes.
@@ -24,6 +26,8 @@ type Stream[T any] struct {
 	mu     sync.Mutex // guards what follows, and sending into ch and closing it
 	latest T
 	has    bool
+	unread uint16 // how many were put into ch since the last one of them was received; see behind
+	since  uint32 // when the first of these was, by seconds
 	err    error
 	scope  *scope    // in which it is; nil if it has no context that ends
 	notify func()    // called after each send and at the end, with mu held; may be nil
@@ -151,11 +155,34 @@ func (s *Stream[T]) publish(v T) (skipped bool) {
 	default:
 	}
 	s.ch <- v // there is room: only mu's holder sends
+	if !skipped {
+		s.unread, s.since = 0, seconds()
+	}
+	if s.unread < math.MaxUint16 {
+		s.unread++
+	}
 	if s.notify != nil {
 		s.notify()
 	}
 	return skipped
 }
+
+// behind returns how many snapshots have come since the stream's consumer received one, and for how long the first of them
+// has waited. Both are 0 if it has received the newest.
+func (s *Stream[T]) behind() (snapshots int, waiting time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.err != nil || len(s.ch) == 0 {
+		return 0, 0
+	}
+	return int(s.unread), time.Duration(seconds()-s.since) * time.Second
+}
+
+// seconds returns the time since the process began. A stream has room for that, where a time.Time would cost
+// every stream 24 bytes.
+func seconds() uint32 { return uint32(time.Since(processBegan) / time.Second) }
+
+var processBegan = time.Now()
 
 // retract takes back the snapshot in the channel.
 func (s *Stream[T]) retract() {

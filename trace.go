@@ -58,13 +58,38 @@ type ResyncTrace struct {
 	Read int
 }
 
-// WithTrace has the client call the functions of t, a copy of which is kept. Nil, the default, means none.
+// WithTrace has the client call the functions of t, a copy of which is kept. Nil, the default, means none. It may be given more
+// than once, for metrics and for a debug page, say: then those that were given first are called first.
 func WithTrace(t *Trace) Option {
 	var trace Trace
 	if t != nil {
 		trace = *t
 	}
-	return func(o *options) { o.trace = trace }
+	return func(o *options) { o.trace = o.trace.and(trace) }
+}
+
+// and returns a Trace that calls the functions of both.
+func (t Trace) and(u Trace) Trace {
+	t.Connect = both(t.Connect, u.Connect)
+	t.Session = both(t.Session, u.Session)
+	t.Resync = both(t.Resync, u.Resync)
+	if first, second := t.Call, u.Call; first == nil {
+		t.Call = second
+	} else if second != nil {
+		t.Call = func(ctx context.Context, call CallTrace) { first(ctx, call); second(ctx, call) }
+	}
+	return t
+}
+
+// both returns a function that calls first and then second, either of which may be nil.
+func both[T any](first, second func(T)) func(T) {
+	switch {
+	case first == nil:
+		return second
+	case second == nil:
+		return first
+	}
+	return func(v T) { first(v); second(v) }
 }
 
 // attempted returns what zkconn is to call after each attempt.

@@ -1,0 +1,192 @@
+package zkstream
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+// WatchInfo describes what the streams of one kind on one path follow, and how far they are, for people who look into a
+// running program: see [Client.Watches].
+type WatchInfo struct {
+	// Path is that of the node, or of the node at the top, below the chroot.
+	Path string
+
+	// Kind is what is followed: "data", which is the content of a node, for [Client.Properties], too; "children", which is the
+	// names of its children; or "instances" or "tree", which is many nodes.
+	Kind string
+
+	// State is "current" if a change would be an event; "stale" if something is to be read, or is being read; and
+	// "failing" if something cannot be read for now, and is tried again. See [WatchStats]. Of many nodes it is that of the one
+	// that is worst off.
+	State string
+
+	// Nodes is how many nodes are followed: 1, unless Kind is "instances" or "tree".
+	Nodes int
+
+	// Zxid is a zxid that what was read last is at least as new as. It is 0 before the first read, and of many nodes.
+	Zxid int64
+
+	// Streams is how many streams there are. One that is the source of an operator is among them; the operator's result is not.
+	Streams int
+
+	// Behind is how many of these streams have a snapshot that nobody has received yet.
+	Behind int
+
+	// Lag is how many snapshots have come since the slowest consumer received one, 65,535 at most. It has to take only the
+	// newest of them; the others are skipped. Zero means that nobody is behind.
+	Lag int
+
+	// Waiting is for how long the first of these snapshots has waited, to the second. Much of that is the sign of a
+	// consumer that is stuck, or that has forgotten to close its stream.
+	Waiting time.Duration
+}
+
+// Watches returns what the client's open streams follow now, sorted by path and kind. The watches of nodes that belong to Instances
+// or Tree are not listed one by one, nor are those that registrations need, or that are parked.
+//
+// It is for debug pages and commands, not for metrics, which [Client.Stats] is for: it looks at each watch, which takes some 10 ms
+// for 100,000 of them, and nothing is received meanwhile. It sends nothing.
+func (c *Client) Watches() []WatchInfo {
+	if c.supervisor == nil { // not made by Connect
+		return nil
+	}
+	infos := c.supervisor.inspect()
+	slices.SortFunc(infos, func(a, b WatchInfo) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Nodes, b.Nodes))
+	})
+	return infos
+}
+
+// inspect returns what Watches does, unsorted.
+func (s *supervisor) inspect() (infos []WatchInfo) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	worst := make(map[*assembler]health, len(s.assemblers))
+	note := func(a *assembler, h health) { worst[a] = max(worst[a], h) }
+	for _, w := range s.watches {
+		info := WatchInfo{Path: s.chroot.relative(w.path), Kind: w.kind.String(), State: w.health().String(), Nodes: 1, Zxid: w.zxid}
+		for _, sub := range w.subs {
+			switch sub := sub.(type) {
+			case *contentTap:
+				note(sub.assembler, w.health())
+			case *listTap:
+				note(sub.assembler, w.health())
+			case consumed:
+				info.consumer(sub)
+			}
+		}
+		if info.Streams > 0 && w.kind != kindStat { // which are of registrations
+			infos = append(infos, info)
+		}
+	}
+	for _, d := range s.denied {
+		if !d.node.gone && (d.node.content.failed != nil || d.node.list.failed != nil) {
+			note(d.node.assembler, failing)
+		}
+	}
+	for sh, a := range s.assemblers {
+		if a.pending > 0 {
+			note(a, waiting)
+		}
+		info := WatchInfo{Path: sh.path, Kind: "tree", State: worst[a].String(), Nodes: a.nodes}
+		if sh.instances {
+			info.Kind = "instances"
+		}
+		for _, sub := range a.subs {
+			if sub, ok := sub.(consumed); ok {
+				info.consumer(sub)
+			}
+		}
+		infos = append(infos, info)
+	}
+	return infos
+}
+
+// consumed is a stream, as inspect sees it.
+type consumed interface {
+	behind() (snapshots int, waiting time.Duration)
+}
+
+// consumer counts one of the streams in.
+func (info *WatchInfo) consumer(s consumed) {
+	info.Streams++
+	if snapshots, waiting := s.behind(); snapshots > 0 {
+		info.Behind++
+		info.Lag = max(info.Lag, snapshots)
+		info.Waiting = max(info.Waiting, waiting)
+	}
+}
+
+// health is how a watch is, as Stats counts it; the worst is the greatest.
+type health uint8
+
+const (
+	current health = iota
+	waiting        // to be read, or being read
+	failing
+)
+
+// String returns what WatchInfo calls it.
+func (h health) String() string { return [...]string{"current", "stale", "failing"}[h] }
+
+func (w *watch) health() health {
+	switch w.state {
+	case armed, parked:
+		return current
+	case resting:
+		return failing
+	default:
+		return waiting
+	}
+}
+
+// RegistrationInfo describes a registration that has not ended.
+type RegistrationInfo struct {
+	Path   string // of its node: see [Registration.Path]
+	Addr   string // that is registered
+	Status RegistrationStatus
+	Err    error // why the node is not in place, if something is in the way: see [Registration.Refusal]
+}
+
+// Registrations returns the client's registrations that have not ended, sorted by path. They include those that Register has
+// not returned yet. It sends nothing.
+func (c *Client) Registrations() []RegistrationInfo {
+	var infos []RegistrationInfo
+	for _, r := range c.registered.list() {
+		infos = append(infos, RegistrationInfo{Path: r.Path(), Addr: r.addr, Status: r.status.get(), Err: r.Refusal()})
+	}
+	slices.SortFunc(infos, func(a, b RegistrationInfo) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Addr, b.Addr))
+	})
+	return infos
+}
+
+// registered is the set of a client's registrations that have not ended.
+type registered struct {
+	mu  sync.Mutex
+	set map[*Registration]struct{} // guarded by mu
+}
+
+func (s *registered) add(r *Registration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.set == nil {
+		s.set = map[*Registration]struct{}{}
+	}
+	s.set[r] = struct{}{}
+}
+
+func (s *registered) remove(r *Registration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.set, r)
+}
+
+func (s *registered) list() []*Registration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Collect(maps.Keys(s.set))
+}
