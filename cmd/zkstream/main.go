@@ -1,0 +1,32 @@
+// Command zkstream looks at a ZooKeeper, changes it, and follows it, from the shell and from scripts.
+//
+//	go install github.com/zkstream/zkstream/cmd/zkstream@latest
+//	zkstream --servers zk1,zk2,zk3/app tree /
+//
+// The standard output has what was asked for, and nothing else. It ends with 0, or with 1 after an error, 2 for a wrong
+// usage, 3 where there is no such node.
+package main
+
+import (
+	"context"
+	"os"
+
+	"golang.org/x/term"
+)
+
+func main() {
+	c := &cli{
+		stdin:    os.Stdin,
+		stdout:   os.Stdout,
+		stderr:   os.Stderr,
+		getenv:   os.Getenv,
+		terminal: isTerminal,
+	}
+	os.Exit(c.main(context.Background(), os.Args[1:]))
+}
+
+// isTerminal reports whether a standard input or output is a terminal.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}

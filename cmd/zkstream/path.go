@@ -1,0 +1,24 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
+)
+
+// nodePath returns an argument without the slash at its end that completion leaves there.
+func nodePath(arg string) string {
+	if arg != "/" {
+		return strings.TrimSuffix(arg, "/")
+	}
+	return arg
+}
+
+// baseName returns the last name of a path; that of the root is empty.
+func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
+
+// noNode is the error for a node that is not there.
+func noNode(op, path string) error {
+	return &zkstream.PathError{Op: op, Path: path, Err: zk.ErrNoNode}
+}

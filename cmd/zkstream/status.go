@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// The statuses that the command ends with. A signal adds its number to statusSignal, as in shells.
+const (
+	statusError  = 1
+	statusUsage  = 2
+	statusNoNode = 3
+	statusSignal = 128
+)
+
+// A usageError is one of the arguments.
+type usageError struct {
+	command string // such as "zkstream get"
+	err     error
+}
+
+func (e *usageError) Error() string {
+	return fmt.Sprintf("%v\nRun '%s --help' for usage.", e.err, e.command)
+}
+
+func (e *usageError) Unwrap() error { return e.err }
+
+// An exitStatus ends the command with that status and without a message.
+type exitStatus int
+
+func (s exitStatus) Error() string { return fmt.Sprintf("status %d", int(s)) }
+
+// interrupted is the cause of the context's end after a signal.
+type interrupted struct{ signal os.Signal }
+
+func (i interrupted) Error() string { return i.signal.String() }
+
+// catchSignals returns a context that the first signal that asks for an end does end. A second one ends the process.
+// Once stop is called, signals are as they were before.
+func catchSignals(ctx context.Context) (_ context.Context, stop func()) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	// Writing into a pipe that nobody reads any more is an error then, and does not kill the process: the session is to
+	// be closed first. Unlike an ignored signal, one that is caught is not inherited by a child.
+	pipe := make(chan os.Signal, 1)
+	signal.Notify(pipe, syscall.SIGPIPE)
+	stopped := context.AfterFunc(ctx, func() { signal.Stop(signals) })
+	done := make(chan struct{})
+	go func() { // ends with stop
+		select {
+		case s := <-signals:
+			cancel(interrupted{s})
+		case <-done:
+		}
+	}()
+	return ctx, func() {
+		if stopped(); done != nil {
+			close(done)
+			done = nil
+			signal.Stop(signals)
+			signal.Stop(pipe)
+		}
+	}
+}
+
+// status returns the status that err means, and says on the standard error what has gone wrong.
+func (c *cli) status(ctx context.Context, err error) int {
+	var (
+		exit  exitStatus
+		usage *usageError
+		by    interrupted
+	)
+	switch {
+	case err == nil:
+		return 0
+	case errors.As(err, &exit):
+		return int(exit)
+	case errors.Is(err, syscall.EPIPE):
+		return statusSignal + int(syscall.SIGPIPE)
+	case errors.As(context.Cause(ctx), &by) && !errors.As(err, &usage):
+		if s, ok := by.signal.(syscall.Signal); ok {
+			return statusSignal + int(s)
+		}
+		return statusError
+	}
+	fmt.Fprintln(c.stderr, "zkstream:", strings.TrimPrefix(err.Error(), "zkstream: "))
+	switch {
+	case errors.As(err, &usage):
+		return statusUsage
+	case errors.Is(err, zk.ErrNoNode):
+		return statusNoNode
+	}
+	return statusError
+}
