@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync/atomic"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/zkconn"
@@ -14,59 +13,47 @@ import (
 // AnyVersion is the version of a Write, DeleteNode or SetACL that does not ask for one.
 const AnyVersion int32 = -1
 
-// read makes a call that changes nothing: it is repeated until there is an answer. fn leaves what it has read in variables
-// that the caller looks at only if there is no error.
-func (c *Client) read(ctx context.Context, op, path string, fn func(zc *zk.Conn, abs string) error) (err error) {
-	fail := func(err error) error { return &PathError{Op: op, Path: path, Err: err} }
-	if c.conn == nil {
-		return fail(zkconn.ErrNoConn)
+// call calls fn, and gives its error the op and path. If the arguments have been refused, which err says, it only does the
+// latter: then there is nothing for a Trace.
+func (c *Client) call(ctx context.Context, op, path string, err error, fn func() error) error {
+	if err == nil {
+		defer c.trace.callEnded(ctx, op, path, c.trace.callBegins(), &err)
+		err = fn()
 	}
-	if err := validatePath(path); err != nil {
-		return fail(err)
+	if err != nil {
+		err = &PathError{Op: op, Path: path, Err: err}
 	}
-	defer c.trace.callEnded(ctx, op, path, c.trace.callBegins(), &err)
-	abs := c.chroot.absolute(path)
-	serverFailures := 0
-	for failures := 1; ; failures++ {
-		err := c.conn.Do(ctx, func(zc *zk.Conn) error {
-			if err := c.catchUp(ctx, zc); err != nil {
-				return err
-			}
-			return fn(zc, abs)
-		})
-		if err == nil {
-			return nil
-		}
-		if zkconn.ServerFailed(err) {
-			serverFailures++
-		} else {
-			serverFailures = 0
-		}
-		if zkconn.Left(err) || !zkconn.Transient(err) || serverFailures >= maxServerFailures {
-			return fail(err)
-		}
-		if endErr := c.pause(ctx, zkconn.CallPauses.After(failures)); endErr != nil {
-			return fail(fmt.Errorf("%w (the last try: %v)", endErr, err))
-		}
-	}
+	return err
 }
 
-// catchUp has the server sync, if this is the first read of a session that is not the client's first. Within a session no
-// server shows a state older than one that the session has seen. A new session may be with a server that lags behind what
-// the client has written in the last one.
-func (c *Client) catchUp(ctx context.Context, zc *zk.Conn) error {
-	generation := c.conn.Generation()
-	if generation <= 1 || c.caughtUp.Load() == generation {
-		return nil
+// check returns why there can be no call on path.
+func (c *Client) check(path string) error {
+	if c.conn == nil {
+		return zkconn.ErrNoConn
 	}
-	if _, err := zc.Sync("/"); err != nil && !errors.Is(zkconn.Named(err), ErrUnimplemented) {
+	return validatePath(path)
+}
+
+// read makes a call that changes nothing. fn leaves what it has read in variables that the caller looks at only if there
+// is no error.
+func (c *Client) read(ctx context.Context, op, path string, fn func(zc *zk.Conn, abs string) error) error {
+	return c.call(ctx, op, path, c.check(path), func() error {
+		abs := c.chroot.absolute(path)
+		return c.calls.Read(ctx, func(zc *zk.Conn) error { return fn(zc, abs) })
+	})
+}
+
+// change carries out one operation on the node at path.
+func (c *Client) change(ctx context.Context, op, path string, request any) (r zkconn.Result, err error) {
+	var change *zkconn.Change
+	if err = c.check(path); err == nil {
+		change, err = c.conn.NewChange(request)
+	}
+	err = c.call(ctx, op, path, err, func() (err error) {
+		r, err = c.calls.Write(ctx, change)
 		return err
-	}
-	c.caughtUp.Store(generation)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
+	})
+	return r, err
 }
 
 // Get reads a node from the server. A missing node is no error: Exists is false then. What it returns is at least as new as
@@ -190,54 +177,29 @@ func (c *Client) Delete(ctx context.Context, path string) error {
 // says what became of its operation: nil before it, though undone, and an error from there on. As with Write,
 // what may have been carried out is not sent again: ErrUnknown is in the error if the connection was lost, and
 // what the operations would change has been changed since.
-func (c *Client) Multi(ctx context.Context, ops ...any) ([]zk.MultiResponse, error) {
+func (c *Client) Multi(ctx context.Context, ops ...any) (responses []zk.MultiResponse, err error) {
 	if len(ops) == 0 {
 		return nil, nil
 	}
-	w := &write{client: c, op: "multi"}
 	absolute := make([]any, len(ops))
+	paths := make([]string, len(ops)) // as the user names them
 	for i, op := range ops {
-		var err error
-		if absolute[i], w.path, err = c.below(op); err != nil {
-			return nil, w.fail(err)
+		if absolute[i], paths[i], err = c.below(op); err != nil {
+			return nil, &PathError{Op: "multi", Path: paths[i], Err: err}
 		}
 	}
-	_, w.path, _ = c.below(ops[0])
 	change, err := c.conn.NewTransaction(absolute...)
-	if err != nil {
-		return nil, w.fail(err)
-	}
-	var result atomic.Pointer[zkconn.Result]
-	w.send = func(ctx context.Context, zc *zk.Conn) error {
-		if err := lookFirst(ctx, zc, change, w.change); err != nil {
-			return err
-		}
-		r, err := w.try(ctx, zc, change)
-		result.Store(&r)
+	err = c.call(ctx, "multi", paths[0], err, func() error {
+		responses, err = c.calls.Transact(ctx, change)
 		return err
-	}
-	w.look = func(ctx context.Context, zc *zk.Conn) (fate, error) {
-		for _, op := range absolute {
-			if same, err := untouched(ctx, zc, op, w.change.Since()); err != nil || same {
-				return notDone, err
-			}
-		}
-		return unknown, nil
-	}
-	err = w.run(ctx)
-	r := result.Load()
-	if r == nil || len(r.Responses) == 0 || errors.Is(err, ErrUnknown) {
-		return nil, err
-	}
-	responses := r.Responses
+	})
 	for i := range responses {
 		r := &responses[i]
 		if r.String != "" {
 			r.String = c.chroot.relative(r.String)
 		}
 		if r.Error != nil && err != nil && errors.Is(err, r.Error) {
-			_, path, _ := c.below(ops[i])
-			err = &PathError{Op: w.op, Path: path, Err: r.Error}
+			err = &PathError{Op: "multi", Path: paths[i], Err: r.Error}
 			for j := i + 1; j < len(responses); j++ {
 				responses[j].Error = errNotTried
 			}

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/calls"
 	"github.com/zkstream/zkstream/internal/zkconn"
-	"golang.org/x/sync/semaphore"
 )
 
 // A Client, which [Connect] makes, is a connection to a ZooKeeper ensemble that keeps itself alive, and the streams and
@@ -19,6 +19,7 @@ import (
 type Client struct {
 	conn       *zkconn.Conn
 	supervisor *supervisor
+	calls      *calls.Caller
 	log        *slog.Logger // logs by logs
 	logs       logQueue
 	chroot     chroot
@@ -33,9 +34,6 @@ type Client struct {
 
 	registrations [Refused + 1]atomic.Int64 // by status
 	registered    registered
-
-	sequences sequences    // of CreateNode
-	caughtUp  atomic.Int64 // the newest generation in which a read has synced
 
 	closeOnce sync.Once
 	closed    chan struct{}
@@ -83,7 +81,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	case o.log == nil:
 		return nil, errors.New("zkstream: logger is nil")
 	}
-	c := &Client{chroot: root, acl: o.acl, trace: &o.trace, closed: make(chan struct{}), sequences: sequences{gate: semaphore.NewWeighted(wholeGate)}}
+	c := &Client{chroot: root, acl: o.acl, trace: &o.trace, closed: make(chan struct{})}
 	c.log = c.logs.logger(o.log)
 	c.supervisor = newSupervisor(c.log, root, &c.tasks, o.recheck, c.orphaned, c.trace)
 	c.conn, err = zkconn.Open(zkconn.Config{
@@ -95,6 +93,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
+	c.calls = calls.New(c.conn, c.ctx, o.acl)
 	c.supervisor.start(c.conn)
 	select {
 	case err = <-c.supervisor.first:

@@ -1,9 +1,9 @@
 package zkstream
 
 import (
-	"errors"
 	"strconv"
 
+	"github.com/zkstream/zkstream/internal/calls"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -18,7 +18,7 @@ var ErrTooLarge = zkconn.ErrTooLarge
 // ErrUnknown is inside the error of a call whose outcome nobody can know: the connection was lost, or the
 // context ended, while its request was under way, and the tree does not show what became of it. Who writes
 // what nobody else writes can tell by reading the node.
-var ErrUnknown = errors.New("nobody can know whether it was carried out")
+var ErrUnknown = calls.ErrUnknown
 
 // What a server may answer and go-zookeeper has no name for. The names in ZooKeeper's own library are QUOTAEXCEEDED,
 // UNIMPLEMENTED, EPHEMERALONLOCALSESSION and NOTREADONLY.

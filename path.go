@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // chroot is the path below which a client's paths are: "" or an absolute path.
@@ -29,6 +30,10 @@ func (c chroot) relative(path string) string {
 	}
 	return path
 }
+
+// maxContent is what fits into a request besides its path: a server closes the connection on a larger
+// one than its jute.maxbuffer, 0xfffff bytes by default, and a retry would end the same way.
+const maxContent = zkconn.DefaultMaxRequest - 256
 
 // validatePath applies ZooKeeper's rules (its programmer's guide, "The ZooKeeper Data Model"). The
 // error is zk.ErrInvalidPath.

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -225,64 +224,13 @@ func (c *Client) SetProperties(ctx context.Context, path string, props map[strin
 // long as a round trip: if between the read and the write of an update somebody deletes the node, makes it again and changes
 // it as often as it had been changed before, the update overwrites that. It then returns an error that says so.
 func (c *Client) UpdateProperties(ctx context.Context, path string, props map[string]any) error {
-	w := &write{client: c, op: "update", path: path}
-	if err := validatePath(path); err != nil {
-		return w.fail(err)
+	err := c.check(path)
+	if err == nil {
+		_, err = encodeProperties(props)
 	}
-	if _, err := encodeProperties(props); err != nil {
-		return w.fail(err)
-	}
-	abs := c.chroot.absolute(path)
-	var before *zk.Stat // of the latest try, and what it wrote
-	var wrote []byte
-	w.send = func(ctx context.Context, zc *zk.Conn) error {
-		old, stat, err := get(ctx, zc, abs)
-		if err != nil {
-			return err
-		}
-		data, err := mergeProperties(old, props)
-		if err != nil {
-			return err
-		}
-		change, err := c.conn.NewChange(&zk.SetDataRequest{Path: abs, Data: data, Version: stat.Version})
-		if err != nil {
-			return err
-		}
-		change.Continue(w.change)
-		before, wrote = stat, data
-		r, err := w.try(ctx, zc, change)
-		switch {
-		case errors.Is(err, zk.ErrBadVersion):
-			return errConflict
-		case err == nil && r.Stat.Czxid != stat.Czxid:
-			return errNewNode
-		}
-		return err
-	}
-	w.look = func(ctx context.Context, zc *zk.Conn) (fate, error) {
-		data, stat, err := get(ctx, zc, abs)
-		switch {
-		case errors.Is(err, zk.ErrNoNode):
-			return unknown, nil
-		case err != nil:
-			return unknown, err
-		case stat.Czxid != before.Czxid:
-			return unknown, nil
-		case stat.Version == before.Version:
-			return notDone, nil
-		case bytes.Equal(data, wrote):
-			return done, nil // if somebody else has written the same, nobody can see the difference
-		case stat.Version == before.Version+1:
-			return notDone, nil // somebody else's change was faster
-		}
-		// Others have changed it since. If all of this update is there still, it was carried out, or there is no difference.
-		if merged, err := mergeProperties(data, props); err == nil && bytes.Equal(merged, data) {
-			return done, nil
-		}
-		return unknown, nil
-	}
-	return w.run(ctx)
+	return c.call(ctx, "update", path, err, func() error {
+		return c.calls.Update(ctx, c.chroot.absolute(path), func(content []byte) ([]byte, error) {
+			return mergeProperties(content, props)
+		})
+	})
 }
-
-// errNewNode is of an update that was carried out.
-var errNewNode = errors.New("the node was deleted and created anew while it was updated: what it had since then is overwritten")

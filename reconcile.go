@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/calls"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -314,7 +315,7 @@ const hidden = -1
 // node; but it names the nodes of the client's own session. Of such a node only the owner is given, and a version
 // that stands for any.
 func (k *keeper) metadata(zc *zk.Conn, abs string) (found bool, stat *zk.Stat, err error) {
-	found, stat, err = exists(k.client.ctx, zc, abs)
+	found, stat, err = calls.Exists(k.client.ctx, zc, abs)
 	if !errors.Is(err, zk.ErrNoAuth) {
 		if !found {
 			stat = &zk.Stat{}
@@ -397,14 +398,13 @@ func (k *keeper) create(zc *zk.Conn) error {
 		// The losses themselves may have cost the session, as pauses grow while no connection lasts. If each session
 		// began to count anew, no number of connections would ever be enough.
 		k.creation.Continue(k.sent)
-		if err := lookFirst(k.ctx, zc, k.creation, nil); err != nil {
+		if err := calls.LookFirst(k.ctx, zc, k.creation); err != nil {
 			return err
 		}
 	}
-	if k.creation.TooLarge() {
-		// It is not sent again in this session: each try would cost everybody the connection.
-		k.refused, k.sent = true, nil
-		return fmt.Errorf("the connection ended with each try of a request of %d bytes, and worked otherwise: %w", k.creation.Size(), ErrTooLarge)
+	if err := calls.TooLarge(k.creation); err != nil {
+		k.refused, k.sent = true, nil // it is not sent again in this session
+		return err
 	}
 	k.replacement, k.sent = nil, k.creation
 	added := !slices.Contains(k.owners, k.session)
@@ -413,7 +413,7 @@ func (k *keeper) create(zc *zk.Conn) error {
 	}
 	made, err := k.client.conn.Send(k.ctx, zc, k.creation)
 	if errors.Is(err, zk.ErrNoNode) {
-		if err = makeParents(k.ctx, zc, abs, k.client.acl); err == nil {
+		if err = k.client.calls.MakeParents(k.ctx, zc, abs); err == nil {
 			made, err = k.client.conn.Send(k.ctx, zc, k.creation)
 		}
 	}

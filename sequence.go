@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/calls"
 )
 
 // How a registration with WithSequence makes its node, and finds it again when the answer is lost.
@@ -57,7 +58,7 @@ func (k *keeper) beginSequence(zc *zk.Conn) error {
 	if !k.claimed {
 		return errNoTurn
 	}
-	exists, stat, err := zc.Exists(parentOf(k.client.chroot.absolute(k.path)))
+	exists, stat, err := zc.Exists(calls.Parent(k.client.chroot.absolute(k.path)))
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (k *keeper) endSequence(path string) {
 // reports whether there is one.
 func (k *keeper) find(zc *zk.Conn) (bool, error) {
 	abs := k.client.chroot.absolute(k.path)
-	parent := parentOf(abs)
+	parent := calls.Parent(abs)
 	names, stat, err := zc.Children(parent)
 	switch {
 	case errors.Is(err, zk.ErrNoNode):

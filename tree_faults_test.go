@@ -3,6 +3,7 @@ package zkstream
 import (
 	"fmt"
 	"math/rand/v2"
+	gopath "path"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -245,7 +246,7 @@ func stormOnATree(t *testing.T, server *zktest.Server, c *Client, seed uint64) {
 				}
 			}
 			for d := range now.All() {
-				if parent, _ := now.Get(parentOf(d.Path())); parent.Stat().Czxid > d.Stat().Czxid {
+				if parent, _ := now.Get(gopath.Dir(d.Path())); parent.Stat().Czxid > d.Stat().Czxid {
 					t.Fatalf("%s is older than its parent", d.Path())
 				}
 			}

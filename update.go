@@ -3,10 +3,10 @@ package zkstream
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/calls"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -100,7 +100,7 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 		k.setContent(own)
 		return nil
 	case k.transaction != nil && k.transaction.TooLarge():
-		return fmt.Errorf("the connection ended with each try of a request of %d bytes, and worked otherwise: %w", k.transaction.Size(), ErrTooLarge)
+		return calls.TooLarge(k.transaction)
 	}
 	merged, err := k.merge(current, batch)
 	if err != nil {

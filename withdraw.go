@@ -28,7 +28,7 @@ func (k *keeper) withdraw() {
 			k.failure = k.explain("withdraw", err)
 			return
 		}
-		if k.client.pause(k.client.ctx, zkconn.RegistrationPauses.After(failures)) != nil {
+		if k.client.calls.Pause(k.client.ctx, zkconn.RegistrationPauses.After(failures)) != nil {
 			return
 		}
 	}

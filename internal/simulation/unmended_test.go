@@ -4,8 +4,8 @@ package simulation
 var unmended = []plant{
 	{
 		"a write whose answer is lost is sent again",
-		"		case w.lost:\n			doubt = err\n",
-		"		case w.lost:\n",
+		"		case !w.lost:\n			continue\n",
+		"		case true:\n			continue\n",
 	},
 	{
 		"content that is not UTF-8 is updated",

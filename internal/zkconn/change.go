@@ -45,7 +45,8 @@ type SetACL struct {
 // Make one with Conn.NewChange or Conn.NewTransaction for each thing that is to happen, and pass it to Conn.Send for each try. One
 // Change is not for several goroutines at once.
 type Change struct {
-	op   int32
+	ops  []any  // as go-zookeeper's requests
+	op   int32  // opcode
 	path string // the first that it names
 	size int    // bytes of its packet, as jute.maxbuffer counts: without its length
 	data []byte // that it writes, if it does
@@ -73,14 +74,14 @@ type Result struct {
 // flags are zk.FlagContainer makes a container. The error is ErrTooLarge if it is larger than
 // Config.MaxRequest.
 func (c *Conn) NewChange(op any) (*Change, error) {
-	ch := &Change{}
+	ch := &Change{ops: []any{op}}
 	return ch, c.prepare(ch, ch.single(op))
 }
 
 // NewTransaction prepares a change that carries out all of ops or nothing: zk.CreateRequest,
 // zk.SetDataRequest, zk.DeleteRequest and zk.CheckVersionRequest. The error is as NewChange's.
 func (c *Conn) NewTransaction(ops ...any) (*Change, error) {
-	ch := &Change{}
+	ch := &Change{ops: ops}
 	return ch, c.prepare(ch, ch.multi(ops))
 }
 
@@ -99,7 +100,7 @@ func (c *Conn) prepare(ch *Change, err error) error {
 }
 
 func (ch *Change) single(op any) error {
-	ch.path, ch.size = pathOf(op), encodedSize(op)
+	ch.path, ch.size = PathOf(op), encodedSize(op)
 	switch op := op.(type) {
 	case *zk.CreateRequest:
 		ch.op, ch.data = opCreate, op.Data
@@ -150,7 +151,7 @@ func (ch *Change) multi(ops []any) error {
 			return fmt.Errorf("unknown type of operation in a transaction: %T", op)
 		}
 		if i == 0 {
-			ch.path = pathOf(op)
+			ch.path = PathOf(op)
 		}
 		ch.size += multiHeader + encodedSize(op)
 	}
@@ -165,7 +166,8 @@ func (ch *Change) multi(ops []any) error {
 	return nil
 }
 
-func pathOf(op any) string {
+// PathOf returns the path that an operation names.
+func PathOf(op any) string {
 	switch op := op.(type) {
 	case *zk.CreateRequest:
 		return op.Path
@@ -210,6 +212,9 @@ func aclSize(acl []zk.ACL) int {
 	}
 	return n
 }
+
+// Operations returns the operations that the Change was made from. They must not be changed.
+func (ch *Change) Operations() []any { return ch.ops }
 
 // Size returns the size of the request in bytes, as a server's jute.maxbuffer counts.
 func (ch *Change) Size() int { return ch.size }

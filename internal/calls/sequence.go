@@ -1,0 +1,139 @@
+package calls
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/go-zookeeper/zk"
+	"golang.org/x/sync/semaphore"
+)
+
+// sequences are the ephemeral sequential nodes that calls under way have been told of, or have found. A call whose answer
+// was lost looks for its node among those of its session. Other calls that create nodes with the same content at
+// the same time have theirs there, too. Requests that are equal may share them out as they like, but each node
+// belongs to one call.
+//
+// gate keeps a search from seeing a node that is already answered for but not yet taken: a try has a part of it until it has
+// taken its node, and a search has all of it. It is no mutex, since both wait for the server meanwhile.
+//
+// A nil one does nothing.
+type sequences struct {
+	gate *semaphore.Weighted
+
+	mu    sync.Mutex // guards what follows
+	calls int        // under way
+	taken map[string]bool
+}
+
+func (s *sequences) enter() {
+	if s != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.calls++
+	}
+}
+
+// leave forgets the nodes when there is no call left that could look for its own: of the calls that begin
+// later, each looks only for what was created after it had begun.
+func (s *sequences) leave() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.calls--; s.calls == 0 {
+		s.taken = nil
+	}
+}
+
+// wholeGate is more than there can be tries at once.
+const wholeGate = 1 << 30
+
+// try begins a try, which ends when the returned function is called.
+func (s *sequences) try(ctx context.Context) (end func(), err error) {
+	if s == nil {
+		return func() {}, nil
+	}
+	if err := s.gate.Acquire(ctx, 1); err != nil {
+		return nil, context.Cause(ctx)
+	}
+	return func() { s.gate.Release(1) }, nil
+}
+
+// take reports whether no other call has that node, and takes it.
+func (s *sequences) take(path string) bool {
+	if s == nil {
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.taken[path] {
+		return false
+	}
+	if s.taken == nil {
+		s.taken = map[string]bool{}
+	}
+	s.taken[path] = true
+	return true
+}
+
+// findSequential looks for the node that a lost request may have made: an ephemeral one of the session in which it was
+// sent, created since, with its content. Names are looked at from the highest number down, which is the order of their
+// creation backwards, to the first that was there before.
+func (w *write) findSequential(ctx context.Context, zc *zk.Conn, request *zk.CreateRequest) (string, fate, error) {
+	taken := &w.caller.sequences
+	if err := taken.gate.Acquire(ctx, wholeGate); err != nil {
+		return "", unknown, context.Cause(ctx)
+	}
+	defer taken.gate.Release(wholeGate)
+	since := w.change.Since()
+	if same, err := untouched(ctx, zc, request, since); err != nil || same {
+		return "", notDone, err
+	}
+	parent, prefix := Parent(request.Path), request.Path[strings.LastIndexByte(request.Path, '/')+1:]
+	if ctx.Err() != nil {
+		return "", unknown, context.Cause(ctx)
+	}
+	names, _, err := zc.Children(parent)
+	if err != nil {
+		return "", unknown, err
+	}
+	numbers := map[string]int64{}
+	names = slices.DeleteFunc(names, func(name string) bool {
+		digits, ok := strings.CutPrefix(name, prefix)
+		n, err := strconv.ParseInt(digits, 10, 32)
+		numbers[name] = n
+		return !ok || err != nil || len(digits) < 10
+	})
+	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(numbers[b], numbers[a]) })
+	session := w.caller.conn.Owner(w.change)
+	for _, name := range names {
+		path := strings.TrimSuffix(parent, "/") + "/" + name
+		found, stat, err := Exists(ctx, zc, path)
+		switch {
+		case err != nil:
+			return "", unknown, err
+		case !found:
+			continue
+		case stat.Czxid <= since:
+			return "", unknown, nil // it may have been deleted since
+		case stat.EphemeralOwner != session:
+			continue
+		}
+		data, _, err := get(ctx, zc, path)
+		switch {
+		case errors.Is(err, zk.ErrNoNode):
+		case err != nil:
+			return "", unknown, err
+		case bytes.Equal(data, request.Data) && taken.take(path):
+			return path, done, nil
+		}
+	}
+	return "", unknown, nil
+}
