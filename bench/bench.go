@@ -26,20 +26,27 @@ type plan struct {
 	second     int           // streams
 	decode     int           // streams
 	publish    time.Duration
-	calls      int // of each sort, per block
+	calls      int   // of each sort, per block
+	once       int   // nodes
+	large      int   // nodes of 200 KB
+	trees      []int // leaves
+	instances  int   // nodes
+	recheck    int   // nodes; 0 leaves it out
 }
 
 var (
 	full = plan{
 		rounds: 5, warmUp: 300, latencies: 300, fan: []int{1, 10, 100, 1000, 10_000}, changes: 5,
 		open: []int{1000, 20_000, 100_000}, recover: 20_000, timeout: 8 * time.Second,
-		second: 1000, decode: 1000, publish: time.Second, calls: 1000,
+		second: 1000, decode: 1000, publish: time.Second, calls: 1000, once: 2000, large: 300,
+		trees: []int{10_000, 100_000}, instances: 10_000, recheck: 20_000,
 	}
 	small = plan{
 		quick:  true,
 		rounds: 4, warmUp: 50, latencies: 60, fan: []int{1, 100, 10_000}, changes: 2,
 		open: []int{500, 2000}, recover: 1000, recoverers: []string{"zkstream", "raw"}, timeout: 1500 * time.Millisecond,
-		second: 100, decode: 100, publish: 100 * time.Millisecond, calls: 100,
+		second: 100, decode: 100, publish: 100 * time.Millisecond, calls: 100, once: 500, large: 30,
+		trees: []int{1000}, instances: 1000,
 	}
 )
 
@@ -49,8 +56,10 @@ type bench struct {
 	peers   []*peer
 	tree    *tree
 	results results
-	skipped []string // contenders that cannot run, and why
-	notes   []string
+	// serverCPU returns the processor time that the servers have taken, in nanoseconds; nil where they are not this program's.
+	serverCPU func() (float64, error)
+	skipped   []string // contenders that cannot run, and why
+	notes     []string
 
 	begin time.Time
 	round int
@@ -84,6 +93,10 @@ func (b *bench) works() []work {
 		{"decoding", b.decoding},
 		{"publishing", b.publishing},
 		{"calls", b.calls},
+		{"calls while streams are opened", b.busy},
+		{"read once", b.once},
+		{"large nodes", b.large},
+		{"trees", b.trees},
 	}
 	for _, n := range b.plan.open {
 		works = append(works, work{fmt.Sprintf("%s nodes", thousands(n)), func() error { return b.distinct("data", n) }})
@@ -91,7 +104,7 @@ func (b *bench) works() []work {
 			works = append(works, work{fmt.Sprintf("children of %s nodes", thousands(n)), func() error { return b.distinct("children", n) }})
 		}
 	}
-	return append(works, work{"recovery", b.recovery})
+	return append(works, work{"recovery", b.recovery}, work{"recovery of all kinds", b.rearm}, work{"rechecks", b.recheck})
 }
 
 func (b *bench) run(ctx context.Context, only string) error {
@@ -195,8 +208,8 @@ func (b *bench) note(line string) {
 }
 
 // start starts the station's process.
-func (s *station) start(servers string, timeout time.Duration) (err error) {
-	s.child, err = s.peer.begin(servers, timeout)
+func (s *station) start(servers string, timeout time.Duration, env ...string) (err error) {
+	s.child, err = s.peer.begin(servers, timeout, env...)
 	return err
 }
 

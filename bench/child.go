@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,12 +27,12 @@ type child struct {
 type delivery struct{ tag, at int64 }
 
 // patience is how long a contender may take for anything.
-const patience = time.Minute
+const patience = 3 * time.Minute
 
-// begin starts a contender. The caller must call end.
-func (p *peer) begin(servers string, timeout time.Duration) (*child, error) {
+// begin starts a contender, with more in its environment. The caller must call end.
+func (p *peer) begin(servers string, timeout time.Duration, env ...string) (*child, error) {
 	cmd := exec.Command(p.cmd.Path, append(p.cmd.Args[1:], servers, strconv.FormatInt(timeout.Milliseconds(), 10))...)
-	cmd.Env = p.cmd.Env
+	cmd.Env = append(slices.Clip(p.cmd.Env), env...)
 	c := &child{title: p.title, cmd: cmd, answers: make(chan string, 1), all: make(chan delivery, 1024)}
 	cmd.Stderr = &c.stderr
 	in, err := cmd.StdinPipe()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -22,7 +23,18 @@ import (
 //	open KIND FORMAT FIRST N   one stream on each of N nodes                  ok TIME
 //	second KIND PATH N         a stream, then N more on its node, one by one  second NS ALLOCATIONS
 //	pipeline OP FORMAT FIRST N N requests, 64 at a time                       took NS
+//	pipelinetree KIND PATH N   as many requests as a tree takes, 64 at a time took NS
 //	calls OP PATH N WIDTH      N calls, WIDTH at a time                       took NS
+//	once FORMAT N              N nodes read once, by 16 goroutines: a stream  took NS
+//	                           that is opened and closed again, or a Get
+//	busy FORMAT N              the usual time of a Get, and the slowest while busy NS NS
+//	                           content and children of N nodes are opened
+//	tree PATH                  a stream on a whole tree                       ok TIME
+//	trees PATH N               N of them, until all have their first snapshot took NS
+//	instances PATH             a stream on a node's children with content     ok TIME
+//	nodes                      how many nodes the tree or the children have   nodes N
+//	snapshots                  how many snapshots streams have been given     snapshots N
+//	allocated                  bytes ever allocated                           allocated N
 //	mem                        memory and goroutines (threads) in use         mem BYTES N
 //	cpu                        processor time of the process so far           cpu NS
 //	profile FILE, profile      begin and end a CPU profile                    ok
@@ -96,9 +108,40 @@ func obey(lib library, t *tracker, words []string) (string, error) {
 		begin = time.Now()
 		err := lib.(*floor).pipeline(words[1], paths)
 		return fmt.Sprintf("took %d", time.Since(begin).Nanoseconds()), err
+	case "pipelinetree":
+		l := leaves{top: words[2], n: int(number(words[3])), flat: words[1] == "instances"}
+		paths, op := l.all(), "nodes"
+		if l.flat {
+			paths, op = paths[1:], "getw"
+		}
+		begin = time.Now()
+		err := lib.(*floor).pipeline(op, paths)
+		return fmt.Sprintf("took %d", time.Since(begin).Nanoseconds()), err
 	case "calls":
 		took, err := makeCalls(lib, words[1], words[2], int(number(words[3])), int(number(words[4])))
 		return fmt.Sprintf("took %d", took.Nanoseconds()), err
+	case "once":
+		took, err := readOnce(lib, paths(words[1], 0, number(words[2])))
+		return fmt.Sprintf("took %d", took.Nanoseconds()), err
+	case "busy":
+		usual, slowest, err := getsWhileOpening(lib, t, paths(words[1], 0, number(words[2])))
+		return fmt.Sprintf("busy %d %d", usual.Nanoseconds(), slowest.Nanoseconds()), err
+	case "tree", "instances":
+		t.want.Add(1)
+		lib.(*zkstreamLib).openTree(words[0], words[1], t)
+		return ok, nil
+	case "trees":
+		begin = time.Now()
+		err := lib.(*zkstreamLib).trees(words[1], int(number(words[2])))
+		return fmt.Sprintf("took %d", time.Since(begin).Nanoseconds()), err
+	case "nodes":
+		return fmt.Sprintf("nodes %d", lib.(*zkstreamLib).nodes.Load()), nil
+	case "snapshots":
+		return fmt.Sprintf("snapshots %d", lib.(*zkstreamLib).client.Stats().Snapshots), nil
+	case "allocated":
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return fmt.Sprintf("allocated %d", m.TotalAlloc), nil
 	case "mem":
 		heap, stacks := contender.Memory()
 		return fmt.Sprintf("mem %d %d", heap+stacks, runtime.NumGoroutine()), nil
@@ -181,7 +224,7 @@ func (t *tracker) got(tag uint64) {
 func (t *tracker) all(tag int64) { contender.Say("all %d %d", tag, time.Now().UnixNano()) }
 
 // dataTag returns the tag in a node's content.
-func dataTag(data []byte) int64 { return number(string(data)) }
+func dataTag(data []byte) int64 { return number(string(bytes.TrimRight(data, " "))) } // large nodes are filled with blanks
 
 // childTag returns the tag in the names of a node's children: that of the one child.
 func childTag(names []string) int64 {

@@ -1,6 +1,9 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // distinct measures one stream on each of n nodes: opening them, what they take at rest, and a storm in
 // which all of them change. One contender runs at a time.
@@ -76,6 +79,15 @@ func (b *bench) storm(s *station, n int) error {
 	b.add(stormTime(n), s.peer, since(begin, at))
 	b.add(stormTail(n), s.peer, max(0, since(end, at))/since(begin, end))
 	b.add(stormCPU(n), s.peer, (after-before)/float64(n))
+	if err != nil {
+		return err
+	}
+	begin = time.Now().UnixNano()
+	if tag, err = b.tree.fill(0, n); err != nil {
+		return err
+	}
+	at, err = s.await(tag)
+	b.add(batchStormTime(n), s.peer, since(begin, at))
 	return err
 }
 

@@ -61,7 +61,7 @@ func measure(ctx context.Context, plan plan, only, out, profiles string) (err er
 	if profiles == "" {
 		profiles = dir
 	}
-	servers, stop, err := zooKeeper(ctx)
+	servers, cpu, stop, err := zooKeeper(ctx)
 	if err != nil {
 		return err
 	}
@@ -73,6 +73,7 @@ func measure(ctx context.Context, plan plan, only, out, profiles string) (err er
 	if err != nil {
 		return err
 	}
+	b.serverCPU = cpu
 	defer func() { err = errors.Join(err, b.tree.fell()) }()
 	if err := b.run(ctx, only); err != nil {
 		return err
@@ -84,13 +85,14 @@ func measure(ctx context.Context, plan plan, only, out, profiles string) (err er
 	return b.report(out, layers)
 }
 
-// zooKeeper returns the servers to use, and what stops them.
-func zooKeeper(ctx context.Context) (servers string, stop func(), err error) {
+// zooKeeper returns the servers to use, how much processor time they have taken, if they are this program's, and what stops
+// them.
+func zooKeeper(ctx context.Context) (servers string, cpu func() (float64, error), stop func(), err error) {
 	if servers := os.Getenv(serversEnv); servers != "" {
 		if strings.Contains(servers, "/") {
-			return "", nil, fmt.Errorf("%s: want host:port,host:port without a chroot", serversEnv)
+			return "", nil, nil, fmt.Errorf("%s: want host:port,host:port without a chroot", serversEnv)
 		}
-		return servers, func() {}, nil
+		return servers, nil, func() {}, nil
 	}
 	e, err := ensemble.New(ctx, 1, ensemble.Options{
 		MaxSessionTimeout: time.Minute,
@@ -99,7 +101,8 @@ func zooKeeper(ctx context.Context) (servers string, stop func(), err error) {
 		Config: map[string]string{"snapCount": "100000000"},
 	})
 	if err != nil {
-		return "", nil, err
+		return "", nil, nil, err
 	}
-	return e.ConnectString(), func() { e.Close() }, nil
+	cpu = func() (float64, error) { return processorTime(e.Servers()[0].PID()) }
+	return e.ConnectString(), cpu, func() { e.Close() }, nil
 }

@@ -29,14 +29,14 @@ var curatorProgram string
 // findPeers returns the contenders of these names, or all, with their commands where they can run, and says
 // why others cannot. Programs are compiled into dir.
 func findPeers(dir string, names ...string) (peers []*peer, skipped []string) {
-	everything := []string{"data", "children", "properties"}
+	everything := slices.Clip([]string{"data", "children", "properties"})
 	const many = 1_000_000
 	peers = []*peer{
-		{"zkstream", "zkstream", everything, many, many, contender.Self(contenderEnv, "zkstream"), nil},
+		{"zkstream", "zkstream", append(everything, "tree"), many, many, contender.Self(contenderEnv, "zkstream"), nil},
 		{"raw", "raw go-zookeeper", everything, many, many, contender.Self(contenderEnv, "raw"), nil},
 		{"gokit", "go-kit sd/zk", []string{"children"}, 20_000, many, contender.Self(contenderEnv, "gokit"), nil},
-		{"kazoo", "kazoo", everything, 20_000, 1000, contender.Kazoo(kazooProgram), nil}, // with more, a change takes seconds
-		{"curator", "Curator", []string{"data"}, 20_000, many, contender.Curator("CuratorContender", curatorProgram, "-Xmx1g"), nil},
+		{"kazoo", "kazoo", append(everything, "tree"), 20_000, 1000, contender.Kazoo(kazooProgram), nil}, // with more, a change takes seconds
+		{"curator", "Curator", []string{"data", "tree"}, 20_000, many, contender.Curator("CuratorContender", curatorProgram, "-Xmx2g"), nil},
 		{"floor", "no watching", nil, 0, 0, contender.Self(contenderEnv, "floor"), nil},
 	}
 	peers = slices.DeleteFunc(peers, func(p *peer) bool { return len(names) > 0 && !slices.Contains(names, p.name) })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -54,37 +55,46 @@ func (r *rawLib) open(kind string, paths []string, t *tracker) error {
 	return nil
 }
 
+// loop keeps the content, as one does who uses it.
 func (r *rawLib) loop(kind, path string, got func(int64)) {
 	for {
-		tag, events, err := r.get(kind, path)
+		tag, content, events, err := r.get(kind, path)
+		if errors.Is(err, zk.ErrNoNode) {
+			// A node that is made between the two requests is read at once.
+			var exists bool
+			if exists, _, events, err = r.conn.ExistsW(path); exists {
+				continue
+			}
+		}
 		if err != nil {
 			time.Sleep(100 * time.Millisecond)
 			continue
 		}
 		got(tag)
 		<-events
+		runtime.KeepAlive(content)
 	}
 }
 
-func (r *rawLib) get(kind, path string) (int64, <-chan zk.Event, error) {
+func (r *rawLib) get(kind, path string) (tag int64, content []byte, events <-chan zk.Event, err error) {
 	if kind == "children" {
 		names, _, events, err := r.conn.ChildrenW(path)
-		return max(childTag(names), 0), events, err
+		return max(childTag(names), 0), nil, events, err
 	}
-	data, _, events, err := r.conn.GetW(path)
+	content, _, events, err = r.conn.GetW(path)
 	switch {
 	case err != nil:
-		return 0, nil, err
+		return 0, nil, nil, err
 	case kind == "properties":
-		return jsonTag(data), events, nil
+		return jsonTag(content), content, events, nil
 	default:
-		return dataTag(data), events, nil
+		return dataTag(content), content, events, nil
 	}
 }
 
 func (r *rawLib) second(kind, path string, n int) error {
 	for range n {
-		if _, _, err := r.get(kind, path); err != nil {
+		if _, _, _, err := r.get(kind, path); err != nil {
 			return err
 		}
 	}
@@ -93,8 +103,9 @@ func (r *rawLib) second(kind, path string, n int) error {
 
 // floor is go-zookeeper with no streams at all: as many requests as are wanted, several at a time.
 type floor struct {
-	conn *zk.Conn
-	kept []<-chan zk.Event // the watches that GetW has set
+	conn  *zk.Conn
+	kept  []<-chan zk.Event // the watches that GetW has set
+	lists []<-chan zk.Event // those that ChildrenW has set
 }
 
 func newFloor(servers string, timeout time.Duration) (library, error) {
@@ -108,7 +119,7 @@ func (*floor) share(string, string, int, *tracker) error { return errNoStreams }
 func (*floor) open(string, []string, *tracker) error     { return errNoStreams }
 func (*floor) second(kind, path string, n int) error     { return errNoStreams }
 func (f *floor) pipeline(op string, paths []string) error {
-	f.kept = make([]<-chan zk.Event, len(paths))
+	f.kept, f.lists = make([]<-chan zk.Event, len(paths)), make([]<-chan zk.Event, len(paths))
 	return parallel(len(paths), func(i int) (err error) {
 		switch op {
 		case "get":
@@ -117,6 +128,10 @@ func (f *floor) pipeline(op string, paths []string) error {
 			_, _, f.kept[i], err = f.conn.GetW(paths[i])
 		case "exists":
 			_, _, err = f.conn.Exists(paths[i])
+		case "nodes": // as a tree is read
+			if _, _, f.kept[i], err = f.conn.GetW(paths[i]); err == nil {
+				_, _, f.lists[i], err = f.conn.ChildrenW(paths[i])
+			}
 		}
 		return err
 	})

@@ -12,6 +12,7 @@ import (
 // What contenders recover from.
 const (
 	nothing    = "reconnect, nothing changed"
+	some       = "reconnect, 1 % changed, deleted or made anew"
 	everything = "reconnect, everything changed"
 	expired    = "session expired"
 )
@@ -79,6 +80,30 @@ func (b *bench) recover(s *station, n int) error {
 		return err
 	}
 
+	doing(some)
+	s.proxy.Cut()
+	changed, restore, err := b.tree.disturb(n)
+	if err != nil {
+		return err
+	}
+	snapshots, err := s.snapshots()
+	if err != nil {
+		return err
+	}
+	if err := b.watchedAgain(s, some, want, s.proxy.Heal); err != nil {
+		return err
+	}
+	later, err := s.snapshots()
+	if err != nil {
+		return err
+	}
+	if s.peer.name == "zkstream" {
+		b.add(snapshotsPerChange(n), s.peer, (later-snapshots)/float64(changed))
+	}
+	if err := restore(); err != nil {
+		return err
+	}
+
 	doing(everything)
 	s.proxy.Cut()
 	if tag, err = b.tree.fill(0, n); err != nil {
@@ -102,12 +127,12 @@ func (b *bench) recover(s *station, n int) error {
 	return b.watchedAgain(s, expired, want, s.proxy.Heal)
 }
 
-func (s *station) startBehindProxy(b *bench) (err error) {
+func (s *station) startBehindProxy(b *bench, env ...string) (err error) {
 	server, _, _ := strings.Cut(b.tree.servers, ",")
 	if s.proxy, err = ensemble.NewProxy(server); err != nil {
 		return err
 	}
-	return s.start(s.proxy.Addr(), b.plan.timeout)
+	return s.start(s.proxy.Addr(), b.plan.timeout, env...)
 }
 
 // watchedAgain has a contender connect again, and measures how long it takes from its last new connection until

@@ -25,6 +25,13 @@ func (b *bench) report(dir string, spent []spending) error {
 	if err != nil {
 		return err
 	}
+	if ahead, _ := b.results.ahead("zkstream", "curator", "kazoo"); len(ahead) > 0 {
+		var labels []string
+		for _, m := range ahead {
+			labels = append(labels, m.label)
+		}
+		b.note("Curator or kazoo is ahead in: " + strings.Join(labels, "; "))
+	}
 	if !drawn {
 		b.note("no picture: what it shows was not measured")
 	}
@@ -51,7 +58,7 @@ func (b *bench) report(dir string, spent []spending) error {
 		"CPUs": runtime.NumCPU(), "ZooKeeper": version, "Quick": b.plan.quick,
 		"Table": table, "Bars": bars, "Spent": spendingTable(spent), "Skipped": b.skipped, "Notes": b.notes,
 		"Picture": picture, "Drawn": drawn, "Warm": b.plan.warmUp, "Latencies": b.plan.latencies,
-		"Second": thousands(b.plan.second),
+		"Second": thousands(b.plan.second), "Calls": thousands(b.plan.calls),
 	})
 	if err != nil {
 		return err

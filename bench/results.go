@@ -89,6 +89,24 @@ func (r *results) ratio(m metric, peer string, m2 metric, peer2 string) (float64
 	})
 }
 
+// ahead returns the metrics of time and memory in which one of others has less than the peer, and whether any could be
+// compared.
+func (r *results) ahead(peer string, others ...string) (ahead []metric, measured bool) {
+	for _, m := range r.order {
+		for _, other := range others {
+			x, ok := r.ratio(m, other, m, peer)
+			if !ok || m.unit != duration && m.unit != size {
+				continue
+			}
+			measured = true
+			if x < 1 && !slices.Contains(ahead, m) {
+				ahead = append(ahead, m)
+			}
+		}
+	}
+	return ahead, measured
+}
+
 // each returns the median of what fn returns for the rounds.
 func (r *results) each(fn func(round int) (float64, bool)) (float64, bool) {
 	var all []float64
@@ -157,6 +175,10 @@ func stormTail(n int) metric {
 
 func stormCPU(n int) metric {
 	return metric{fmt.Sprintf("storm, %s nodes: processor time per change", thousands(n)), duration}
+}
+
+func batchStormTime(n int) metric {
+	return metric{fmt.Sprintf("storm, %s nodes set in transactions of 500: first write to last snapshot", thousands(n)), duration}
 }
 
 func recovery(what string, n int) metric {

@@ -21,6 +21,7 @@ type tree struct {
 	tag     int64
 	made    int // nodes
 	asked   int // words sent by received, which the servers count, too
+	planted map[string]leaves
 }
 
 const (
@@ -34,7 +35,7 @@ func plant(servers string) (*tree, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &tree{conn: conn, servers: servers, tag: 1_000_000_000}
+	t := &tree{conn: conn, servers: servers, tag: 1_000_000_000, planted: map[string]leaves{}}
 	if err := t.clear(root); err != nil {
 		return nil, err
 	}
@@ -48,7 +49,10 @@ func plant(servers string) (*tree, error) {
 
 // fell removes all nodes and closes the connection.
 func (t *tree) fell() error {
-	err := t.clear(root)
+	err := t.uproot()
+	if err == nil {
+		err = t.clear(root)
+	}
 	t.conn.Close()
 	return err
 }
@@ -195,7 +199,7 @@ func document(size int) string {
 var (
 	receivedLine = regexp.MustCompile(`(?m)^Received: (\d+)`)
 	versionLine  = regexp.MustCompile(`(?m)^Zookeeper version: ([\d.]+)`)
-	watchesLine  = regexp.MustCompile(`(?m)^Total watches:(\d+)`)
+	watchesLine  = regexp.MustCompile(`(?m)^zk_watch_count\s+(\d+)`)
 )
 
 // received returns how many packets the servers have had from all clients, without its own.
@@ -212,11 +216,12 @@ func (t *tree) received() (int, error) {
 	return total - t.asked, nil
 }
 
-// watches returns how many watches are set. Servers that are not of this program may refuse to say.
+// watches returns how many watches are set, on children, too, which wchs leaves out. Servers that are not of
+// this program may refuse to say.
 func (t *tree) watches() (int, error) {
 	total := 0
 	for server := range strings.SplitSeq(t.servers, ",") {
-		n, err := ask(server, "wchs", watchesLine)
+		n, err := ask(server, "mntr", watchesLine)
 		if err != nil {
 			return 0, err
 		}

@@ -2,7 +2,10 @@ package main
 
 import (
 	"context"
+	"os"
 	"slices"
+	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/zkstream/zkstream"
@@ -14,12 +17,17 @@ type zkstreamLib struct {
 	client *zkstream.Client
 	ctx    context.Context
 	cancel context.CancelFunc // of ctx; never called, as the streams live as long as the process
+	nodes  atomic.Int64       // in the last snapshot of a tree
 }
 
 func newZkstream(servers string, timeout time.Duration) (library, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	client, err := zkstream.Connect(ctx, servers, zkstream.WithSessionTimeout(timeout))
-	return &zkstreamLib{client, ctx, cancel}, err
+	options := []zkstream.Option{zkstream.WithSessionTimeout(timeout)}
+	if os.Getenv(recheckEnv) != "" {
+		options = append(options, zkstream.WithRecheck(0))
+	}
+	client, err := zkstream.Connect(ctx, servers, options...)
+	return &zkstreamLib{client: client, ctx: ctx, cancel: cancel}, err
 }
 
 // share has a goroutine for each consumer.
@@ -49,7 +57,13 @@ func each[T any](s *zkstream.Stream[T], fn func(T)) {
 	panic(s.Err())
 }
 
-func tagOf(d zkstream.Data) int64 { return number(d.String()) }
+// tagOf returns the tag in a node's content, 0 of a node that does not exist.
+func tagOf(d zkstream.Data) int64 {
+	if !d.Exists() {
+		return 0
+	}
+	return number(strings.TrimRight(d.String(), " "))
+}
 
 func propertyTag(p zkstream.Properties) int64 {
 	tag, err := zkstream.Value[int64](p, "tag")

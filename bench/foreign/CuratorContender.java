@@ -57,7 +57,7 @@ public class CuratorContender {
     }
 
     static long tagOf(ChildData data) {
-        return Long.parseLong(new String(data.getData()));
+        return Long.parseLong(new String(data.getData()).trim());
     }
 
     static void listen(CuratorCache cache, LongConsumer consumer) {
@@ -90,6 +90,18 @@ public class CuratorContender {
         if (first) {
             shared.start();
         }
+    }
+
+    /** One cache of a whole tree, which tells of changes one by one. */
+    static void tree(CuratorFramework client, String path) {
+        CuratorCache cache = CuratorCache.build(client, path);
+        caches.add(cache);
+        LongConsumer consumer = consumer();
+        cache.listenable().addListener(CuratorCacheListener.builder()
+            .forInitialized(() -> consumer.accept(0))
+            .forChanges((before, data) -> consumer.accept(tagOf(data)))
+            .build());
+        cache.start();
     }
 
     static void second(CuratorFramework client, String path, int n) throws Exception {
@@ -134,6 +146,17 @@ public class CuratorContender {
                         }
                     }
                     say("ok " + begin);
+                    break;
+                case "tree":
+                case "instances":
+                    synchronized (CuratorContender.class) {
+                        want++;
+                    }
+                    tree(client, words[1]);
+                    say("ok " + begin);
+                    break;
+                case "nodes":
+                    say("nodes " + caches.stream().mapToInt(CuratorCache::size).sum());
                     break;
                 case "second":
                     second(client, words[2], 1);

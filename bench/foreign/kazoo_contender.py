@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 from kazoo.client import KazooClient
+from kazoo.recipe.cache import TreeCache, TreeEvent
 from kazoo.recipe.watchers import ChildrenWatch, DataWatch
 
 logging.disable(logging.CRITICAL)
@@ -56,7 +57,30 @@ def watch(client, kind, path, got):
     elif kind == "properties":
         DataWatch(client, path, lambda data, stat: news(json.loads(data)["tag"]))
     else:
-        DataWatch(client, path, lambda data, stat: news(int(data)))
+        DataWatch(client, path, lambda data, stat: news(int(data or 0)))
+
+
+trees = []
+
+
+def tree(client, path, got):
+    """A TreeCache, which tells of changes one by one."""
+    cache = TreeCache(client, path)
+    trees.append((cache, path))
+
+    def changed(event):
+        if event.event_type == TreeEvent.INITIALIZED:
+            got(0)
+        elif event.event_type == TreeEvent.NODE_UPDATED:
+            got(int(event.event_data.data))
+
+    cache.listen(changed)
+    cache.start()
+
+
+def nodes(cache, path):
+    names = cache.get_children(path)
+    return 1 + sum(nodes(cache, path + "/" + name) for name in names)
 
 
 def memory():
@@ -86,6 +110,14 @@ def main():
             for path in paths:
                 pool.submit(watch, client, words[1], path, tracker.got)
             say("ok %d" % begin)
+        elif words[0] in ("tree", "instances"):
+            begin = time.time_ns()
+            with tracker.lock:
+                tracker.want += 1
+            tree(client, words[1], tracker.got)
+            say("ok %d" % begin)
+        elif words[0] == "nodes":
+            say("nodes %d" % sum(nodes(cache, path) for cache, path in trees))
         elif words[0] == "second":
             watch(client, words[1], words[2], lambda tag: None)
             begin = time.perf_counter_ns()
