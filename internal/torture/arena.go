@@ -25,6 +25,7 @@ type arena struct {
 	quiet    bool          // one more server of the list does not answer in this round
 	calm     bool          // servers and network are well in this round
 	changes  *changes
+	sets     *setWriter
 	counter  atomic.Int64 // of values and calls
 }
 
@@ -88,6 +89,7 @@ func (a *arena) newClient(owner *contender, number int, changes *changes) (*clie
 	}
 	c.oracle = newOracle(c.name, c.service(), a.timeout, owner.tally, changes)
 	c.oracle.exact = owner.name == subject
+	c.oracle.history = a.sets.history
 	return c, nil
 }
 

@@ -28,6 +28,8 @@ const (
 type library interface {
 	data(id, path string)
 	children(id, path string)
+	instances(id, path string)
+	tree(id, path string)
 	register(id, path, addr string)
 	withdraw(id string)
 	update(ctx context.Context, id, path, key, value string) // ctx ends after updateLimit
@@ -51,7 +53,7 @@ func contend(name string, args []string) error {
 }
 
 func obey(lib library, words []string) error {
-	lengths := map[string]int{"data": 3, "children": 3, "register": 4, "withdraw": 2, "update": 5, "large": 4, "names": 2, "stats": 1}
+	lengths := map[string]int{"data": 3, "children": 3, "instances": 3, "tree": 3, "register": 4, "withdraw": 2, "update": 5, "large": 4, "names": 2, "stats": 1}
 	if n := lengths[words[0]]; n == 0 || n != len(words) {
 		return fmt.Errorf("no such command")
 	}
@@ -60,6 +62,10 @@ func obey(lib library, words []string) error {
 		lib.data(words[1], words[2])
 	case "children":
 		lib.children(words[1], words[2])
+	case "instances":
+		lib.instances(words[1], words[2])
+	case "tree":
+		lib.tree(words[1], words[2])
 	case "register":
 		lib.register(words[1], words[2], words[3])
 	case "withdraw":
@@ -112,8 +118,17 @@ func sayChildren(id string, czxid, pzxid int64, names []string) {
 	say("children %s %d %d %s", id, czxid, pzxid, listing(names))
 }
 
+// saySet writes the snapshot of a set whose root exists.
+func saySet(verb, id string, nodes []setNode) { say("%s %s %s", verb, id, listSet(nodes)) }
+
 // sayMissing writes the snapshot of a node that does not exist.
-func sayMissing(verb, id string) { say("%s %s 0 0 -", verb, id) }
+func sayMissing(verb, id string) {
+	if setVerbs[verb] != "" {
+		say("%s %s -", verb, id)
+		return
+	}
+	say("%s %s 0 0 -", verb, id)
+}
 
 // sayFailed says that a call has failed, in one line.
 func sayFailed(id string, err error) {

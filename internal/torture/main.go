@@ -29,6 +29,8 @@
 //
 //	data ID PATH               keep telling the data of a node
 //	children ID PATH           keep telling the names of its children
+//	instances ID PATH          keep telling its children with their content
+//	tree ID PATH               keep telling the node and all below it, with their content
 //	register ID PATH ADDR      keep the ephemeral node PATH/ADDR in place; PATH exists
 //	withdraw ID                withdraw that registration
 //	update ID PATH KEY VALUE   set one property of a JSON node and keep the others, within 10 s
@@ -40,6 +42,8 @@
 //
 //	data ID CZXID MZXID VALUE      a snapshot of data; "data ID 0 0 -" where there is no node
 //	children ID CZXID PZXID NAMES  a snapshot of names, as [a,b,c] and sorted; "-" where there is no node
+//	instances ID NODES             a snapshot of children, see below; "-" where there is no node
+//	tree ID NODES                  the same of a tree
 //	end ID REASON...               a stream is over, or its library has given it up
 //	registered ID                  once: the library says that it is registered
 //	withdrawn ID                   the library has withdrawn it
@@ -50,6 +54,9 @@
 //	session STATE                  connecting, connected, suspended, expired, closed: as the library tells
 //	stats GOROUTINES HEAP FDS      threads, in a language without goroutines; 0 is unknown
 //	unable COMMAND                 the library has no such feature
+//
+// NODES are written as [NAME@CZXID.MZXID=VALUE,...], in any order. The node itself has the name ".", and in instances 0 for its
+// MZXID and no VALUE; the others have that part of their path which is below it.
 //
 // Zxids are decimal, and 0 where the library does not tell them. A value is told without the dots at its end, which
 // make some values large. What a contender writes to its standard error is kept for the report of its death.

@@ -17,6 +17,7 @@ type oracle struct {
 	timeout time.Duration
 	tally   *tally
 	changes *changes
+	history *history // of the sets
 
 	exact bool // the library says of an update that failed when it does not know whether it was made
 
@@ -32,7 +33,7 @@ type oracle struct {
 
 func newOracle(client, service string, timeout time.Duration, t *tally, c *changes) *oracle {
 	return &oracle{
-		client: client, service: service, timeout: timeout, tally: t, changes: c,
+		client: client, service: service, timeout: timeout, tally: t, changes: c, history: newHistory(),
 		streams: map[string]*stream{}, services: map[string]*registration{}, updates: map[string]*update{}, larges: map[string]*largeWrite{},
 	}
 }
@@ -47,6 +48,12 @@ type stream struct {
 	czxid      int64 // the highest so far
 	zxid       int64
 	counter    int64 // the highest value so far, where zxids are not told
+
+	// Of a set.
+	newest map[string]setNode // how each node was shown last, by name
+	shown  map[string]int64   // the czxids that the last snapshot shows, by name
+	heard  []setSnapshot      // to be judged
+	listed map[string]int64   // the list of children that a node was shown with last, by path
 
 	// As of the last judgement.
 	missing bool // the stream was behind
@@ -86,10 +93,13 @@ func (o *oracle) hear(now time.Time, l line) {
 		return
 	}
 	switch l.verb {
-	case "data", "children":
+	case "data", "children", "instances", "tree":
 		if s := o.streams[l.id]; s != nil && !s.dead && s.verb == l.verb {
 			o.tally.count(func(t *tally) { t.snapshots++ })
 			o.tally.add(now, o.client, s.take(now, l.id, l.node, o.changes)...)
+			if setVerbs[s.verb] != "" {
+				o.tally.add(now, o.client, s.takeSet(now, l.id, l.set)...)
+			}
 		}
 	case "end":
 		if s := o.streams[l.id]; s != nil && !s.dead {
@@ -284,8 +294,12 @@ func (o *oracle) judge(t *truth, sessions []int64, e excuse) (reopen []*stream) 
 		if !s.dead && e == none {
 			found = append(found, s.judge(id, t)...)
 		}
+		if e != serversLost {
+			found = append(found, s.judgeSets(id, o.history)...)
+		}
 		if e == serversLost { // zxids and counters may begin again from an earlier one
 			s.czxid, s.zxid, s.counter = 0, 0, 0
+			s.forgetSets()
 		}
 		// Not before there is a node: some libraries cannot watch for one.
 		if truth, _ := t.of(s.verb, s.path); s.dead && truth.exists {

@@ -8,11 +8,12 @@ import (
 
 // line is one line of a contender's standard output, taken apart.
 type line struct {
-	verb string // the first word
-	id   string // of data, children, end, registered, withdrawn, failed and updated
-	node state  // of data and children
-	text string // the rest: a reason, a session's state, the command that it is unable to do
-	use  usage  // of stats
+	verb string    // the first word
+	id   string    // of data, children, end, registered, withdrawn, failed and updated
+	node state     // of a snapshot
+	set  []setNode // of a snapshot of a set
+	text string    // the rest: a reason, a session's state, the command that it is unable to do
+	use  usage     // of stats
 }
 
 // state is what a snapshot says of a node, or the truth about it.
@@ -38,6 +39,9 @@ func (s state) matches(truth state) bool {
 func (s state) String() string {
 	if !s.exists {
 		return "no node"
+	}
+	if s.czxid == 0 {
+		return s.content
 	}
 	return fmt.Sprintf("%s (czxid %#x, zxid %#x)", s.content, s.czxid, s.zxid)
 }
@@ -67,6 +71,16 @@ func parseLine(text string) (line, error) {
 	case "end", "failed", "unknown", "toolarge", "registered", "withdrawn", "updated":
 		l.id, l.text, _ = strings.Cut(rest, " ")
 		return l, nil
+	case "instances", "tree":
+		l.id, l.text, _ = strings.Cut(rest, " ")
+		if l.text == "-" {
+			return l, nil
+		}
+		var err error
+		if l.set, err = parseSet(l.text); err == nil {
+			l.node = state{exists: true, content: listSet(l.set)}
+		}
+		return l, err
 	case "data", "children":
 		words := strings.SplitN(rest, " ", 4)
 		if len(words) != 4 {

@@ -80,6 +80,9 @@ type truthAndSessions struct {
 }
 
 func (r *run) look(ctx context.Context, truth *reader) (*truthAndSessions, error) {
+	if err := r.arena.sets.settle(truth.conn); err != nil {
+		return nil, err
+	}
 	t, err := truth.read()
 	if err != nil {
 		return nil, err
@@ -104,7 +107,8 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 	if r.stalls.take() > stallLimit {
 		r.excuse = stalled
 	}
-	if r.writers.losses.take(t.truth) {
+	agrees := r.arena.sets.history.agrees(t.sets)
+	if r.writers.losses.take(t.truth) || !agrees {
 		r.excuse = serversLost
 	}
 	for _, c := range r.contenders {
@@ -122,6 +126,9 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 		for _, name := range client.oracle.leftovers(t.truth) {
 			_ = p.Delete(client.service()+"/"+name, -1)
 		}
+	}
+	if !agrees {
+		r.arena.sets.history.rebase(t.sets)
 	}
 	for path := range t.props {
 		_ = p.Delete(path, -1)

@@ -202,6 +202,10 @@ func (r *rawLib) withdraw(id string) {
 	}()
 }
 
+// A set of nodes takes a cache, which go-zookeeper does not have.
+func (r *rawLib) instances(string, string) { say("unable instances") }
+func (r *rawLib) tree(string, string)      { say("unable tree") }
+
 func (r *rawLib) names(string) { say("unable names") }
 
 // large writes until it succeeds, as update does.

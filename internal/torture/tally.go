@@ -16,6 +16,8 @@ const (
 	dead        failure = "streams dead"
 	back        failure = "went back"
 	repeated    failure = "snapshots repeated"
+	incomplete  failure = "sets incomplete"
+	mixed       failure = "sets mixed"
 	lost        failure = "registrations lost"
 	doubled     failure = "registrations doubled"
 	undead      failure = "withdrawn, still there"
@@ -32,7 +34,7 @@ const (
 
 // failures has all of them, in the order of the report.
 var failures = []failure{
-	missed, dead, back, repeated, lost, doubled, undead, unwritten, untrue, twice, poisoned, restless, wrongState, stranded, grown, processDead,
+	missed, dead, back, repeated, incomplete, mixed, lost, doubled, undead, unwritten, untrue, twice, poisoned, restless, wrongState, stranded, grown, processDead,
 }
 
 // finding is one case of a failure.
@@ -123,7 +125,7 @@ func (e excuse) covers(f failure) bool {
 	switch f {
 	case missed, lost, undead, unwritten, poisoned, restless, wrongState, stranded:
 		return e != none
-	case back, repeated, doubled, dead, untrue, twice:
+	case back, repeated, incomplete, mixed, doubled, dead, untrue, twice:
 		return e == serversLost
 	}
 	return false

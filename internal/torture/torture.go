@@ -93,6 +93,7 @@ func torture(ctx context.Context, o options) (_ *result, err error) {
 		changes: changes,
 		begin:   time.Now(),
 	}
+	r.arena.sets = &setWriter{history: newHistory(), changes: changes, log: r.arena.log}
 	defer func() { err = errors.Join(err, r.arena.close()) }()
 	r.stalls = watchStalls()
 	defer r.stalls.end()
@@ -155,7 +156,7 @@ func (r *run) start(ctx context.Context, ready []prepared) error {
 		return err
 	}
 	defer p.close()
-	if err := prepareNodes(p, r.arena); err != nil {
+	if err := errors.Join(prepareNodes(p, r.arena), r.arena.sets.prepare(p)); err != nil {
 		return err
 	}
 	var g errgroup.Group // waited for here
@@ -183,6 +184,8 @@ func (r *run) start(ctx context.Context, ready []prepared) error {
 			d.open("data", path)
 			d.open("children", path)
 		}
+		d.open("instances", flock)
+		d.open("tree", forest)
 		for _, other := range c.owner.clients {
 			d.open("children", other.service())
 		}
@@ -208,6 +211,7 @@ func (r *run) round(ctx context.Context, round round) error {
 	work, stop := context.WithCancel(ctx)
 	var g errgroup.Group // waited for below
 	g.Go(func() error { return r.writers.run(work, round.seed) })
+	g.Go(func() error { return a.sets.run(work, r.writers, round.seed) })
 	for client, d := range r.drivers {
 		d.props = props[client.owner]
 		g.Go(func() error { d.work(work, round.seed); return nil })

@@ -20,6 +20,7 @@ const unsettled = 2 * time.Second
 type truth struct {
 	nodes  map[string]state          // of data streams, by path
 	names  map[string]state          // of children streams, by path
+	sets   map[string][]setNode      // by root
 	owners map[string][]serviceNode  // of services, by path
 	props  map[string]map[string]any // of property nodes, by path
 	writes map[string]int32          // how often a property node was written, by path
@@ -35,10 +36,13 @@ type serviceNode struct {
 
 // of returns the truth for a stream, and whether it has been so for a while.
 func (t *truth) of(verb, path string) (s state, settled bool) {
-	if verb == "data" {
+	switch {
+	case verb == "data":
 		s = t.nodes[path]
-	} else {
+	case setVerbs[verb] == "":
 		s = t.names[path]
+	case len(t.sets[path]) > 0:
+		s = state{exists: true, content: listSet(t.sets[path])}
 	}
 	return s, t.at.Sub(t.since[verb+path]) >= unsettled
 }
@@ -81,6 +85,11 @@ func (r *reader) read() (*truth, error) {
 			return nil, err
 		}
 	}
+	sets, err := r.conn.readSets()
+	if err != nil {
+		return nil, err
+	}
+	t.sets = sets
 	for _, path := range r.props {
 		data, stat, err := r.conn.Get(path)
 		if errors.Is(err, zk.ErrNoNode) {

@@ -131,6 +131,32 @@ func (z *zkstreamLib) children(id, path string) {
 	})
 }
 
+// instances ends when the client closes.
+func (z *zkstreamLib) instances(id, path string) {
+	go follow("instances", id, z.client.Instances(context.Background(), path), func(all zkstream.Instances) {
+		nodes := []setNode{{name: ".", czxid: all.Stat().Czxid}}
+		for name, p := range all.All() {
+			nodes = append(nodes, setNode{name, p.Stat().Czxid, p.Stat().Mzxid, string(p.Bytes())})
+		}
+		saySet("instances", id, nodes)
+	})
+}
+
+// tree ends when the client closes.
+func (z *zkstreamLib) tree(id, path string) {
+	go follow("tree", id, z.client.Tree(context.Background(), path), func(t zkstream.Tree) {
+		var nodes []setNode
+		for d := range t.All() {
+			name := strings.TrimPrefix(strings.TrimPrefix(d.Path(), path), "/")
+			if name == "" {
+				name = "."
+			}
+			nodes = append(nodes, setNode{name, d.Stat().Czxid, d.Stat().Mzxid, d.String()})
+		}
+		saySet("tree", id, nodes)
+	})
+}
+
 // follow tells of a stream until it ends.
 func follow[T interface{ Exists() bool }](verb, id string, s *zkstream.Stream[T], tell func(T)) {
 	for v := range s.All() {

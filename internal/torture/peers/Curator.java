@@ -158,6 +158,45 @@ public class Curator {
             .collect(Collectors.joining(",", "[", "]"));
     }
 
+    /**
+     * All nodes of the cache are told at each event, as soon as the library says that it has them all. It tells of
+     * one node at a time, and offers no more than to look at the others then.
+     */
+    private void follow(String verb, String id, String path) {
+        CuratorCache cache = CuratorCache.build(client, path);
+        boolean whole = verb.equals("tree");
+        AtomicReference<String> last = new AtomicReference<>();
+        Runnable tell = () -> {
+            String nodes = nodes(cache, path, whole);
+            if (!nodes.equals(last.getAndSet(nodes))) {
+                say(verb + " " + id + " " + nodes);
+            }
+        };
+        cache.listenable().addListener(CuratorCacheListener.builder()
+            .forAll((type, before, after) -> tell.run())
+            .forInitialized(tell)
+            .afterInitialized()
+            .build());
+        cache.start();
+    }
+
+    private static String nodes(CuratorCache cache, String path, boolean whole) {
+        if (!cache.get(path).isPresent()) {
+            return "-";
+        }
+        return cache.stream()
+            .map(node -> {
+                boolean root = node.getPath().equals(path);
+                boolean content = whole || !root;
+                return (root ? "." : node.getPath().substring(path.length() + 1))
+                    + "@" + node.getStat().getCzxid()
+                    + "." + (content ? node.getStat().getMzxid() : 0)
+                    + "=" + (content ? text(node) : "");
+            })
+            .sorted()
+            .collect(Collectors.joining(",", "[", "]"));
+    }
+
     /** A service instance with its discovery, as in Curator's own example: one each, since it tells them by id. */
     private static class Registration {
         final ServiceDiscovery<Void> discovery;
@@ -267,6 +306,10 @@ public class Curator {
                 break;
             case "children":
                 children(words[1], words[2]);
+                break;
+            case "instances":
+            case "tree":
+                follow(words[0], words[1], words[2]);
                 break;
             case "register":
                 registrations.put(words[1], commands.submit(() -> register(words[1], words[2], words[3])));

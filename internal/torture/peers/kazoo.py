@@ -17,6 +17,7 @@ sys.path[:] = [p for p in sys.path if not os.path.exists(os.path.join(p, "kazoo.
 
 from kazoo.client import KazooClient, KazooState
 from kazoo.exceptions import BadVersionError, NodeExistsError, NoNodeError
+from kazoo.recipe.cache import TreeCache, TreeEvent
 from kazoo.retry import ForceRetryError, KazooRetry
 
 logging.basicConfig()  # the least that its documentation asks for; warnings go to stderr
@@ -84,6 +85,43 @@ class Contender:
             self.client.ChildrenWatch(path, changed)
 
         self.watch(name, watch)
+
+    def instances(self, name, path):
+        self.cache("instances", name, path)
+
+    def tree(self, name, path):
+        self.cache("tree", name, path)
+
+    def cache(self, verb, name, path):
+        """All nodes of the cache are told at each change of one, as soon as the library says that it has them all."""
+        cache, state = TreeCache(self.client, path), {"ready": False, "last": None}
+
+        def nodes():
+            def below(at, label):
+                node = cache.get_data(at)
+                if node is None:
+                    return
+                content = verb == "tree" or label != "."
+                yield "%s@%d.%d=%s" % (label, node.stat.czxid, node.stat.mzxid if content else 0,
+                                       node.data.decode() if content else "")
+                for child in cache.get_children(at, ()):
+                    yield from below(at + "/" + child, child if label == "." else label + "/" + child)
+
+            return list(below(path, "."))
+
+        def changed(event):
+            if event.event_type == TreeEvent.INITIALIZED:
+                state["ready"] = True
+            if not state["ready"]:
+                return
+            told = nodes()
+            text = "[" + ",".join(sorted(told)) + "]" if told else "-"
+            if text != state["last"]:
+                state["last"] = text
+                say("%s %s %s" % (verb, name, text))
+
+        cache.listen(changed)
+        self.watch(name, cache.start)
 
     def watch(self, name, start):
         try:
@@ -181,7 +219,7 @@ class Contender:
             args = [args[0], registration]
         elif command == "withdraw":
             args.append(self.registrations.get(args[0]))
-        elif command not in ("data", "children", "update"):
+        elif command not in ("data", "children", "instances", "tree", "update"):
             say("unable " + command)
             return
         # Ends when the library has answered, or with the process.
