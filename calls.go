@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/zkconn"
@@ -61,46 +60,27 @@ func (c *Client) change(ctx context.Context, op, path string, request any) (r zk
 // made in the last moments may be missing, unless Sync is called first. The error is a *PathError: zk.ErrNoAuth, for
 // example. It returns when the server has answered or ctx ends, and meanwhile retries through lost connections.
 func (c *Client) Get(ctx context.Context, path string) (Data, error) {
-	n := &node{path: path}
-	err := c.read(ctx, "get", path, func(zc *zk.Conn, abs string) error {
-		data, stat, err := zc.Get(abs)
-		if errors.Is(err, zk.ErrNoNode) {
-			n.exists, n.data, n.stat = false, nil, zk.Stat{}
-			return nil
+	n, err := c.readNode(ctx, "get", path, kindData)
+	return Data{n}, err
+}
+
+// readNode reads what k says of a node. It returns nil beside an error.
+func (c *Client) readNode(ctx context.Context, op, path string, k kind) (n *node, err error) {
+	err = c.call(ctx, op, path, c.check(path), func() error {
+		a, err := c.calls.ReadNode(ctx, k, c.chroot.absolute(path))
+		if err == nil {
+			n = newNode(path, &a)
 		}
-		if err != nil {
-			return err
-		}
-		n.exists, n.data, n.stat = true, data, *stat
-		return nil
+		return err
 	})
-	if err != nil {
-		return Data{}, err
-	}
-	return Data{n}, nil
+	return n, err
 }
 
 // List reads the names of a node's children from the server. A missing node is no error: Exists is false then. How new the
 // names are, and its errors, are as those of Get.
 func (c *Client) List(ctx context.Context, path string) (Children, error) {
-	n := &node{path: path}
-	err := c.read(ctx, "list", path, func(zc *zk.Conn, abs string) error {
-		names, stat, err := zc.Children(abs)
-		if errors.Is(err, zk.ErrNoNode) {
-			n.exists, n.names, n.stat = false, nil, zk.Stat{}
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		slices.Sort(names)
-		n.exists, n.names, n.stat = true, names, *stat
-		return nil
-	})
-	if err != nil {
-		return Children{}, err
-	}
-	return Children{n}, nil
+	n, err := c.readNode(ctx, "list", path, kindChildren)
+	return Children{n}, err
 }
 
 // ACL reads the access control list of a node, with the node's metadata. The error is a *PathError: zk.ErrNoNode, for

@@ -51,14 +51,30 @@ func New(conn *zkconn.Conn, closing context.Context, parentACL []zk.ACL) *Caller
 // mend. What fn reads is at least as new as what the Caller has written, in earlier sessions, too. fn keeps it in variables
 // that the caller of Read looks at only if Read returns nil: when ctx ends, fn may still be running.
 func (c *Caller) Read(ctx context.Context, fn func(zc *zk.Conn) error) error {
-	serverFailures := 0
-	for failures := 1; ; failures++ {
-		err := c.conn.Do(ctx, func(zc *zk.Conn) error {
+	return c.repeat(ctx, func() error {
+		return c.conn.Do(ctx, func(zc *zk.Conn) error {
 			if err := c.catchUp(ctx, zc); err != nil {
 				return err
 			}
 			return fn(zc)
 		})
+	})
+}
+
+// ReadNode reads what k says of a node. It is repeated, and as new, as Read is.
+func (c *Caller) ReadNode(ctx context.Context, k zkconn.Kind, path string) (a zkconn.Answer, err error) {
+	err = c.repeat(ctx, func() (err error) {
+		a, err = c.conn.Read(ctx, k, path)
+		return err
+	})
+	return a, err
+}
+
+// repeat calls try until it returns nil or an error that another try does not mend.
+func (c *Caller) repeat(ctx context.Context, try func() error) error {
+	serverFailures := 0
+	for failures := 1; ; failures++ {
+		err := try()
 		if err == nil {
 			return nil
 		}

@@ -143,6 +143,8 @@ func (r *requests) answered(xid int32, zxid int64, code int32, size int) error {
 		r.armed(q, zxid, code)
 	case forSync:
 		r.caughtUp(code)
+	case forCall:
+		r.called(q, zxid, code, b)
 	case forEphemerals:
 		r.listed(q, code, b)
 	}
@@ -166,7 +168,6 @@ func (r *requests) answered(xid int32, zxid int64, code int32, size int) error {
 func (r *requests) read(q ownRequest, zxid int64, code int32, b *body) {
 	w := q.watches[0]
 	a := Answer{Zxid: zxid, Armed: true}
-	most := r.wire.conn.maxReply
 	switch {
 	case code == codeNoNode:
 		if w.Kind() != Stat && q.purpose == forRead {
@@ -179,35 +180,13 @@ func (r *requests) read(q ownRequest, zxid int64, code int32, b *body) {
 				return
 			}
 		}
-	case code != 0:
-		a.Err = codeError(code)
-	case q.purpose == forExists && w.Kind() != Stat: // it has been created in between
+	case q.purpose == forExists && w.Kind() != Stat && code == 0: // it has been created in between
 		r.mu.Lock()
 		r.readLocked(w, q.expected)
 		r.mu.Unlock()
 		return
-	default:
-		a.Exists = true
-		whole := b.left <= most
-		switch ok := true; w.Kind() {
-		case Data:
-			if a.Data, ok = b.data(most); !ok {
-				whole = false
-			}
-		case Children:
-			if a.Names, ok = b.names(most); !ok {
-				whole = false
-			}
-		}
-		if whole {
-			a.Stat = b.stat()
-		} else {
-			a.Err = errReplyTooLarge
-		}
-		if b.err != nil {
-			a.Err = errMalformed
-		}
 	}
+	b.node(w.Kind(), code, r.wire.conn.maxReply, &a)
 	if b.err != nil && b.err != errShort {
 		return // the connection has ended
 	}
@@ -255,6 +234,37 @@ func (r *requests) batch(q ownRequest, zxid int64, code int32, b *body) {
 		r.armLocked(paths, zxid, forArm, arm)
 	default:
 		r.table.Unarmed(arm)
+	}
+}
+
+// node reads the answer to a request for one node.
+func (b *body) node(k Kind, code int32, most int, a *Answer) {
+	switch {
+	case code == codeNoNode:
+		return
+	case code != 0:
+		a.Err = codeError(code)
+		return
+	}
+	a.Exists = true
+	whole := b.left <= most
+	switch ok := true; k {
+	case Data:
+		if a.Data, ok = b.data(most); !ok {
+			whole = false
+		}
+	case Children:
+		if a.Names, ok = b.names(most); !ok {
+			whole = false
+		}
+	}
+	if whole {
+		a.Stat = b.stat()
+	} else {
+		a.Err = errReplyTooLarge
+	}
+	if b.err != nil {
+		a.Err = errMalformed
 	}
 }
 

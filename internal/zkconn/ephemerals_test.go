@@ -11,15 +11,15 @@ import (
 )
 
 // ephemeralsOf asks for them as a user of the connection does, and returns what comes.
-func ephemeralsOf(ctx context.Context, c *client, prefix string) <-chan ephemerals {
-	done := make(chan ephemerals, 1)
+func ephemeralsOf(ctx context.Context, c *client, prefix string) <-chan Answer {
+	done := make(chan Answer, 1)
 	go func() {
-		var a ephemerals
+		var a Answer
 		err := c.Run(ctx, func(*zk.Conn) (err error) {
-			a.paths, err = c.Ephemerals(ctx, prefix)
+			a.Names, err = c.Ephemerals(ctx, prefix)
 			return err
 		})
-		a.err = err
+		a.Err = err
 		done <- a
 	}()
 	return done
@@ -34,20 +34,20 @@ func TestEphemerals(t *testing.T) {
 			t.Errorf("asked for %x", r.body)
 		}
 		p.reply(r.xid, 7, 0, i32(2), str("/a/b"), str("/a/c"))
-		if a := <-done; a.err != nil || !slices.Equal(a.paths, []string{"/a/b", "/a/c"}) {
-			t.Errorf("%q, %v", a.paths, a.err)
+		if a := <-done; a.Err != nil || !slices.Equal(a.Names, []string{"/a/b", "/a/c"}) {
+			t.Errorf("%q, %v", a.Names, a.Err)
 		}
 
 		done = ephemeralsOf(t.Context(), c, "/a")
 		p.reply(p.expect(opGetEphemerals).xid, 7, -102)
-		if a := <-done; !errors.Is(a.err, zk.ErrNoAuth) {
-			t.Errorf("refused: %v", a.err)
+		if a := <-done; !errors.Is(a.Err, zk.ErrNoAuth) {
+			t.Errorf("refused: %v", a.Err)
 		}
 
 		done = ephemeralsOf(t.Context(), c, "/a")
 		p.reply(p.expect(opGetEphemerals).xid, 7, 0, i32(2), str("/a/b")) // the second is missing
-		if a := <-done; !errors.Is(a.err, errMalformed) {
-			t.Errorf("malformed: %v", a.err)
+		if a := <-done; !errors.Is(a.Err, errMalformed) {
+			t.Errorf("malformed: %v", a.Err)
 		}
 		c.works(p)
 
@@ -56,8 +56,8 @@ func TestEphemerals(t *testing.T) {
 		r = p.expect(opGetEphemerals)
 		cause := errors.New("cause")
 		cancel(cause)
-		if a := <-done; !errors.Is(a.err, cause) {
-			t.Errorf("given up: %v", a.err)
+		if a := <-done; !errors.Is(a.Err, cause) {
+			t.Errorf("given up: %v", a.Err)
 		}
 		p.reply(r.xid, 7, 0, i32(0)) // for nobody
 		c.works(p)
@@ -65,8 +65,8 @@ func TestEphemerals(t *testing.T) {
 		done = ephemeralsOf(t.Context(), c, "/a")
 		p.expect(opGetEphemerals)
 		p.Close()
-		if a := <-done; !errors.Is(a.err, zk.ErrConnectionClosed) {
-			t.Errorf("connection lost: %v", a.err)
+		if a := <-done; !errors.Is(a.Err, zk.ErrConnectionClosed) {
+			t.Errorf("connection lost: %v", a.Err)
 		}
 		c.expect(Down)
 	})

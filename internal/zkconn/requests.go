@@ -38,6 +38,7 @@ const (
 	forRecheck                // SetWatches of what has been quiet for a while
 	forSync
 	forRemoval // removeWatches; nobody waits for the answer
+	forCall    // of one node, by somebody who waits for the answer
 	forEphemerals
 )
 
@@ -51,7 +52,8 @@ type ownRequest struct {
 	expected int // bytes of the answer
 	sent     time.Time
 
-	ephemerals chan ephemerals // capacity 1; of forEphemerals
+	kind   Kind        // what forCall reads
+	answer chan Answer // capacity 1; of forCall and forEphemerals
 }
 
 // requests are zkconn's own requests on one network connection: beside go-zookeeper's, which knows nothing of
@@ -194,8 +196,12 @@ func (p packet) multiOp(op int32, path string) packet {
 
 // readLocked asks for one watch, and has it set.
 func (r *requests) readLocked(w Watch, expected int) {
-	op := [...]int32{Data: opGetData, Children: opGetChildren2, Stat: opExists}[w.Kind()]
-	r.readByLocked(op, forRead, w, expected)
+	r.readByLocked(w.Kind().op(), forRead, w, expected)
+}
+
+// op returns the opcode of a request that reads k of one node.
+func (k Kind) op() int32 {
+	return [...]int32{Data: opGetData, Children: opGetChildren2, Stat: opExists}[k]
 }
 
 func (r *requests) readByLocked(op int32, p purpose, w Watch, expected int) {

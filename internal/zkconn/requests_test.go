@@ -48,6 +48,12 @@ func (t *testTable) want(ws ...*testWatch) {
 	t.stale = append(t.stale, ws...)
 }
 
+func (t *testTable) evict(ws ...Watch) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.evicted = ws
+}
+
 // take returns what has been noted since the last call.
 func (t *testTable) take() string {
 	t.mu.Lock()
@@ -472,7 +478,7 @@ func TestAServerWithoutSetWatchesIsAskedByExists(t *testing.T) {
 func TestWatchesAreTakenBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, p, table := withTable(t)
-		table.evicted = []Watch{&testWatch{"/a", Children, 0}, &testWatch{"/b", Data, 0}}
+		table.evict(&testWatch{"/a", Children, 0}, &testWatch{"/b", Data, 0})
 		c.pump()
 		for _, want := range [][]byte{slices.Concat(str("/a"), i32(1)), slices.Concat(str("/b"), i32(2))} {
 			r := p.expect(opRemoveWatches)
@@ -511,7 +517,7 @@ func TestOwnRequestsOnARealServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	waitFor(t, table, "/made EventNodeCreated; /there EventNodeDataChanged")
-	table.evicted = []Watch{&testWatch{"/none", Data, 0}}
+	table.evict(&testWatch{"/none", Data, 0})
 	c.Pump()
 	if err := c.Run(t.Context(), func(zc *zk.Conn) error {
 		_, err := zc.Create("/none", nil, zk.FlagEphemeral, zk.WorldACL(zk.PermAll))
