@@ -1,5 +1,6 @@
 # make help           this list
 # make test           what to run before each commit; installs ZooKeeper if it is missing
+# make mutate         breaks the code that keeps the watches, place by place, and asks the tests and the simulation; SAMPLE=100 for fewer
 # make simulate       10,000 simulated schedules of faults; SEEDS=n for another number
 # make torture        an hour of faults on a real ensemble, with the peers; writes docs/RELIABILITY.md; FOR=10m for less
 # make torture-quick  40 seconds of it, with those peers that are installed
@@ -19,8 +20,9 @@ NESTED      := $(patsubst %/go.mod,%,$(shell git ls-files '*/go.mod'))
 SEEDS       ?= 10000
 FOR         ?= 1h
 FUZZTIME    ?= 10m
+SAMPLE      ?= 0
 
-.PHONY: help test vet race full nested guard examples simulate torture torture-quick soak fuzz bench bench-quick compat older zookeeper peers
+.PHONY: help test vet race full nested guard examples simulate mutate torture torture-quick soak fuzz bench bench-quick compat older zookeeper peers
 
 test: zookeeper vet race full nested older guard torture-quick examples
 
@@ -75,6 +77,9 @@ examples:
 
 simulate:
 	go test -timeout 0 -run 'TestSimulation$$' ./internal/simulation -args -seeds $(SEEDS)
+
+mutate:
+	go run ./internal/mutate -sample $(SAMPLE)
 
 torture: zookeeper peers
 	go run ./internal/torture -for $(FOR)
