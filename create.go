@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -78,7 +79,7 @@ func (o *createOptions) request(path string, data []byte) (any, error) {
 // through lost connections. The error is a *PathError: zk.ErrNodeExists, for example. ErrUnknown is in it
 // if the connection was lost, and a node is there that may be this call's or somebody else's.
 func (c *Client) Create(ctx context.Context, path string, props map[string]any) error {
-	data, err := encodeProperties(props)
+	data, err := content.Encode(props)
 	if err != nil {
 		return &PathError{Op: "create", Path: path, Err: err}
 	}

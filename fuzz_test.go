@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -200,64 +201,64 @@ func FuzzServers(f *testing.F) {
 
 // FuzzProperties reads content, writes what was read, and updates it with one property.
 func FuzzProperties(f *testing.F) {
-	for _, content := range []string{
+	for _, data := range []string{
 		"", " \n", "{}", "xxx", "{xxx}", "[1]", "null", `{"a": 1, "b": [2, {"c": "}"}]}`, "{ \"\\u0061\" :1,\n\t\"b\":[ 1 ] }\n",
 		`{"a":1,"a":2}`, `{"n": 12345678901234567890123, "f": 1.10, "e": 1e3, "z": -0.0}`, `{"x": 1e999}`, `{"string_value": "s"}`,
 		`{"string_value": "{}"}`, "{\"\xff\": 1, \"\xfe\": \"\xff\"}", `{"\ud800": "\udfff"}`, `{"a": "\\\""} x`, "\xef\xbb\xbf{}", "{\"a\":\u00a01}",
 	} {
-		f.Add([]byte(content), "a", []byte(`{"x": null}`))
-		f.Add([]byte(content), "string_value", []byte("text"))
+		f.Add([]byte(data), "a", []byte(`{"x": null}`))
+		f.Add([]byte(data), "string_value", []byte("text"))
 	}
-	f.Fuzz(func(t *testing.T, content []byte, key string, value []byte) {
-		if bytes.Contains(content, []byte("NaN")) || bytes.Contains(content, []byte("Infinity")) {
+	f.Fuzz(func(t *testing.T, data []byte, key string, value []byte) {
+		if bytes.Contains(data, []byte("NaN")) || bytes.Contains(data, []byte("Infinity")) {
 			return // numbers that encoding/json does not know
 		}
-		read := checkReading(t, content)
+		read := checkReading(t, data)
 		checkRoundTrip(t, read)
-		checkUpdate(t, content, key, value)
+		checkUpdate(t, data, key, value)
 	})
 }
 
-// members is what content should read as, in the words of encoding/json; nil if it is a text.
-func members(content []byte) map[string]json.RawMessage {
+// members is what data should read as, in the words of encoding/json; nil if it is a text.
+func members(data []byte) map[string]json.RawMessage {
 	m := map[string]json.RawMessage{}
 	switch {
-	case len(bytes.TrimSpace(content)) == 0:
+	case len(bytes.TrimSpace(data)) == 0:
 		return m
-	case json.Unmarshal(content, &m) != nil || m == nil: // no object: null makes m nil
+	case json.Unmarshal(data, &m) != nil || m == nil: // no object: null makes m nil
 		return nil
 	}
 	return m
 }
 
-func checkReading(t *testing.T, content []byte) Properties {
+func checkReading(t *testing.T, data []byte) Properties {
 	t.Helper()
-	p, want := propertiesOf(string(content)), members(content)
-	if !bytes.Equal(p.Bytes(), content) {
-		t.Errorf("%q has the bytes %q", content, p.Bytes())
+	p, want := propertiesOf(string(data)), members(data)
+	if !bytes.Equal(p.Bytes(), data) {
+		t.Errorf("%q has the bytes %q", data, p.Bytes())
 	}
 	var decoded map[string]json.RawMessage
-	if err := p.Decode(&decoded); (err == nil) != (want != nil || string(bytes.TrimSpace(content)) == "null") {
-		t.Errorf("%q decodes with %v", content, err)
+	if err := p.Decode(&decoded); (err == nil) != (want != nil || string(bytes.TrimSpace(data)) == "null") {
+		t.Errorf("%q decodes with %v", data, err)
 	}
 	if want == nil {
-		text, ok := p.Get(textKey)
-		same, err := Value[string](p, textKey)
-		if !ok || text != string(content) || same != string(content) || err != nil || p.Len() != 1 {
-			t.Errorf("%q is a text, and reads as %q, %q, %v, %q", content, text, same, err, p.Keys())
+		text, ok := p.Get(content.TextKey)
+		same, err := Value[string](p, content.TextKey)
+		if !ok || text != string(data) || same != string(data) || err != nil || p.Len() != 1 {
+			t.Errorf("%q is a text, and reads as %q, %q, %v, %q", data, text, same, err, p.Keys())
 		}
 		return p
 	}
 	if !slices.Equal(p.Keys(), slices.Sorted(maps.Keys(want))) || p.Len() != len(want) {
-		t.Errorf("%q has the keys %q, want %v", content, p.Keys(), want)
+		t.Errorf("%q has the keys %q, want %v", data, p.Keys(), want)
 	}
 	for key, raw := range want {
 		got, err := Value[json.RawMessage](p, key)
 		if err != nil || !bytes.Equal(got, raw) {
-			t.Errorf("%q: %q is %q, %v, want %q", content, key, got, err, raw)
+			t.Errorf("%q: %q is %q, %v, want %q", data, key, got, err, raw)
 		}
 		if _, ok := p.Get(key); !ok {
-			t.Errorf("%q: there is no %q", content, key)
+			t.Errorf("%q: there is no %q", data, key)
 		}
 	}
 	return p
@@ -267,7 +268,7 @@ func checkReading(t *testing.T, content []byte) Properties {
 func checkRoundTrip(t *testing.T, p Properties) {
 	t.Helper()
 	props := maps.Collect(p.All())
-	written, err := encodeProperties(props)
+	written, err := content.Encode(props)
 	if err != nil {
 		if !hasInf(props) {
 			t.Errorf("%q cannot be written again: %v", p, err)
@@ -337,71 +338,71 @@ func parts(t *testing.T, object []byte) (list []part) {
 	return list
 }
 
-// refused reports whether content is none that a property can be put into.
-func refused(content []byte) bool {
-	return !utf8.Valid(content) || members(content) == nil && strings.HasPrefix(strings.TrimSpace(string(content)), "{")
+// refused reports whether data is none that a property can be put into.
+func refused(data []byte) bool {
+	return !utf8.Valid(data) || members(data) == nil && strings.HasPrefix(strings.TrimSpace(string(data)), "{")
 }
 
 // checkUpdate changes one property. All else must stay as it is, byte by byte.
-func checkUpdate(t *testing.T, content []byte, key string, value []byte) {
+func checkUpdate(t *testing.T, data []byte, key string, value []byte) {
 	t.Helper()
 	var v any = string(value)
 	if json.Valid(value) {
 		v = json.RawMessage(value)
 	}
-	after, err := mergeProperties(content, map[string]any{key: v})
-	if refused(content) {
+	after, err := content.Merge(data, map[string]any{key: v})
+	if refused(data) {
 		if err == nil {
-			t.Errorf("%q with %q: %q is %q", content, key, value, after)
+			t.Errorf("%q with %q: %q is %q", data, key, value, after)
 		}
 		return
 	}
 	if err != nil {
-		t.Fatalf("%q with %q: %q: %v", content, key, value, err)
+		t.Fatalf("%q with %q: %q: %v", data, key, value, err)
 	}
-	name, _ := encodeJSON(key)
-	want, _ := encodeJSON(v)
-	old, now := members(content), members(after)
+	name, _ := content.EncodeJSON(key)
+	want, _ := content.EncodeJSON(v)
+	old, now := members(data), members(after)
 	if now == nil {
 		// Only one string is written as a text, and only under this name.
 		var text string
-		if json.Unmarshal(want, &text) != nil || key != textKey || text != string(after) || len(old) > 1 {
-			t.Errorf("%q with %q: %q is the text %q", content, key, value, after)
+		if json.Unmarshal(want, &text) != nil || key != content.TextKey || text != string(after) || len(old) > 1 {
+			t.Errorf("%q with %q: %q is the text %q", data, key, value, after)
 		}
 		return
 	}
 	if old == nil {
-		if key == textKey {
+		if key == content.TextKey {
 			old = map[string]json.RawMessage{}
 		} else {
-			text, _ := encodeJSON(string(content))
-			old = map[string]json.RawMessage{textKey: text}
+			text, _ := content.EncodeJSON(string(data))
+			old = map[string]json.RawMessage{content.TextKey: text}
 		}
 		for k, v := range old {
 			if !bytes.Equal(now[k], v) {
-				t.Errorf("%q with %q: the text is lost: %q", content, key, after)
+				t.Errorf("%q with %q: the text is lost: %q", data, key, after)
 			}
 		}
 		return
 	}
 	if len(old) == 0 {
-		if got := string(after); got != "{"+string(name)+": "+string(want)+"}" && len(bytes.TrimSpace(content)) == 0 {
+		if got := string(after); got != "{"+string(name)+": "+string(want)+"}" && len(bytes.TrimSpace(data)) == 0 {
 			t.Errorf("nothing with %q: %q is %q", key, value, got)
 		}
 		return
 	}
-	list := parts(t, content)
+	list := parts(t, data)
 	i := len(list) - 1
 	for ; i >= 0 && list[i].name != key; i-- {
 	}
 	var expected []byte
 	if i >= 0 {
-		expected = slices.Concat(content[:list[i].valueAt], want, content[list[i].endsAt:])
+		expected = slices.Concat(data[:list[i].valueAt], want, data[list[i].endsAt:])
 	} else {
 		end := list[len(list)-1].endsAt
-		expected = slices.Concat(content[:end], []byte(", "), name, []byte(": "), want, content[end:])
+		expected = slices.Concat(data[:end], []byte(", "), name, []byte(": "), want, data[end:])
 	}
 	if !bytes.Equal(after, expected) {
-		t.Errorf("%q with %q: %q\nis   %q\nwant %q", content, key, value, after, expected)
+		t.Errorf("%q with %q: %q\nis   %q\nwant %q", data, key, value, after, expected)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -20,7 +21,7 @@ type node struct {
 	err    error    // why the content could not be read, of a node among others
 
 	decode sync.Once
-	props  *properties // after decode
+	props  *content.Properties // after decode
 }
 
 // same reports whether n and other, read of one node, show the same state as far as kind goes. The zxid of

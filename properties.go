@@ -8,6 +8,7 @@ import (
 	"iter"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/content"
 )
 
 // Properties is a snapshot of a znode's content as a mapping. Content that is a JSON object is that
@@ -22,9 +23,9 @@ import (
 // is first looked at, whatever the number of streams. The zero value is a node that does not exist.
 type Properties struct{ n *node }
 
-func (p Properties) decoded() *properties {
+func (p Properties) decoded() *content.Properties {
 	n := orMissing(p.n)
-	n.decode.Do(func() { n.props = parseProperties(n.data) })
+	n.decode.Do(func() { n.props = content.Parse(n.data) })
 	return n.props
 }
 
@@ -48,10 +49,10 @@ func (p Properties) Bytes() []byte { return bytes.Clone(orMissing(p.n).data) }
 func (p Properties) String() string { return string(orMissing(p.n).data) }
 
 // Len returns the number of properties.
-func (p Properties) Len() int { return len(p.decoded().keys()) }
+func (p Properties) Len() int { return len(p.Keys()) }
 
 // Keys returns the names of the properties, sorted. The slice is the caller's.
-func (p Properties) Keys() []string { return p.decoded().keys() }
+func (p Properties) Keys() []string { return p.decoded().Keys() }
 
 // All ranges over the properties, sorted by name, with values as from Get.
 func (p Properties) All() iter.Seq2[string, any] {
@@ -68,18 +69,7 @@ func (p Properties) All() iter.Seq2[string, any] {
 // Get returns a property, and whether there is one of that name. Its value is a string, bool, int64,
 // float64, nil, []any or map[string]any, and the caller's to change. A whole number that does not fit
 // into an int64 is a float64; Value and Decode give exact ones.
-func (p Properties) Get(key string) (any, bool) {
-	d := p.decoded()
-	if d.text && key == textKey {
-		return string(d.raw), true
-	}
-	raw, ok := d.value(key)
-	if !ok {
-		return nil, false
-	}
-	v, err := decodeJSON(raw)
-	return v, err == nil
-}
+func (p Properties) Get(key string) (any, bool) { return p.decoded().Get(key) }
 
 // Decode decodes the content into dst, a pointer to a struct or map, as encoding/json would. Blank
 // content is an empty object. The error is a *PathError: zk.ErrNoNode if there was no node, that of Err if it may not
@@ -105,34 +95,9 @@ func (p Properties) Decode(dst any) error {
 // names the property if there is none of that name, or if its value is no T.
 func Value[T any](p Properties, key string) (T, error) {
 	var v T
-	fail := func(err error) (T, error) {
+	if err := p.decoded().Decode(key, &v); err != nil {
 		var zero T
 		return zero, &PathError{Op: "value", Path: p.Path(), Err: fmt.Errorf("property %q: %w", key, err)}
-	}
-	if plain, ok := any(&v).(*any); ok {
-		if *plain, ok = p.Get(key); !ok {
-			return fail(errNoProperty)
-		}
-		return v, nil
-	}
-	d := p.decoded()
-	if text, ok := any(&v).(*string); ok && d.text && key == textKey {
-		*text = string(d.raw)
-		return v, nil
-	}
-	raw, ok := d.value(key)
-	if !ok {
-		return fail(errNoProperty)
-	}
-	if f, ok := any(&v).(*float64); ok && !json.Valid(raw) { // NaN or Infinity, unless it is a list or object
-		if number, err := decodeJSON(raw); err == nil {
-			if *f, ok = number.(float64); ok {
-				return v, nil
-			}
-		}
-	}
-	if err := json.Unmarshal(raw, &v); err != nil {
-		return fail(err)
 	}
 	return v, nil
 }
@@ -203,7 +168,7 @@ func Decode[T any, S *PropertyStream | *Stream[Properties]](s S) *Stream[Decoded
 // zk.ErrNoNode, for example. ErrUnknown is in it if the connection was lost, and somebody else has changed the node
 // since.
 func (c *Client) SetProperties(ctx context.Context, path string, props map[string]any) error {
-	data, err := encodeProperties(props)
+	data, err := content.Encode(props)
 	if err != nil {
 		return &PathError{Op: "set", Path: path, Err: err}
 	}
@@ -226,11 +191,11 @@ func (c *Client) SetProperties(ctx context.Context, path string, props map[strin
 func (c *Client) UpdateProperties(ctx context.Context, path string, props map[string]any) error {
 	err := c.check(path)
 	if err == nil {
-		_, err = encodeProperties(props)
+		_, err = content.Encode(props)
 	}
 	return c.call(ctx, "update", path, err, func() error {
-		return c.calls.Update(ctx, c.chroot.absolute(path), func(content []byte) ([]byte, error) {
-			return mergeProperties(content, props)
+		return c.calls.Update(ctx, c.chroot.absolute(path), func(old []byte) ([]byte, error) {
+			return content.Merge(old, props)
 		})
 	})
 }

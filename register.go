@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -144,5 +145,5 @@ func (o *registerOptions) validate(addr string, props map[string]any) ([]byte, e
 	}
 	all := map[string]any{"pid": os.Getpid()}
 	maps.Copy(all, props)
-	return encodeProperties(all)
+	return content.Encode(all)
 }

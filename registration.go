@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/content"
 )
 
 // RegistrationStatus tells how a registration is.
@@ -189,9 +190,9 @@ func (r *Registration) Update(ctx context.Context, props map[string]any) error {
 
 // add has run put props into the node.
 func (r *Registration) add(props map[string]any) (*update, error) {
-	content, err := mergeProperties(nil, props)
+	own, err := content.Merge(nil, props)
 	if err == nil {
-		err = r.checkSize(content)
+		err = r.checkSize(own)
 	}
 	if err != nil {
 		return nil, err
@@ -199,7 +200,7 @@ func (r *Registration) add(props map[string]any) (*update, error) {
 	// The caller may change what its values point to once Update has returned.
 	u := &update{props: make(map[string]any, len(props)), done: make(chan error, 1)}
 	for key, value := range props {
-		encoded, err := encodeJSON(value)
+		encoded, err := content.EncodeJSON(value)
 		if err != nil {
 			return nil, err
 		}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/calls"
+	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -141,15 +142,15 @@ func (k *keeper) setContent(content []byte) {
 }
 
 // merge puts the properties of the updates into a content.
-func (k *keeper) merge(content []byte, batch []*update) ([]byte, error) {
-	if k.raw && parseProperties(content).text {
+func (k *keeper) merge(old []byte, batch []*update) ([]byte, error) {
+	if _, isText := content.Parse(old).Text(); isText && k.raw {
 		return nil, errNoObject
 	}
 	var err error
 	for _, u := range batch {
-		if content, err = mergeProperties(content, u.props); err != nil {
+		if old, err = content.Merge(old, u.props); err != nil {
 			return nil, err
 		}
 	}
-	return content, nil
+	return old, nil
 }

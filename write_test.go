@@ -248,7 +248,7 @@ func TestARequestOverTheLimitIsNotSent(t *testing.T) {
 		c := dialled(t, server, WithDefaultACL(acl), WithMaxRequest(2000))
 		defer c.Close()
 		connects := tooLargeFor(server, "/a")
-		text := func(n int) map[string]any { return map[string]any{textKey: strings.Repeat("x", n)} }
+		text := func(n int) map[string]any { return map[string]any{"string_value": strings.Repeat("x", n)} }
 		if err := c.Create(t.Context(), "/a", text(1700)); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("content with its ACL: %v", err)
 		}

@@ -8,6 +8,8 @@ import (
 	"net"
 	"strconv"
 	"strings"
+
+	"github.com/zkstream/zkstream/internal/content"
 )
 
 // joinAddr returns the address that a registry keeps as host and port.
@@ -48,15 +50,7 @@ func decode(content []byte, dst any) error {
 }
 
 // encode writes v as the other libraries do: on one line, with "<", ">" and "&" as they are.
-func encode(v any) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
+func encode(v any) ([]byte, error) { return content.EncodeJSON(v) }
 
 // text returns a JSON value as the text of an attribute: a string without its quotes, anything else as it stands.
 func text(v json.RawMessage) string {
