@@ -16,6 +16,8 @@ const AnyVersion int32 = -1
 // latter: then there is nothing for a Trace.
 func (c *Client) call(ctx context.Context, op, path string, err error, fn func() error) error {
 	if err == nil {
+		c.underWay.Add(1)
+		defer c.underWay.Add(-1)
 		defer c.trace.callEnded(ctx, op, path, c.trace.callBegins(), &err)
 		err = fn()
 	}

@@ -35,6 +35,9 @@ type Client struct {
 	registrations [Refused + 1]atomic.Int64 // by status
 	registered    registered
 
+	placements, conflicts atomic.Int64 // see RegistrationStats
+	underWay              atomic.Int64 // calls
+
 	closeOnce sync.Once
 	closed    chan struct{}
 	closeErr  error
@@ -87,7 +90,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	c.conn, err = zkconn.Open(zkconn.Config{
 		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: c.log,
 		MaxCalls: o.max, MaxRequest: o.maxRequest,
-		Watches: c.supervisor, MaxReads: o.max, Attempted: c.trace.attempted(),
+		Watches: c.supervisor, MaxReads: o.max, Attempted: c.trace.attempted(), Settled: c.supervisor.settled,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)

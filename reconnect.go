@@ -32,9 +32,22 @@ func (s *supervisor) Attached(resumed bool) (again zkconn.Paths) {
 		}
 	}
 	trace.Read = s.stale.length
+	s.resync, s.resyncBegan = trace, time.Now()
 	s.mu.Unlock()
 	s.trace.resync(trace)
 	return again
+}
+
+// settled notes that the connection has done what Attached has asked for.
+func (s *supervisor) settled() {
+	s.mu.Lock()
+	trace, began := s.resync, s.resyncBegan
+	s.resyncBegan = time.Time{}
+	s.mu.Unlock()
+	if s.trace.Resynced != nil && !began.IsZero() && trace.Rearmed+trace.Read > 0 {
+		trace.Took = time.Since(began)
+		s.trace.Resynced(trace)
+	}
 }
 
 // restingPlaces is how many pauses there are between the reads of a watch that fail: see zkconn.ReadPauses.

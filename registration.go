@@ -274,6 +274,12 @@ func (r *Registration) setStatus(status RegistrationStatus, obstacle error) {
 	if before := r.status.get(); before != status {
 		r.client.registrations[before].Add(-1)
 		r.client.registrations[status].Add(1)
+		switch status {
+		case Registered:
+			r.client.placements.Add(1)
+		case Conflict:
+			r.client.conflicts.Add(1)
+		}
 		r.status.set(status)
 	}
 }

@@ -1,11 +1,17 @@
 package zkstream
 
-import "github.com/zkstream/zkstream/internal/zkconn"
+import (
+	"time"
+
+	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
+)
 
 // Stats are numbers about a [Client], for metrics. Those that are said to be counted only grow, from 0 at [Connect]; the
 // others say how things are now.
 type Stats struct {
-	State SessionState // of the session
+	State   SessionState  // of the session
+	Timeout time.Duration // of the session, as negotiated; 0 before the first
 
 	// What the client watches, by what is read of the nodes. Each node counts once, whatever the number of streams. Those of
 	// Instances and Tree are among them.
@@ -31,8 +37,26 @@ type Stats struct {
 	Connects        int64
 	ConnectFailures int64
 
-	// Expirations counts how often the session's state has become [Expired].
+	// Sessions counts the sessions that there have been, Disconnects the connections with a session that were lost, and
+	// Expirations how often the session's state has become [Expired].
+	Sessions    int64
+	Disconnects int64
 	Expirations int64
+
+	// Events counts the events that servers have sent, those of watches of [Client.Conn] included.
+	Events EventStats
+
+	// Reads counts the nodes that were read for streams and registrations, by what was read of them.
+	Reads ReadStats
+
+	// Calls is how many calls are under way, those that wait for a session included; see [Trace] for what is one.
+	Calls int
+
+	// Retries counts how often calls were tried again, because the connection was lost, the server could not carry them out
+	// just then, or somebody else's change was faster. UpdateConflicts counts those of the last kind, by
+	// [Client.UpdateProperties].
+	Retries         int64
+	UpdateConflicts int64
 
 	// Requests counts the requests that were sent, by streams, registrations, calls and [Client.Conn], without handshakes
 	// and pings. A batch of reads is one.
@@ -57,12 +81,45 @@ type WatchStats struct {
 	Parked int
 }
 
+// EventStats are counts of events, by their type.
+type EventStats struct {
+	Created         int64 // a node that is watched for has come
+	Deleted         int64 // a node has gone
+	DataChanged     int64 // its content has been set
+	ChildrenChanged int64 // a child has come or gone
+}
+
+func (s *EventStats) add(t zk.EventType) {
+	switch t {
+	case zk.EventNodeCreated:
+		s.Created++
+	case zk.EventNodeDeleted:
+		s.Deleted++
+	case zk.EventNodeDataChanged:
+		s.DataChanged++
+	case zk.EventNodeChildrenChanged:
+		s.ChildrenChanged++
+	}
+}
+
+// ReadStats are counts of nodes, by what was read of them.
+type ReadStats struct {
+	Data     int64 // the content
+	Children int64 // the names of the children
+	Presence int64 // whether it is there, for a registration
+}
+
 // RegistrationStats are the registrations that have not ended, by their status.
 type RegistrationStats struct {
 	Pending    int // see [Pending]
 	Registered int // see [Registered]
 	Conflict   int // see [Conflict]
 	Refused    int // see [Refused]
+
+	// Placements and Conflicts count how often a registration's status has become Registered and Conflict, those that have
+	// ended included.
+	Placements int64
+	Conflicts  int64
 }
 
 // Stats returns numbers about the client as they are now. They are not all of one instant. It sends nothing, takes no time
@@ -75,11 +132,16 @@ func (c *Client) Stats() Stats {
 	conn := c.conn.Stats()
 	s.Connects, s.ConnectFailures = conn.Connects, conn.Failures
 	s.Requests, s.BytesSent, s.BytesReceived = conn.Requests, conn.BytesSent, conn.BytesReceived
+	s.Sessions = c.conn.Generation()
+	calls := c.calls.Stats()
+	s.Calls, s.Retries, s.UpdateConflicts = int(c.underWay.Load()), calls.Retries, calls.Conflicts
 	s.Registrations = RegistrationStats{
 		Pending:    int(c.registrations[Pending].Load()),
 		Registered: int(c.registrations[Registered].Load()),
 		Conflict:   int(c.registrations[Conflict].Load()),
 		Refused:    int(c.registrations[Refused].Load()),
+		Placements: c.placements.Load(),
+		Conflicts:  c.conflicts.Load(),
 	}
 	return s
 }
@@ -89,6 +151,8 @@ type counts struct {
 	watches            [zkconn.Kinds][gone]int // by kind and state
 	streams            int                     // without those of registrations
 	snapshots, skipped int64                   // of these streams
+	reads              [zkconn.Kinds]int64     // of nodes
+	events             EventStats
 }
 
 // stream counts a stream on a watch of that kind in, or with -1 out.
@@ -120,14 +184,19 @@ func (s *supervisor) stats() Stats {
 			Parked:  n[parked],
 		}
 	}
+	session := s.sessions.get()
 	return Stats{
-		State:       s.sessions.get().State,
+		State:       session.State,
+		Timeout:     session.Timeout,
 		Data:        kind(kindData),
 		Children:    kind(kindChildren),
 		Presence:    kind(kindStat),
 		Streams:     c.streams,
 		Snapshots:   c.snapshots,
 		Skipped:     c.skipped,
+		Disconnects: s.disconnects.Load(),
 		Expirations: s.expirations.Load(),
+		Events:      c.events,
+		Reads:       ReadStats{c.reads[kindData], c.reads[kindChildren], c.reads[kindStat]},
 	}
 }

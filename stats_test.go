@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -158,9 +156,9 @@ func TestStatsCountRegistrationsByStatus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		check("registered", RegistrationStats{Registered: 1}, 1)
+		check("registered", RegistrationStats{Registered: 1, Placements: 1}, 1)
 		waits := begun(func() error { _, err := c.Register(ctx, "/s", "taken:80", nil); return err })
-		check("one is in conflict", RegistrationStats{Registered: 1, Conflict: 1}, 2)
+		check("one is in conflict", RegistrationStats{Registered: 1, Conflict: 1, Placements: 1, Conflicts: 1}, 2)
 
 		refused := true
 		var mu sync.Mutex
@@ -173,19 +171,19 @@ func TestStatsCountRegistrationsByStatus(t *testing.T) {
 			return zktest.Fault{}
 		})
 		server.Delete("/s/mine:80")
-		check("one is refused", RegistrationStats{Refused: 1, Conflict: 1}, 2)
+		check("one is refused", RegistrationStats{Refused: 1, Conflict: 1, Placements: 1, Conflicts: 1}, 2)
 		mu.Lock()
 		refused = false
 		mu.Unlock()
 		time.Sleep(time.Minute)
-		check("it is back", RegistrationStats{Registered: 1, Conflict: 1}, 2)
+		check("it is back", RegistrationStats{Registered: 1, Conflict: 1, Placements: 2, Conflicts: 1}, 2)
 
 		cancel()
 		<-r.Done()
 		if err := <-waits; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		check("withdrawn", RegistrationStats{}, 0)
+		check("withdrawn", RegistrationStats{Placements: 2, Conflicts: 1}, 0)
 	})
 }
 
@@ -201,7 +199,8 @@ func TestStatsCountConnectionsRequestsAndBytes(t *testing.T) {
 		ctx := t.Context()
 		synctest.Wait()
 		before := c.Stats()
-		if before.Connects != 1 || before.ConnectFailures != 0 || before.Expirations != 0 || before.State != Connected {
+		if before.Connects != 1 || before.ConnectFailures != 0 || before.Expirations != 0 || before.State != Connected ||
+			before.Sessions != 1 || before.Disconnects != 0 || before.Timeout != 10*time.Second {
 			t.Errorf("at first: %+v", before)
 		}
 		if before.BytesSent < 44 || before.BytesReceived < 40 { // a handshake
@@ -229,12 +228,12 @@ func TestStatsCountConnectionsRequestsAndBytes(t *testing.T) {
 		server.Stop(true)
 		time.Sleep(time.Minute)
 		s = c.Stats()
-		if s.ConnectFailures < 10 || s.Expirations != 1 || s.State != Expired || s.Connects != 1 {
+		if s.ConnectFailures < 10 || s.Expirations != 1 || s.State != Expired || s.Connects != 1 || s.Sessions != 1 || s.Disconnects != 1 {
 			t.Errorf("after a minute without a server: %+v", s)
 		}
 		server.Stop(false)
 		time.Sleep(time.Minute)
-		if s = c.Stats(); s.Connects != 2 || s.State != Connected || s.Expirations != 1 {
+		if s = c.Stats(); s.Connects != 2 || s.State != Connected || s.Expirations != 1 || s.Sessions != 1 || s.Disconnects != 1 {
 			t.Errorf("afterwards: %+v", s)
 		}
 	})
@@ -246,134 +245,79 @@ func TestTheZeroClientHasStats(t *testing.T) {
 	}
 }
 
-// traced notes what a Trace is told.
-type traced struct {
-	mu  sync.Mutex // guards what follows
-	all []string
-}
-
-func (n *traced) note(format string, args ...any) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	n.all = append(n.all, fmt.Sprintf(format, args...))
-}
-
-// expect checks what has been noted since the last call, once nothing moves.
-func (n *traced) expect(t *testing.T, when string, want ...string) {
-	t.Helper()
-	synctest.Wait()
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if !slices.Equal(n.all, want) {
-		t.Errorf("%s:\n  got  %q\n  want %q", when, n.all, want)
-	}
-	n.all = nil
-}
-
-func TestTraceTellsOfConnectionsSessionsAndResyncs(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := zktest.Start(t)
-		var n, states traced
-		trace := Trace{
-			Connect: func(a ConnectTrace) { n.note("connect %s: %v", a.Server, a.Err) },
-			Session: func(s Session) { states.note("%v", s.State) },
-			Resync:  func(r ResyncTrace) { n.note("%+v", r) },
-		}
-		c := dialled(t, server, WithTrace(&trace))
-		defer c.Close()
-		trace = Trace{} // the client has a copy
-		n.expect(t, "at first", "connect zktest:2181: <nil>")
-		states.expect(t, "at first", "connected")
-		next(t, c.Data(t.Context(), "/a"))
-		next(t, c.Children(t.Context(), "/b"))
-		synctest.Wait()
-
-		server.Disconnect()
-		synctest.Wait()
-		time.Sleep(time.Second)
-		n.expect(t, "a lost connection", "connect zktest:2181: <nil>", "{Resumed:true Rearmed:2 Read:0}")
-		states.expect(t, "a lost connection", "suspended", "connected")
-
-		server.ExpireAll()
-		time.Sleep(5 * time.Second)
-		n.expect(t, "an expiry", "connect zktest:2181: zk: session has been expired by the server",
-			"connect zktest:2181: <nil>", "{Resumed:false Rearmed:0 Read:2}")
-		states.expect(t, "an expiry", "suspended", "expired", "connected")
-
-		c.Close()
-		n.expect(t, "the end")
-		states.expect(t, "the end", "closed")
-	})
-}
-
-func TestTraceTellsOfAttemptsThatFail(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := zktest.Start(t)
-		server.Stop(true)
-		var took []time.Duration
-		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		defer cancel()
-		_, err := Connect(ctx, "zktest", WithDialer(server.Dial), WithTrace(&Trace{Connect: func(a ConnectTrace) {
-			if a.Err == nil || a.Server != "zktest:2181" || a.Addr != "zktest:2181" {
-				t.Errorf("%+v", a)
+func TestStatsCountEventsAndReads(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		ctx := t.Context()
+		content, children := c.Data(ctx, "/a"), c.Children(ctx, "/a")
+		next(t, content)
+		next(t, children)
+		synctest.Wait() // a snapshot comes before the watch is set of a node that is not there
+		change := func(fn func() error) {
+			t.Helper()
+			if err := fn(); err != nil {
+				t.Fatal(err)
 			}
-			took = append(took, a.Took)
-		}}))
-		if err == nil || len(took) < 10 || took[0] > time.Second {
-			t.Errorf("%v; attempts took %v", err, took)
+			synctest.Wait()
+		}
+		change(func() error { return server.Create("/a", nil) })
+		change(func() error { return server.Set("/a", []byte("1")) })
+		change(func() error { return server.Set("/a", []byte("2")) })
+		change(func() error { return server.Create("/a/b", nil) })
+		change(func() error { return server.Delete("/a/b") })
+		change(func() error { return server.Delete("/a") })
+		s := c.Stats()
+		if want := (EventStats{Created: 1, DataChanged: 2, ChildrenChanged: 2, Deleted: 1}); s.Events != want {
+			t.Errorf("events %+v, want %+v", s.Events, want)
+		}
+		// At first and at each event; what comes and goes concerns both.
+		if want := (ReadStats{Data: 5, Children: 5}); s.Reads != want {
+			t.Errorf("reads %+v, want %+v", s.Reads, want)
+		}
+		r, err := c.Register(ctx, "/s", "10.0.0.5:80", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Close()
+		synctest.Wait()
+		if s = c.Stats(); s.Reads.Presence != 1 {
+			t.Errorf("a registration has read %d times", s.Reads.Presence)
 		}
 	})
 }
 
-func TestTraceTellsOfEachCall(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		server := zktest.Start(t)
-		type key struct{}
-		var calls []CallTrace
-		c := dialled(t, server, WithTrace(&Trace{Call: func(ctx context.Context, call CallTrace) {
-			if ctx.Value(key{}) != "caller's" {
-				t.Errorf("%s got another context", call.Op)
-			}
-			calls = append(calls, call)
-		}}))
-		defer c.Close()
-		ctx := context.WithValue(t.Context(), key{}, "caller's")
-		faults(server, zktest.OpGetData, zktest.Fault{Delay: time.Second})
-		start := time.Now()
+func TestStatsCountCallsUnderWayAndConflicts(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		if err := server.Create("/a", nil); err != nil {
+			t.Fatal(err)
+		}
+		faults(server, zktest.OpSetData, zktest.Fault{Code: zktest.ErrBadVersion}, zktest.Fault{Code: zktest.ErrBadVersion},
+			zktest.Fault{Delay: time.Second})
+		done := begun(func() error { return c.UpdateProperties(t.Context(), "/a", map[string]any{"a": 1}) })
+		time.Sleep(500 * time.Millisecond)
+		if s := c.Stats(); s.Calls != 1 || s.UpdateConflicts != 2 {
+			t.Errorf("%d calls under way, %d conflicts", s.Calls, s.UpdateConflicts)
+		}
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		if s := c.Stats(); s.Calls != 0 || s.UpdateConflicts != 2 {
+			t.Errorf("at the end %d calls under way, %d conflicts", s.Calls, s.UpdateConflicts)
+		}
+	})
+}
 
-		c.Get(ctx, "/missing")
-		if call := calls[0]; call.Began != start || call.Took != time.Second {
-			t.Errorf("a call of a second: %+v", call)
+func TestStatsCountRetries(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		if err := server.Create("/a", nil); err != nil {
+			t.Fatal(err)
 		}
-		c.List(ctx, "/missing")
-		_, _, aclErr := c.ACL(ctx, "/missing")
-		c.Sync(ctx, "/")
-		c.Create(ctx, "/a/b", nil)
-		c.CreateNode(ctx, "/c", nil)
-		c.Write(ctx, "/c", nil, AnyVersion)
-		c.SetProperties(ctx, "/c", nil)
-		c.UpdateProperties(ctx, "/c", map[string]any{"a": 1})
-		c.SetACL(ctx, "/c", zk.WorldACL(zk.PermAll), AnyVersion)
-		_, multiErr := c.Multi(ctx, &zk.DeleteRequest{Path: "/a/b", Version: -1}, &zk.DeleteRequest{Path: "/d", Version: -1})
-		c.Delete(ctx, "/c")
-		deleteErr := c.DeleteNode(ctx, "/c", 7)
-		c.Get(ctx, "no path") // which is no call
-		var got []string
-		for _, call := range calls {
-			got = append(got, call.Op+" "+call.Path)
+		lost := zktest.Fault{Code: zktest.ErrConnectionLoss}
+		faults(server, zktest.OpGetData, lost, lost)
+		if _, err := c.Get(t.Context(), "/a"); err != nil {
+			t.Fatal(err)
 		}
-		want := []string{"get /missing", "list /missing", "getacl /missing", "sync /", "create /a/b", "create /c", "set /c", "set /c",
-			"update /c", "setacl /c", "multi /a/b", "delete /c", "delete /c"}
-		if !slices.Equal(got, want) {
-			t.Fatalf("calls\n     %q\nwant %q", got, want)
-		}
-		for i, want := range map[int]error{0: nil, 2: aclErr, 4: nil, 12: deleteErr} {
-			if calls[i].Err != want {
-				t.Errorf("%s: error %v, want %v", got[i], calls[i].Err, want)
-			}
-		}
-		if !errors.Is(multiErr, zk.ErrNoNode) || !errors.Is(calls[10].Err, zk.ErrNoNode) {
-			t.Errorf("multi: %v, traced %v", multiErr, calls[10].Err)
+		if s := c.Stats(); s.Retries != 2 {
+			t.Errorf("a read that fails twice: %d retries", s.Retries)
 		}
 	})
 }

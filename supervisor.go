@@ -30,7 +30,7 @@ type supervisor struct {
 
 	first chan error // capacity 1: how the first handshake went
 
-	expirations atomic.Int64 // see Stats
+	disconnects, expirations atomic.Int64 // see Stats
 
 	mu      sync.Mutex // guards what follows, and all watches. Nobody waits for anything while he holds it.
 	watches map[watchKey]*watch
@@ -47,6 +47,9 @@ type supervisor struct {
 
 	// What a reply had named when this round of rechecks began, and the one before; 0: none has. See rechecker.
 	roundNow, roundBefore int64
+
+	resync      ResyncTrace // that is under way
+	resyncBegan time.Time   // zero while none is
 
 	reason error // why no more streams are served; nil while they are
 
@@ -160,6 +163,7 @@ func (s *supervisor) handle(ev zkconn.Event, expiry *time.Timer) {
 		expiry.Reset(time.Until(s.conn.Answered().Add(ev.Session.Timeout)))
 		s.log.Info("zkstream: connected", "server", ev.Session.Server, "session", hex(ev.Session.ID), "timeout", ev.Session.Timeout)
 	case zkconn.Down:
+		s.disconnects.Add(1)
 		now := s.sessions.get()
 		if now.State != Expired { // it has been silent for too long before it was lost
 			s.setState(Suspended)
@@ -266,6 +270,7 @@ func (s *supervisor) Evicted(most int) (ws []zkconn.Watch) {
 func (s *supervisor) Fired(path string, event zk.EventType) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.counts.events.add(event)
 	found := false
 	if event != zk.EventNodeChildrenChanged {
 		found = s.firedLocked(watchKey{path, kindData})
@@ -320,6 +325,7 @@ func (s *supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) (arm bool) {
 		r.node = n
 	}
 	w.last, w.zxid, w.failures = r.node, a.Zxid, 0
+	s.counts.reads[w.kind]++
 	for _, sub := range w.subs {
 		sub.put(r)
 	}

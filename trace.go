@@ -9,7 +9,7 @@ import (
 
 // A Trace is functions that a [Client] calls as things happen, for logs, metrics and traces: see [WithTrace]. Each may be nil.
 //
-// They must not block, nor call the Client's methods: those of Connect and Resync are called by the goroutine that receives all
+// They must not block, nor call the Client's methods: Connect, Resync and Resynced are called by the goroutine that receives all
 // that servers send, and nothing is received until they return. They may be called from several goroutines at once; only the calls
 // of one function are in order, and not those of Call.
 type Trace struct {
@@ -28,6 +28,10 @@ type Trace struct {
 	// Resync is called when the client's watches are taken up on a new connection, if there are any: before the first of
 	// them is set or read there.
 	Resync func(ResyncTrace)
+
+	// Resynced is called when that is done, with the time that it took: every watch is set, and every node has been read, or
+	// found to be one that cannot be read for now. If the connection is lost before, it is not called.
+	Resynced func(ResyncTrace)
 }
 
 // ConnectTrace is an attempt to get a session from a server.
@@ -56,6 +60,8 @@ type ResyncTrace struct {
 	Rearmed int
 	// Read is how many nodes are to be read.
 	Read int
+	// Took is the time from Resync to Resynced, 0 in the former.
+	Took time.Duration
 }
 
 // WithTrace has the client call the functions of t, a copy of which is kept. Nil, the default, means none. It may be given more
@@ -73,6 +79,7 @@ func (t Trace) and(u Trace) Trace {
 	t.Connect = both(t.Connect, u.Connect)
 	t.Session = both(t.Session, u.Session)
 	t.Resync = both(t.Resync, u.Resync)
+	t.Resynced = both(t.Resynced, u.Resynced)
 	if first, second := t.Call, u.Call; first == nil {
 		t.Call = second
 	} else if second != nil {

@@ -34,7 +34,18 @@ type Caller struct {
 	sequences sequences
 
 	syncedGeneration atomic.Int64 // the newest one in which a read has synced
+
+	retries, conflicts atomic.Int64 // see Stats
 }
+
+// Stats are what a Caller has counted.
+type Stats struct {
+	Retries   int64 // pauses after which a call was tried again, or asked again what had become of it
+	Conflicts int64 // updates that somebody else's change has made begin anew, each time that one has
+}
+
+// Stats returns what has been counted.
+func (c *Caller) Stats() Stats { return Stats{c.retries.Load(), c.conflicts.Load()} }
 
 // New returns a Caller on conn. Calls end with [zkconn.ErrClosed] when closing ends. parentACL is the access control list
 // of the parents that it creates.
@@ -86,7 +97,7 @@ func (c *Caller) repeat(ctx context.Context, try func() error) error {
 		if zkconn.Left(err) || !zkconn.Transient(err) || serverFailures >= maxServerFailures {
 			return err
 		}
-		if endErr := c.Pause(ctx, zkconn.CallPauses.After(failures)); endErr != nil {
+		if endErr := c.retryAfter(ctx, zkconn.CallPauses.After(failures)); endErr != nil {
 			return fmt.Errorf("%w (the last try: %v)", endErr, err)
 		}
 	}
@@ -122,6 +133,15 @@ func (c *Caller) Pause(ctx context.Context, d time.Duration) error {
 	case <-c.closing.Done():
 		return zkconn.ErrClosed
 	}
+}
+
+// retryAfter is Pause for a call that is tried again then.
+func (c *Caller) retryAfter(ctx context.Context, d time.Duration) error {
+	err := c.Pause(ctx, d)
+	if err == nil {
+		c.retries.Add(1)
+	}
+	return err
 }
 
 // Exists is zc.Exists, unless ctx has ended. Its results mean nothing beside an error, while zc.Exists may return true with

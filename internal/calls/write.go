@@ -92,7 +92,7 @@ func (w *write) run(ctx context.Context) error {
 		again := serverFailures < maxServerFailures && (w.lost || zkconn.Transient(err) || errors.Is(err, errConflict))
 		var endErr error
 		if again {
-			endErr = w.caller.Pause(ctx, pauses.After(failures))
+			endErr = w.caller.retryAfter(ctx, pauses.After(failures))
 		}
 		switch {
 		case !w.lost && !again:
@@ -134,7 +134,7 @@ func (w *write) resolve(ctx context.Context, failures int) (fate, error) {
 		case zkconn.Left(err) || !zkconn.Transient(err):
 			return unknown, err
 		}
-		if err := w.caller.Pause(ctx, zkconn.CallPauses.After(failures)); err != nil {
+		if err := w.caller.retryAfter(ctx, zkconn.CallPauses.After(failures)); err != nil {
 			return unknown, err
 		}
 	}
@@ -270,6 +270,7 @@ func (c *Caller) Update(ctx context.Context, path string, edit func(content []by
 		r, err := w.try(ctx, zc, change)
 		switch {
 		case errors.Is(err, zk.ErrBadVersion):
+			w.caller.conflicts.Add(1)
 			return errConflict
 		case err == nil && r.Stat.Czxid != stat.Czxid:
 			return errNewNode

@@ -68,6 +68,7 @@ type requests struct {
 	mu sync.Mutex // guards what follows
 	abilities
 	attached bool         // the table has been asked what is to be set again
+	settled  bool         // that has been done
 	synced   bool         // the server is as new as all that has been seen
 	syncing  bool         // it has been asked to become so
 	ended    bool         // nothing more is sent
@@ -131,8 +132,13 @@ func (r *requests) pump() {
 		}
 		r.askLocked(ws, bytes)
 	}
+	settled := !r.settled && r.idleLocked()
+	r.settled = r.settled || settled
 	r.mu.Unlock()
 	r.wire.flush()
+	if f := r.wire.conn.cfg.Settled; settled && f != nil {
+		f()
+	}
 }
 
 // staleLocked reports whether anything is stale.
@@ -333,6 +339,10 @@ func (c *Conn) Idle() bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.idleLocked()
+}
+
+func (r *requests) idleLocked() bool {
 	return r.attached && !r.ended && len(r.waiting) == 0 && (r.synced || !r.staleLocked())
 }
 

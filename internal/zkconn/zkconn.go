@@ -60,6 +60,7 @@ type Config struct {
 	MaxReads int
 
 	Attempted func(Attempt) // called after each attempt; must not block; may be nil
+	Settled   func()        // called once on each connection, when what is to be set or read there has been; as Attempted
 
 	noProbe bool // for tests: a server is not asked whether it has multiRead
 }
