@@ -12,13 +12,21 @@ import (
 // A DeleteOption changes what DeleteAll does.
 type DeleteOption func(*deleteOptions)
 
-type deleteOptions struct{ dryRun, force bool }
+type deleteOptions struct {
+	dryRun, force bool
+	apply         []ApplyOption
+}
 
 // DryRun has nothing deleted: DeleteAll returns what it would do.
 func DryRun() DeleteOption { return func(o *deleteOptions) { o.dryRun = true } }
 
 // Force has ephemeral nodes deleted, too.
 func Force() DeleteOption { return func(o *deleteOptions) { o.force = true } }
+
+// DeleteProgress has fn called after each transaction, as [WithProgress] says.
+func DeleteProgress(fn func(done, total int)) DeleteOption {
+	return func(o *deleteOptions) { o.apply = append(o.apply, WithProgress(fn)) }
+}
 
 // deleteTries is how often DeleteAll begins again because the tree has changed meanwhile.
 const deleteTries = 10
@@ -37,7 +45,7 @@ func DeleteAll(ctx context.Context, c *zkstream.Client, path string, opts ...Del
 	}
 	var deleted []Change // what earlier tries have done
 	for try := 1; ; try++ {
-		roots, err := load(ctx, c, everything, path)
+		roots, err := loader{c, everything, nil}.load(ctx, path)
 		if err != nil {
 			return nil, err
 		}
@@ -48,7 +56,7 @@ func DeleteAll(ctx context.Context, c *zkstream.Client, path string, opts ...Del
 			return nil, missing("delete", path)
 		}
 		if !o.dryRun {
-			err = Apply(ctx, c, changes)
+			err = Apply(ctx, c, changes, o.apply...)
 		}
 		if err == nil {
 			changes.list = append(deleted, changes.list...)

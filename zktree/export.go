@@ -13,6 +13,7 @@ type ExportOption func(*exportOptions)
 type exportOptions struct {
 	ephemerals bool
 	name       string
+	progress   func(done, total int)
 }
 
 // WithEphemerals has ephemeral nodes in the export.
@@ -20,6 +21,12 @@ func WithEphemerals() ExportOption { return func(o *exportOptions) { o.ephemeral
 
 // WithName gives the exported node another name. The root, which has none, is then exported as a node, too.
 func WithName(name string) ExportOption { return func(o *exportOptions) { o.name = name } }
+
+// ExportProgress has fn called as nodes are read, with their number and that of all that are known so far. Calls do
+// not overlap, and Export waits for them.
+func ExportProgress(fn func(done, total int)) ExportOption {
+	return func(o *exportOptions) { o.progress = fn }
+}
 
 // Export reads the node at path and all below it, and returns them as zktext.Parse would from their text: as the child
 // of a node without a name. Of the root only what is below it is returned, and without /zookeeper. Ephemeral nodes are
@@ -32,7 +39,7 @@ func Export(ctx context.Context, c *zkstream.Client, path string, opts ...Export
 	for _, opt := range opts {
 		opt(&o)
 	}
-	roots, err := load(ctx, c, func(path string) bool { return path != reserved }, path)
+	roots, err := loader{c, func(path string) bool { return path != reserved }, o.progress}.load(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -70,7 +70,7 @@ func Plan(ctx context.Context, c *zkstream.Client, path string, tree *zktext.Nod
 	for i, top := range tops {
 		paths[i] = join(path, top.Name)
 	}
-	there, err := load(ctx, c, func(path string) bool { return p.extra == trim || p.named[path] != nil }, paths...)
+	there, err := loader{c, func(path string) bool { return p.extra == trim || p.named[path] != nil }, nil}.load(ctx, paths...)
 	if err != nil {
 		return nil, err
 	}

@@ -15,6 +15,7 @@ package zktree
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream"
@@ -39,18 +40,39 @@ func (f *found) ephemeral() bool { return f.data.Stat().EphemeralOwner != 0 }
 // inFlight is how many requests are sent at once.
 const inFlight = 64
 
+// A loader reads trees.
+type loader struct {
+	client   *zkstream.Client
+	wanted   func(path string) bool // whether to read the node at path, and so what is below it
+	progress func(done, total int)  // may be nil
+}
+
 // load reads the nodes at paths and what is below them, but for paths that are not wanted: of those only the names are
 // known, and nothing of what is below. Nodes that go meanwhile are left out. Where there is no node at a path, it returns nil.
-func load(ctx context.Context, c *zkstream.Client, wanted func(path string) bool, paths ...string) ([]*found, error) {
+func (l loader) load(ctx context.Context, paths ...string) ([]*found, error) {
 	roots := make([]*found, len(paths))
 	for i, path := range paths {
 		roots[i] = &found{path: path}
 	}
+	var (
+		mu   sync.Mutex // guards done, and is held while progress is called
+		done int
+	)
+	known := len(roots)
 	for level := roots; len(level) > 0; {
 		g, gctx := errgroup.WithContext(ctx)
 		g.SetLimit(inFlight)
 		for _, f := range level {
-			g.Go(func() error { return f.read(gctx, c) })
+			g.Go(func() error {
+				if err := f.read(gctx, l.client); err != nil || l.progress == nil {
+					return err
+				}
+				mu.Lock()
+				defer mu.Unlock()
+				done++
+				l.progress(done, known)
+				return nil
+			})
 		}
 		if err := g.Wait(); err != nil {
 			return nil, err
@@ -58,15 +80,16 @@ func load(ctx context.Context, c *zkstream.Client, wanted func(path string) bool
 		var next []*found
 		for _, f := range level {
 			for _, child := range f.children {
-				if wanted(child.path) {
+				if l.wanted(child.path) {
 					next = append(next, child)
 				}
 			}
 		}
 		level = next
+		known += len(level)
 	}
 	for i, root := range roots {
-		if root.prune(wanted); !root.data.Exists() {
+		if root.prune(l.wanted); !root.data.Exists() {
 			roots[i] = nil
 		}
 	}

@@ -605,6 +605,32 @@ func TestALargeImportIsInSeveralTransactions(t *testing.T) {
 	})
 }
 
+func TestProgressOfExportAndDeletion(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+		for i := range 1500 {
+			if err := server.Create(fmt.Sprintf("/top/%d/n%d", i%3, i), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		const nodes = 1504
+		var done, totals []int
+		progress := func(d, total int) { done, totals = append(done, d), append(totals, total) }
+		if _, err := Export(t.Context(), c, "/top", ExportProgress(progress)); err != nil {
+			t.Fatal(err)
+		}
+		if len(done) != nodes || done[nodes-1] != nodes || !slices.IsSorted(done) || !slices.IsSorted(totals) || totals[0] != 1 || totals[nodes-1] != nodes {
+			t.Errorf("export: %d calls, up to %d of %d", len(done), done[len(done)-1], totals[len(totals)-1])
+		}
+		done, totals = nil, nil
+		if _, err := DeleteAll(t.Context(), c, "/top", DeleteProgress(progress)); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(done, []int{1000, nodes}) || !slices.Equal(totals, []int{nodes, nodes}) {
+			t.Errorf("deletion: %v of %v", done, totals)
+		}
+	})
+}
+
 func TestACLs(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		ctx := t.Context()
