@@ -39,6 +39,17 @@ func (c *cli) complete(root *cobra.Command) {
 	}
 }
 
+// completeFileThenPath completes arguments of the form FILE [PATH].
+func (c *cli) completeFileThenPath(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+	switch len(args) {
+	case 0:
+		return nil, cobra.ShellCompDirectiveDefault
+	case 1:
+		return c.completePath(cmd.Context(), word)
+	}
+	return nil, cobra.ShellCompDirectiveNoFileComp
+}
+
 // completePath returns the paths that begin with word, as far as the next slash.
 func (c *cli) completePath(ctx context.Context, word string) ([]string, cobra.ShellCompDirective) {
 	if word == "" {
@@ -46,7 +57,7 @@ func (c *cli) completePath(ctx context.Context, word string) ([]string, cobra.Sh
 	}
 	ctx, cancel := context.WithTimeout(ctx, completionTimeout)
 	defer cancel()
-	client, err := c.connect(ctx)
+	client, err := c.connect(ctx, c.limit)
 	if err != nil {
 		return nil, cobra.ShellCompDirectiveError
 	}

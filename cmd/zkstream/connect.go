@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"time"
@@ -28,7 +27,7 @@ func (c *cli) run(do action) func(*cobra.Command, []string) error {
 // once has a command do an action that ends by itself. It fails when there has been no server for the time of --timeout.
 func (c *cli) once(do clientAction) func(*cobra.Command, []string) error {
 	return c.run(func(ctx context.Context, args []string) error {
-		client, err := c.connect(ctx)
+		client, err := c.connect(ctx, c.limit)
 		if err != nil {
 			return err
 		}
@@ -47,25 +46,23 @@ func (c *cli) once(do clientAction) func(*cobra.Command, []string) error {
 // lasting has a command do an action that goes on until a signal ends it, which is no error then.
 func (c *cli) lasting(do clientAction) func(*cobra.Command, []string) error {
 	return c.run(func(ctx context.Context, args []string) error {
-		client, err := c.connect(ctx)
+		client, err := c.connect(ctx, c.limit)
 		if err != nil {
 			return err
 		}
 		defer client.Close()
-		return c.uninterrupted(ctx, do(ctx, client, args))
+		if err := do(ctx, client, args); !isInterrupted(ctx) {
+			return err
+		}
+		return nil
 	})
 }
 
-// uninterrupted returns err, or nil if a signal was the reason.
-func (c *cli) uninterrupted(ctx context.Context, err error) error {
-	if by := (interrupted{}); errors.As(context.Cause(ctx), &by) && (errors.Is(err, ctx.Err()) || errors.As(err, &by)) {
-		return exitStatus(0)
-	}
-	return err
-}
+// limit is the time of --timeout.
+func (c *cli) limit() time.Duration { return c.settings.timeout }
 
-// connect returns a client with a session, within the time of --timeout.
-func (c *cli) connect(ctx context.Context) (*zkstream.Client, error) {
+// connect returns a client with a session, within the limit, which is asked for when the settings are complete.
+func (c *cli) connect(ctx context.Context, limit func() time.Duration) (*zkstream.Client, error) {
 	if err := c.settings.resolve(c.getenv); err != nil {
 		return nil, err
 	}
@@ -76,7 +73,7 @@ func (c *cli) connect(ctx context.Context) (*zkstream.Client, error) {
 	if c.verbose {
 		opts = append(opts, zkstream.WithLogger(slog.New(slog.NewTextHandler(c.stderr, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	}
-	if limit := c.settings.timeout; limit > 0 {
+	if limit := limit(); limit > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, limit, noServer(limit))
 		defer cancel()

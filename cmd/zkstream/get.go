@@ -79,8 +79,8 @@ func (c *cli) printProperty(p zkstream.Properties, name string) error {
 	return err
 }
 
-// readInput returns an argument, or the standard input if it is "-".
-func (c *cli) readInput(arg string) ([]byte, error) {
+// readContent returns an argument, or the standard input if it is "-".
+func (c *cli) readContent(arg string) ([]byte, error) {
 	if arg != "-" {
 		return []byte(arg), nil
 	}

@@ -55,7 +55,9 @@ func (c *cli) listNodes(ctx context.Context, client *zkstream.Client, path strin
 	if err != nil {
 		return err
 	}
-	nodes := []nodeJSON{}
+	if c.output == jsonOutput {
+		return c.printNodes(tree, func(d zkstream.Data) bool { return recursive || d.Path() != path }, false)
+	}
 	table := tabwriter.NewWriter(c.out, 0, 8, 2, ' ', 0)
 	for d := range tree.All() {
 		if !recursive && d.Path() == path {
@@ -66,8 +68,6 @@ func (c *cli) listNodes(ctx context.Context, client *zkstream.Client, path strin
 			name = baseName(name)
 		}
 		switch s := d.Stat(); {
-		case c.output == jsonOutput:
-			nodes = append(nodes, newNodeJSON(d, false))
 		case !long:
 			fmt.Fprintln(c.out, name)
 		case d.Err() != nil:
@@ -79,9 +79,6 @@ func (c *cli) listNodes(ctx context.Context, client *zkstream.Client, path strin
 			}
 			fmt.Fprintf(table, "v%d\t%d\t%d\t%s\t%s\t%s\n", s.Version, s.DataLength, s.NumChildren, timeText(s.Mtime), owner, name)
 		}
-	}
-	if c.output == jsonOutput {
-		return c.printJSON(nodes)
 	}
 	return table.Flush()
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 	"unicode"
@@ -44,6 +45,15 @@ func (c *cli) printJSON(v any) error {
 	encoder := json.NewEncoder(c.out)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
+}
+
+// printPath writes the path of a node that was made.
+func (c *cli) printPath(path string) error {
+	if c.output == jsonOutput {
+		return c.printJSON(map[string]string{"path": path})
+	}
+	_, err := fmt.Fprintln(c.out, path)
+	return err
 }
 
 // statJSON is a node's metadata, with the names that ZooKeeper's own command gives them. Zxids and sessions have 64 bits, which
@@ -86,6 +96,9 @@ func hex(n int64) string { return fmt.Sprintf("0x%x", uint64(n)) }
 
 // timeText writes milliseconds since 1970.
 func timeText(ms int64) string { return time.UnixMilli(ms).UTC().Format("2006-01-02T15:04:05.000Z") }
+
+// nowText writes the time that it is.
+func nowText() string { return timeText(time.Now().UnixMilli()) }
 
 // nodeJSON is a node. It has one of Text and Base64, unless the content was not read.
 type nodeJSON struct {
@@ -142,6 +155,5 @@ func oneLine(content string, limit int) string {
 	if utf8.ValidString(short) && !strings.ContainsFunc(short, func(r rune) bool { return r != ' ' && !unicode.IsGraphic(r) }) {
 		return short
 	}
-	quoted := fmt.Sprintf("%q", short)
-	return quoted
+	return strconv.Quote(short)
 }

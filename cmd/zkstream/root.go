@@ -70,8 +70,11 @@ given by the environment, too, as --tls-ca by ZKSTREAM_TLS_CA.`,
 	flags.VarP(&c.output, "output", "o", "`format` of the output: text or json")
 	flags.BoolVarP(&c.verbose, "verbose", "v", false, "log to the standard error")
 	root.AddCommand(
-		c.getCommand(),
-		c.lsCommand(),
+		c.getCommand(), c.lsCommand(), c.statCommand(), c.treeCommand(),
+		c.setCommand(), c.createCommand(), c.rmCommand(), c.aclCommand(),
+		c.watchCommand(), c.waitCommand(), c.registerCommand(),
+		c.exportCommand(), c.importCommand(), c.diffCommand(), c.validateCommand(),
+		c.serversCommand(), c.ownerCommand(), c.serveCommand(),
 		c.versionCommand(),
 	)
 	c.complete(root)

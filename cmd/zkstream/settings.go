@@ -41,7 +41,7 @@ var connection = []string{"servers", "auth", "auth-file", "timeout", "session-ti
 func (s *settings) addFlags(flags *pflag.FlagSet) {
 	s.flags = flags
 	flags.StringVar(&s.config, "config", "", "`file` with profiles (default: zkstream/config.toml in the user's folder for configuration)")
-	flags.StringVarP(&s.profile, "profile", "p", "", "`name` of a profile")
+	flags.StringVar(&s.profile, "profile", "", "`name` of a profile of the configuration file")
 	flags.StringVarP(&s.servers, "servers", "s", "", "connection `string`: host:port,host:port/chroot")
 	flags.StringArrayVar(&s.auth, "auth", nil, "credential `scheme:text`, such as digest:user:password; may be repeated")
 	flags.StringVar(&s.authFile, "auth-file", "", "`file` with a credential on each line, which other users of the machine cannot see")

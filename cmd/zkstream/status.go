@@ -42,6 +42,12 @@ type interrupted struct{ signal os.Signal }
 
 func (i interrupted) Error() string { return i.signal.String() }
 
+// isInterrupted reports whether a signal has ended the context.
+func isInterrupted(ctx context.Context) bool {
+	_, ok := context.Cause(ctx).(interrupted)
+	return ok
+}
+
 // catchSignals returns a context that the first signal that asks for an end does end. A second one ends the process.
 // Once stop is called, signals are as they were before.
 func catchSignals(ctx context.Context) (_ context.Context, stop func()) {
@@ -76,7 +82,6 @@ func (c *cli) status(ctx context.Context, err error) int {
 	var (
 		exit  exitStatus
 		usage *usageError
-		by    interrupted
 	)
 	switch {
 	case err == nil:
@@ -85,8 +90,8 @@ func (c *cli) status(ctx context.Context, err error) int {
 		return int(exit)
 	case errors.Is(err, syscall.EPIPE):
 		return statusSignal + int(syscall.SIGPIPE)
-	case errors.As(context.Cause(ctx), &by) && !errors.As(err, &usage):
-		if s, ok := by.signal.(syscall.Signal); ok {
+	case isInterrupted(ctx):
+		if s, ok := context.Cause(ctx).(interrupted).signal.(syscall.Signal); ok {
 			return statusSignal + int(s)
 		}
 		return statusError
