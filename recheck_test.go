@@ -1,0 +1,182 @@
+package zkstream
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/go-zookeeper/zk"
+)
+
+// An event that does not come, because the server hides it or something on the way loses it, delays a snapshot to the
+// next recheck, and the connection stays.
+
+// eventLoss is a network that loses watch events, and nothing else, when told to.
+type eventLoss struct {
+	on   atomic.Bool
+	lost atomic.Int64 // events
+}
+
+func (l *eventLoss) dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	return &lossyConn{Conn: conn, loss: l}, nil
+}
+
+// lossyConn passes on what the server sends frame by frame.
+type lossyConn struct {
+	net.Conn
+	loss  *eventLoss
+	frame []byte // what is left of the present one
+}
+
+func (c *lossyConn) Read(p []byte) (int, error) {
+	for len(c.frame) == 0 {
+		var length [4]byte
+		if _, err := io.ReadFull(c.Conn, length[:]); err != nil {
+			return 0, err
+		}
+		frame := append(length[:], make([]byte, binary.BigEndian.Uint32(length[:]))...)
+		if _, err := io.ReadFull(c.Conn, frame[4:]); err != nil {
+			return 0, err
+		}
+		const eventXid = -1
+		if c.loss.on.Load() && int32(binary.BigEndian.Uint32(frame[4:])) == eventXid {
+			c.loss.lost.Add(1)
+			continue
+		}
+		c.frame = frame
+	}
+	n := copy(p, c.frame)
+	c.frame = c.frame[n:]
+	return n, nil
+}
+
+func TestAChangeWhoseEventIsLostIsDelivered(t *testing.T) {
+	onEach(t, testAChangeWhoseEventIsLostIsDelivered)
+}
+
+func testAChangeWhoseEventIsLostIsDelivered(t *testing.T, f *fixture) {
+	var loss eventLoss
+	c := f.connect(WithRecheck(time.Second), WithDialer(loss.dial))
+	f.create("/a", `{"n": 1}`)
+	f.create("/a/x", `{"n": 1}`)
+	f.create("/b", "")
+	f.create("/set", "")
+	f.create("/set/x", `{"n": 1}`)
+	f.create("/providers", "")
+
+	data, properties, children := c.Data(t.Context(), "/a"), c.Properties(t.Context(), "/b"), c.Children(t.Context(), "/a")
+	missing := c.Data(t.Context(), "/missing")
+	instances, tree := c.Instances(t.Context(), "/set"), c.Tree(t.Context(), "/a")
+	registration, err := c.Register(t.Context(), "/providers", "127.0.0.1:8080", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next(t, data)
+	next(t, properties.Stream)
+	next(t, children)
+	next(t, missing)
+	next(t, instances)
+	next(t, tree)
+	settled(t, c)
+
+	loss.on.Store(true)
+	f.set("/a", `{"n": 2}`)
+	f.set("/a/x", `{"n": 2}`)
+	f.set("/b", `{"n": 2}`)
+	f.create("/a/y", "")
+	f.create("/missing", "here")
+	f.set("/set/x", `{"n": 2}`)
+	f.create("/set/y", "")
+	f.delete(registration.Path())
+	if _, err := c.Get(t.Context(), "/"); err != nil { // answered behind all of the events
+		t.Fatal(err)
+	}
+	loss.on.Store(false)
+	if lost := loss.lost.Load(); lost < 8 {
+		t.Errorf("%d events were lost, want one for each change", lost)
+	}
+
+	until(t, data, func(d Data) bool { return d.String() == `{"n": 2}` })
+	until(t, properties.Stream, func(p Properties) bool { return p.String() == `{"n": 2}` })
+	until(t, children, func(c Children) bool { return c.Len() == 2 })
+	until(t, missing, func(d Data) bool { return d.String() == "here" })
+	until(t, instances, func(i Instances) bool {
+		x, _ := i.Get("x")
+		return i.Len() == 2 && x.String() == `{"n": 2}`
+	})
+	until(t, tree, func(tree Tree) bool {
+		x, _ := tree.Get("/a/x")
+		return tree.Len() == 3 && x.String() == `{"n": 2}`
+	})
+	eventually(t, "the registration's node is made again", func() bool {
+		return f.owner(registration.Path()) == c.conn.SessionID()
+	})
+	if n := c.Stats().Connects; n != 1 {
+		t.Errorf("there were %d connections, want one that never breaks", n)
+	}
+}
+
+func TestAChangeThatIsHiddenByAPermissionIsDelivered(t *testing.T) {
+	onEach(t, testAChangeThatIsHiddenByAPermissionIsDelivered)
+}
+
+// A server tells nobody of a change of a node that he may not read at that moment: of one that is closed for a while, and
+// of one that is closed from its creation until its permissions are set.
+func testAChangeThatIsHiddenByAPermissionIsDelivered(t *testing.T, f *fixture) {
+	c := f.connect(WithRecheck(time.Second))
+	paths := []string{"/closed", "/created"}
+	f.create("/closed", "1")
+	var data []*Stream[Data]
+	var children []*Stream[Children]
+	var instances []*Stream[Instances]
+	var trees []*Stream[Tree]
+	for i, path := range paths {
+		data, children = append(data, c.Data(t.Context(), path)), append(children, c.Children(t.Context(), path))
+		instances, trees = append(instances, c.Instances(t.Context(), path)), append(trees, c.Tree(t.Context(), path))
+		next(t, data[i])
+		next(t, children[i])
+		next(t, instances[i])
+		next(t, trees[i])
+	}
+	settled(t, c)
+
+	closed := zk.WorldACL(zk.PermAll &^ zk.PermRead)
+	setACL := func(path string, acl []zk.ACL) {
+		t.Helper()
+		if _, err := f.admin.SetACL(f.root+path, acl, -1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	setACL("/closed", closed)
+	f.set("/closed", "2")
+	if _, err := f.admin.Create(f.root+"/created", []byte("2"), 0, closed); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range paths {
+		f.create(path+"/child", fmt.Sprint("child of ", path))
+		setACL(path, zk.WorldACL(zk.PermAll))
+	}
+
+	for i, path := range paths {
+		until(t, data[i], func(d Data) bool { return d.String() == "2" })
+		until(t, children[i], func(c Children) bool { return c.Len() == 1 })
+		until(t, instances[i], func(set Instances) bool { return set.Len() == 1 })
+		until(t, trees[i], func(tree Tree) bool {
+			top, _ := tree.Get(path)
+			child, _ := tree.Get(path + "/child")
+			return top.String() == "2" && child.String() == fmt.Sprint("child of ", path)
+		})
+	}
+	if n := c.Stats().Connects; n != 1 {
+		t.Errorf("there were %d connections, want one that never breaks", n)
+	}
+}
