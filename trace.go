@@ -13,7 +13,8 @@ import (
 // that servers send, and nothing is received until they return. They may be called from several goroutines at once; only the calls
 // of one function are in order, and not those of Call.
 type Trace struct {
-	// Connect is called when an attempt to get a session from a server has ended, well or not.
+	// Connect is called when an attempt to get a session from a server has ended, well or not, and when the lookup of a server's
+	// name has failed.
 	Connect func(ConnectTrace)
 
 	// Session is called each time that the session's state has changed, in order; what [Client.Session] may skip is here,
@@ -37,8 +38,9 @@ type Trace struct {
 // ConnectTrace is an attempt to get a session from a server.
 type ConnectTrace struct {
 	Server string        // host:port as in the connection string
-	Addr   string        // host:port that was dialled: the server itself, or an address of it
+	Addr   string        // host:port that was dialled: the server itself, or an address of it; empty for a lookup
 	Took   time.Duration // from dialling to the end of the handshake
+	Stage  string        // where it failed: "resolve", "dial", "tls", "handshake" or "auth"; empty if a server has answered the handshake
 	Err    error         // nil if there is a session; zk.ErrSessionExpired if the server says that it is over
 }
 

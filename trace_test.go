@@ -2,6 +2,7 @@ package zkstream
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/nameserver"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -177,4 +179,49 @@ func TestTraceTellsWhenAResyncIsDone(t *testing.T) {
 		time.Sleep(5 * time.Second)
 		n.expect(t, "an answer", "resync", "{Resumed:true Rearmed:2 Read:0 Took:0s}")
 	})
+}
+
+func TestTraceTellsWhereAnAttemptFails(t *testing.T) {
+	var ns nameserver.Server
+	ns.SetMode(nameserver.Fail)
+	fault := func(op zktest.Op, f zktest.Fault) func(*zktest.Server) {
+		return func(server *zktest.Server) {
+			server.Intercept(func(r zktest.Request) zktest.Fault {
+				if r.Op == op {
+					return f
+				}
+				return zktest.Fault{}
+			})
+		}
+	}
+	for stage, failing := range map[string]struct {
+		prepare func(*zktest.Server)
+		opt     Option
+		addr    string
+	}{
+		"resolve":   {func(*zktest.Server) {}, WithResolver(ns.Resolver()), ""},
+		"dial":      {func(server *zktest.Server) { server.Stop(true) }, WithAuth("digest", []byte("a:b")), "zktest:2181"},
+		"tls":       {func(*zktest.Server) {}, WithTLS(&tls.Config{}), "zktest:2181"},
+		"handshake": {fault(zktest.OpConnect, zktest.Fault{Drop: true}), WithAuth("digest", []byte("a:b")), "zktest:2181"},
+		"auth":      {fault(zktest.OpAuth, zktest.Fault{Code: zktest.ErrAuthFailed}), WithAuth("digest", []byte("a:b")), "zktest:2181"},
+	} {
+		t.Run(stage, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				server := zktest.Start(t)
+				failing.prepare(server)
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				attempts := 0
+				_, err := Connect(ctx, "zktest", WithDialer(server.Dial), failing.opt, WithTrace(&Trace{Connect: func(a ConnectTrace) {
+					attempts++
+					if a.Stage != stage || a.Err == nil || a.Server != "zktest:2181" || a.Addr != failing.addr {
+						t.Errorf("%+v", a)
+					}
+				}}))
+				if err == nil || attempts == 0 {
+					t.Errorf("%d attempts, %v", attempts, err)
+				}
+			})
+		})
+	}
 }

@@ -34,6 +34,7 @@ func (c *Conn) dial(network, _ string, _ time.Duration) (net.Conn, error) {
 		c.hosts.outcome(err)
 		return nil, err
 	}
+	c.hosts.reached(stageHandshake)
 	w := newWire(c, conn, e.server)
 	w.addr = e.addr
 	c.mu.Lock()
@@ -64,6 +65,7 @@ func (c *Conn) open(ctx context.Context, network string, e endpoint) (net.Conn, 
 	if cfg.ServerName == "" {
 		cfg.ServerName, _, _ = net.SplitHostPort(e.server)
 	}
+	c.hosts.reached(stageTLS)
 	t := tls.Client(conn, cfg)
 	if err := t.HandshakeContext(ctx); err != nil {
 		conn.Close()

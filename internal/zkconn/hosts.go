@@ -51,6 +51,7 @@ type hosts struct {
 	expired   bool          // the last session is over, and calls made in it may still be under way
 	limit     time.Duration // for a dial, and for a handshake
 	attempted time.Time     // when the attempt under way began; zero: there is none
+	stage     string        // that it has reached
 	failures  map[endpoint]error
 	outage    outage
 
@@ -153,9 +154,13 @@ func (h *hosts) beginRound() {
 	case <-h.conn.ctx.Done():
 		return
 	}
+	began := time.Now()
 	h.names.refresh()
 	for _, server := range h.conn.cfg.Servers {
 		if err := h.names.failure(server); err != nil {
+			if attempted := h.conn.cfg.Attempted; attempted != nil {
+				attempted(Attempt{Server: server, Took: time.Since(began), Stage: stageResolve, Err: err})
+			}
 			h.report(endpoint{server, server}, err)
 		}
 	}

@@ -1,8 +1,11 @@
 package zkconn
 
 import (
+	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/go-zookeeper/zk"
 )
 
 // Stats are what a Conn has counted since it was opened.
@@ -26,25 +29,48 @@ func (c *Conn) Stats() Stats {
 // An Attempt is one try to get a session from a server.
 type Attempt struct {
 	Server string        // as in Config.Servers
-	Addr   string        // that was dialled
+	Addr   string        // that was dialled; empty if the lookup of Server failed
 	Took   time.Duration // from dialling to the end of the handshake
+	Stage  string        // where it failed: resolve, dial, tls, handshake or auth; empty if a server has answered the handshake
 	Err    error         // nil: there is a session; zk.ErrSessionExpired: the server does not know the session any more
 }
+
+// Where an attempt fails.
+const (
+	stageResolve   = "resolve"
+	stageDial      = "dial"
+	stageTLS       = "tls"
+	stageHandshake = "handshake"
+	stageAuth      = "auth"
+)
 
 // attempt notes that an attempt begins.
 func (h *hosts) attempt() {
 	h.mu.Lock()
-	h.attempted = time.Now()
+	h.attempted, h.stage = time.Now(), stageDial
+	h.mu.Unlock()
+}
+
+// reached notes that the attempt under way is at that stage now.
+func (h *hosts) reached(stage string) {
+	h.mu.Lock()
+	h.stage = stage
 	h.mu.Unlock()
 }
 
 // attemptEnded tells Config.Attempted how the attempt under way has ended, if there is one.
 func (h *hosts) attemptEnded(err error) {
 	h.mu.Lock()
-	began, e := h.attempted, h.current
+	began, e, stage := h.attempted, h.current, h.stage
 	h.attempted = time.Time{}
 	h.mu.Unlock()
+	switch {
+	case err == nil || errors.Is(err, zk.ErrSessionExpired):
+		stage = ""
+	case errors.Is(err, zk.ErrAuthFailed):
+		stage = stageAuth
+	}
 	if attempted := h.conn.cfg.Attempted; attempted != nil && !began.IsZero() {
-		attempted(Attempt{e.server, e.addr, time.Since(began), err})
+		attempted(Attempt{e.server, e.addr, time.Since(began), stage, err})
 	}
 }
