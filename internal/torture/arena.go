@@ -57,6 +57,7 @@ type contender struct {
 
 // paths of a contender's own nodes.
 func (c *contender) properties() string { return root + "/p-" + c.name }
+func (c *contender) ledger() string     { return root + "/k-" + c.name }
 func (c *client) service() string       { return root + "/s-" + c.name }
 func (c *client) large() string         { return root + "/l-" + c.name }
 

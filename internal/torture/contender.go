@@ -34,6 +34,7 @@ type library interface {
 	withdraw(id string)
 	update(ctx context.Context, id, path, key, value string) // ctx ends after updateLimit
 	large(ctx context.Context, id, path string, size int)    // the same
+	call(ctx context.Context, id, kind, path string)         // the same
 	names(mode string)
 	close()
 }
@@ -53,7 +54,7 @@ func contend(name string, args []string) error {
 }
 
 func obey(lib library, words []string) error {
-	lengths := map[string]int{"data": 3, "children": 3, "instances": 3, "tree": 3, "register": 4, "withdraw": 2, "update": 5, "large": 4, "names": 2, "stats": 1}
+	lengths := map[string]int{"data": 3, "children": 3, "instances": 3, "tree": 3, "register": 4, "withdraw": 2, "update": 5, "large": 4, "call": 4, "names": 2, "stats": 1}
 	if n := lengths[words[0]]; n == 0 || n != len(words) {
 		return fmt.Errorf("no such command")
 	}
@@ -87,6 +88,13 @@ func obey(lib library, words []string) error {
 			ctx, cancel := context.WithTimeout(context.Background(), updateLimit)
 			defer cancel()
 			lib.large(ctx, words[1], words[2], size)
+		}()
+	case "call":
+		// Ends with its context.
+		go func() {
+			ctx, cancel := context.WithTimeout(context.Background(), updateLimit)
+			defer cancel()
+			lib.call(ctx, words[1], words[2], words[3])
 		}()
 	case "names":
 		lib.names(words[1])
@@ -132,5 +140,7 @@ func sayMissing(verb, id string) {
 
 // sayFailed says that a call has failed, in one line.
 func sayFailed(id string, err error) {
-	say("failed %s %s", id, strings.ReplaceAll(err.Error(), "\n", " "))
+	say("failed %s %s", id, oneLine(err))
 }
+
+func oneLine(err error) string { return strings.ReplaceAll(err.Error(), "\n", " ") }

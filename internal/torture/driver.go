@@ -17,6 +17,7 @@ type driver struct {
 	client *client
 	rng    *rand.Rand
 	props  string // path of the node of properties
+	ledger string // path of the node of calls
 	ids    int
 }
 
@@ -44,9 +45,11 @@ func (d *driver) work(ctx context.Context, seed uint64) {
 			return
 		}
 		// Drawn also where it cannot be done, so that all do the same.
-		switch draw := d.rng.IntN(6); {
+		switch draw := d.rng.IntN(10); {
 		case draw < 4:
 			d.update()
+		case draw < 8:
+			d.call()
 		default:
 			d.churn()
 		}
@@ -62,6 +65,22 @@ func (d *driver) update() {
 	key, value := d.client.name+id, fmt.Sprint(d.ids)
 	d.client.oracle.update(id, d.props, key, value)
 	d.client.process.send("update %s %s %s %s", id, d.props, key, value)
+}
+
+// call makes one call.
+func (d *driver) call() {
+	kind := callKinds[d.rng.IntN(len(callKinds))]
+	if !d.client.owner.tally.can("call") {
+		return
+	}
+	id, path := d.client.name+d.id("k"), d.ledger
+	if kind == deleteCall {
+		if path = d.client.oracle.deletable(); path == "" {
+			kind, path = createCall, d.ledger
+		}
+	}
+	d.client.oracle.call(id, kind, path)
+	d.client.process.send("call %s %s %s", id, kind, path)
 }
 
 // churn withdraws a registration, begins one, or both.

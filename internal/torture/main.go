@@ -34,6 +34,9 @@
 //	register ID PATH ADDR      keep the ephemeral node PATH/ADDR in place; PATH exists
 //	withdraw ID                withdraw that registration
 //	update ID PATH KEY VALUE   set one property of a JSON node and keep the others, within 10 s
+//	call ID KIND PATH          make one call, within 10 s: create PATH/ID, with content ID; createseq, with a number behind the name; createeph,
+//	                           the same and ephemeral; delete PATH; write PATH, replace its content by ID; get PATH; or multi: in
+//	                           one transaction create PATH/IDa and PATH/IDb, and replace the content of PATH by ID
 //	large ID PATH SIZE         replace a node's content by so many bytes, more than the servers take, within 10 s
 //	names MODE                 the name server is to answer, fail, or be silent: for who finds its servers by a name
 //	stats                      tell the resources in use
@@ -48,9 +51,10 @@
 //	registered ID                  once: the library says that it is registered
 //	withdrawn ID                   the library has withdrawn it
 //	updated ID                     the update was made
+//	made ID VERSION              the call was made: PATH had that version then; 0 is for none
 //	toolarge ID                    the library says that the content is too large for a server
-//	unknown ID REASON...           update has failed, and the library does not know whether it was made
-//	failed ID REASON...            register, withdraw or update has failed
+//	unknown ID REASON...           update or call has failed, and the library does not know whether it was made
+//	failed ID REASON...            register, withdraw, update or call has failed
 //	session STATE                  connecting, connected, suspended, expired, closed: as the library tells
 //	stats GOROUTINES HEAP FDS      threads, in a language without goroutines; 0 is unknown
 //	unable COMMAND                 the library has no such feature

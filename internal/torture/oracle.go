@@ -26,6 +26,7 @@ type oracle struct {
 	services map[string]*registration
 	updates  map[string]*update
 	larges   map[string]*largeWrite
+	calls    map[string]*call
 	session  session
 	lastUse  *usage // the answer to stats
 	over     bool   // nothing counts any more
@@ -35,6 +36,7 @@ func newOracle(client, service string, timeout time.Duration, t *tally, c *chang
 	return &oracle{
 		client: client, service: service, timeout: timeout, tally: t, changes: c, history: newHistory(),
 		streams: map[string]*stream{}, services: map[string]*registration{}, updates: map[string]*update{}, larges: map[string]*largeWrite{},
+		calls: map[string]*call{},
 	}
 }
 
@@ -123,6 +125,10 @@ func (o *oracle) hear(now time.Time, l line) {
 		if o.answer(now, l) {
 			break
 		}
+		if c := o.calls[l.id]; c != nil {
+			c.answer = unknownCall
+			o.tally.count(func(t *tally) { t.unknown++ })
+		}
 		if u := o.updates[l.id]; u != nil {
 			u.unknown = true
 			o.tally.count(func(t *tally) { t.unknown++ })
@@ -134,6 +140,8 @@ func (o *oracle) hear(now time.Time, l line) {
 			u.made = true
 			o.tally.count(func(t *tally) { t.updated++ })
 		}
+	case "made":
+		o.made(now, l)
 	case "failed":
 		if !o.answer(now, l) {
 			o.failed(now, l)
@@ -176,6 +184,10 @@ func (o *oracle) failed(now time.Time, l line) {
 		u.failed = true
 		early = now.Sub(u.at) < updateLimit && !u.unknown
 	}
+	if c := o.calls[l.id]; c != nil && c.answer == "" {
+		c.answer = failedCall
+		early = now.Sub(c.at) < updateLimit
+	}
 	if r := o.services[l.id]; r != nil {
 		r.refused = true
 		early = early || !r.withdraw
@@ -193,6 +205,8 @@ func (o *oracle) unable(command string) {
 		clear(o.updates)
 	case "large":
 		clear(o.larges)
+	case "call":
+		clear(o.calls)
 	default:
 		maps.DeleteFunc(o.streams, func(_ string, s *stream) bool { return s.verb == command })
 	}
@@ -243,6 +257,7 @@ func (o *oracle) pending(t *truth, sessions []int64) (found []finding) {
 	}
 	found = append(found, o.pendingServices(t, sessions)...)
 	found = append(found, o.pendingUpdates(t)...)
+	found = append(found, o.pendingCalls(t)...)
 	if state := o.session.state; state != "" && state != "connected" {
 		found = append(found, finding{stranded, "session", state})
 	}
@@ -309,6 +324,7 @@ func (o *oracle) judge(t *truth, sessions []int64, e excuse) (reopen []*stream) 
 	}
 	found = append(found, o.judgeServices(t, sessions, e)...)
 	found = append(found, o.pendingUpdates(t)...)
+	found = append(found, o.pendingCalls(t)...)
 	for id, w := range o.larges {
 		// Connections that are lost for another reason are no sign of a write that is too large.
 		if w.answer != "toolarge" && (w.alone || !strings.HasPrefix(w.answer, "unknown")) {
@@ -317,6 +333,7 @@ func (o *oracle) judge(t *truth, sessions []int64, e excuse) (reopen []*stream) 
 	}
 	clear(o.updates)
 	clear(o.larges)
+	clear(o.calls)
 	if state := o.session.state; state != "" && state != "connected" {
 		found = append(found, finding{stranded, "session", state})
 	}
@@ -381,6 +398,7 @@ func (o *oracle) skip() {
 	defer o.mu.Unlock()
 	clear(o.updates)
 	clear(o.larges)
+	clear(o.calls)
 }
 
 // wrote returns how many updates of a node the client has made for certain, and how many it may have made besides.

@@ -8,12 +8,13 @@ import (
 
 // line is one line of a contender's standard output, taken apart.
 type line struct {
-	verb string    // the first word
-	id   string    // of data, children, end, registered, withdrawn, failed and updated
-	node state     // of a snapshot
-	set  []setNode // of a snapshot of a set
-	text string    // the rest: a reason, a session's state, the command that it is unable to do
-	use  usage     // of stats
+	verb    string    // the first word
+	id      string    // of data, children, end, registered, withdrawn, failed and updated
+	node    state     // of a snapshot
+	set     []setNode // of a snapshot of a set
+	text    string    // the rest: a reason, a session's state, the command that it is unable to do
+	use     usage     // of stats
+	version int32     // of made
 }
 
 // state is what a snapshot says of a node, or the truth about it.
@@ -71,6 +72,9 @@ func parseLine(text string) (line, error) {
 	case "end", "failed", "unknown", "toolarge", "registered", "withdrawn", "updated":
 		l.id, l.text, _ = strings.Cut(rest, " ")
 		return l, nil
+	case "made":
+		_, err := fmt.Sscanf(rest, "%s %d", &l.id, &l.version)
+		return l, err
 	case "instances", "tree":
 		l.id, l.text, _ = strings.Cut(rest, " ")
 		if l.text == "-" {

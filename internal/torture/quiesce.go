@@ -10,7 +10,7 @@ import (
 
 // quiesce waits until all clients are at rest, or the limit is over, and judges. It returns how long each
 // contender took.
-func (r *run) quiesce(ctx context.Context, limit time.Duration, props map[*contender]string) (map[*contender]time.Duration, error) {
+func (r *run) quiesce(ctx context.Context, limit time.Duration, round int, props map[*contender]string) (map[*contender]time.Duration, error) {
 	for client, d := range r.drivers {
 		r.bury(client)
 		d.again()
@@ -28,8 +28,9 @@ func (r *run) quiesce(ctx context.Context, limit time.Duration, props map[*conte
 	for _, c := range r.arena.clients {
 		truth.services = append(truth.services, c.service())
 	}
-	for _, path := range props {
+	for c, path := range props {
 		truth.props = append(truth.props, path)
+		truth.ledgers = append(truth.ledgers, ledgerOf(c, round))
 	}
 
 	rest := map[*contender]time.Duration{}
@@ -113,6 +114,7 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 	}
 	for _, c := range r.contenders {
 		c.countWrites(t.truth, r.excuse)
+		c.countCalls(t.truth, r.excuse)
 	}
 	for client, d := range r.drivers {
 		if !client.alive() {
@@ -131,6 +133,12 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 		r.arena.sets.history.rebase(t.sets)
 	}
 	for path := range t.props {
+		_ = p.Delete(path, -1)
+	}
+	for path, l := range t.ledgers {
+		for _, name := range l.names {
+			_ = p.Delete(path+"/"+name, -1)
+		}
 		_ = p.Delete(path, -1)
 	}
 	r.measure()

@@ -206,6 +206,9 @@ func (r *rawLib) withdraw(id string) {
 func (r *rawLib) instances(string, string) { say("unable instances") }
 func (r *rawLib) tree(string, string)      { say("unable tree") }
 
+// call is not for what does not say what has become of it.
+func (r *rawLib) call(context.Context, string, string, string) { say("unable call") }
+
 func (r *rawLib) names(string) { say("unable names") }
 
 // large writes until it succeeds, as update does.

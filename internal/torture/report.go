@@ -50,12 +50,13 @@ func (r *result) rows() []row {
 		{"snapshots delivered", func(c *contender) string { return fmt.Sprint(c.tally.snapshots) }},
 		{"registrations begun", counted("register", func(t *tally) int { return t.registered })},
 		{"property updates made", counted("update", func(t *tally) int { return t.updated })},
+		{"other calls made", counted("call", func(t *tally) int { return t.called })},
 		{"calls that failed and said so", func(c *contender) string { return fmt.Sprint(c.tally.refused) }},
 		{"of these not known to be made or not", counted("update", func(t *tally) int { return t.unknown })},
 		{"of these before their time", func(c *contender) string { return fmt.Sprint(c.tally.early) }},
 		{"at rest after, median / longest", rested},
 	}
-	needs := map[failure]string{lost: "register", doubled: "register", undead: "register", unwritten: "update", untrue: "update", twice: "update", poisoned: "large", restless: "large"}
+	needs := map[failure]string{incomplete: "tree", mixed: "tree", lost: "register", doubled: "register", undead: "register", unwritten: "update", untrue: "update", twice: "update", poisoned: "large", restless: "large"}
 	for _, f := range failures {
 		rows = append(rows, row{"**" + string(f) + "**", func(c *contender) string {
 			if (f == wrongState || f == stranded) && !c.tellsSession() || needs[f] != "" && !c.tally.can(needs[f]) {

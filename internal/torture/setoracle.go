@@ -29,7 +29,12 @@ func (s *stream) takeSet(now time.Time, id string, nodes []setNode) (found []fin
 		s.shown[n.name] = n.czxid
 		before := s.newest[n.name]
 		if n.czxid < before.czxid || n.czxid == before.czxid && n.mzxid < before.mzxid {
-			found = append(found, finding{back, id + " " + n.path(s.path), fmt.Sprintf("%v after %v", n, before)})
+			text := fmt.Sprintf("%v after %v", n, before)
+			if before.mzxid == math.MaxInt64 {
+				text = fmt.Sprintf("%v, which had gone", n)
+				s.newest[n.name] = n // counted once
+			}
+			found = append(found, finding{back, id + " " + n.path(s.path), text})
 			continue
 		}
 		s.newest[n.name] = n

@@ -53,6 +53,7 @@ type tally struct {
 	snapshots  int
 	registered int // registrations that were begun
 	updated    int // updates that were told to be made
+	called     int // calls that were told to be made
 	refused    int // calls that failed, and said so
 	unknown    int // of those, updates of which nobody can know whether they were made
 	early      int // of those, registrations that nobody withdrew, and updates whose time was not over

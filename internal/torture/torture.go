@@ -213,7 +213,7 @@ func (r *run) round(ctx context.Context, round round) error {
 	g.Go(func() error { return r.writers.run(work, round.seed) })
 	g.Go(func() error { return a.sets.run(work, r.writers, round.seed) })
 	for client, d := range r.drivers {
-		d.props = props[client.owner]
+		d.props, d.ledger = props[client.owner], ledgerOf(client.owner, round.number)
 		g.Go(func() error { d.work(work, round.seed); return nil })
 	}
 	injected := a.inject(ctx, round)
@@ -240,7 +240,7 @@ func (r *run) round(ctx context.Context, round round) error {
 	if round.has(closedNode) {
 		limit += hiddenLimit
 	}
-	rest, err := r.quiesce(ctx, limit, props)
+	rest, err := r.quiesce(ctx, limit, round.number, props)
 	if err != nil {
 		return err
 	}
@@ -277,6 +277,9 @@ func (r *run) newProperties(ctx context.Context, round int) (map[*contender]stri
 		paths[c] = fmt.Sprintf("%s-%d", c.properties(), round)
 		if _, err := p.Create(paths[c], []byte("{}"), 0, zk.WorldACL(zk.PermAll)); err != nil {
 			return nil, fmt.Errorf("create %s: %w", paths[c], err)
+		}
+		if _, err := p.Create(ledgerOf(c, round), []byte("{}"), 0, zk.WorldACL(zk.PermAll)); err != nil {
+			return nil, fmt.Errorf("create %s: %w", ledgerOf(c, round), err)
 		}
 	}
 	for _, c := range r.arena.clients { // go-kit may have deleted it

@@ -18,14 +18,15 @@ const unsettled = 2 * time.Second
 
 // truth is what the servers have, read by a plain client.
 type truth struct {
-	nodes  map[string]state          // of data streams, by path
-	names  map[string]state          // of children streams, by path
-	sets   map[string][]setNode      // by root
-	owners map[string][]serviceNode  // of services, by path
-	props  map[string]map[string]any // of property nodes, by path
-	writes map[string]int32          // how often a property node was written, by path
-	since  map[string]time.Time      // since when a path is as it is, by kind and path
-	at     time.Time
+	nodes   map[string]state          // of data streams, by path
+	names   map[string]state          // of children streams, by path
+	sets    map[string][]setNode      // by root
+	owners  map[string][]serviceNode  // of services, by path
+	props   map[string]map[string]any // of property nodes, by path
+	ledgers map[string]ledger         // of the nodes of calls, by path
+	writes  map[string]int32          // how often a property node was written, by path
+	since   map[string]time.Time      // since when a path is as it is, by kind and path
+	at      time.Time
 }
 
 // serviceNode is a node of a service.
@@ -52,6 +53,7 @@ type reader struct {
 	conn     *plain
 	services []string // paths
 	props    []string // paths
+	ledgers  []string // paths
 	last     *truth
 }
 
@@ -59,7 +61,7 @@ type reader struct {
 func (r *reader) read() (*truth, error) {
 	t := &truth{
 		nodes: map[string]state{}, names: map[string]state{},
-		owners: map[string][]serviceNode{}, props: map[string]map[string]any{}, writes: map[string]int32{},
+		owners: map[string][]serviceNode{}, props: map[string]map[string]any{}, writes: map[string]int32{}, ledgers: map[string]ledger{},
 		since: map[string]time.Time{}, at: time.Now(),
 	}
 	if _, err := r.conn.Sync(root); err != nil {
@@ -104,6 +106,17 @@ func (r *reader) read() (*truth, error) {
 		}
 		t.props[path] = props
 		t.writes[path] = stat.Version
+	}
+	for _, path := range r.ledgers {
+		value, stat, err := r.conn.Get(path)
+		if err != nil {
+			return nil, err
+		}
+		names, _, err := r.conn.Children(path)
+		if err != nil {
+			return nil, err
+		}
+		t.ledgers[path] = ledger{stat.Version, string(value), names}
 	}
 	r.last = t
 	return t, nil

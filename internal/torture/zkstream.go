@@ -13,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/nameserver"
 )
@@ -100,6 +101,50 @@ func (z *zkstreamLib) large(ctx context.Context, id, path string, size int) {
 		say("toolarge %s", id)
 	case errors.Is(err, zkstream.ErrUnknown):
 		say("unknown %s %v", id, err)
+	default:
+		sayFailed(id, err)
+	}
+}
+
+// call makes one call of a kind. The content that it writes is its ID.
+func (z *zkstreamLib) call(ctx context.Context, id, kind, path string) {
+	var version int32
+	var err error
+	create := func(opts ...zkstream.CreateOption) {
+		_, err = z.client.CreateNode(ctx, path+"/"+id, []byte(id), opts...)
+	}
+	switch kind {
+	case createCall:
+		create()
+	case sequentialCall:
+		create(zkstream.Sequential())
+	case ephemeralCall:
+		create(zkstream.Sequential(), zkstream.Ephemeral())
+	case deleteCall:
+		err = z.client.DeleteNode(ctx, path, zkstream.AnyVersion)
+	case writeCall:
+		var stat zk.Stat
+		stat, err = z.client.Write(ctx, path, []byte(id), zkstream.AnyVersion)
+		version = stat.Version
+	case multiCall:
+		var all []zk.MultiResponse
+		all, err = z.client.Multi(ctx,
+			&zk.CreateRequest{Path: path + "/" + id + "a", Acl: zk.WorldACL(zk.PermAll)},
+			&zk.CreateRequest{Path: path + "/" + id + "b", Acl: zk.WorldACL(zk.PermAll)},
+			&zk.SetDataRequest{Path: path, Data: []byte(id), Version: zkstream.AnyVersion})
+		if err == nil {
+			version = all[2].Stat.Version
+		}
+	case getCall:
+		var d zkstream.Data
+		d, err = z.client.Get(ctx, path)
+		version = d.Stat().Version
+	}
+	switch {
+	case err == nil:
+		say("made %s %d", id, version)
+	case errors.Is(err, zkstream.ErrUnknown):
+		say("unknown %s %s", id, oneLine(err))
 	default:
 		sayFailed(id, err)
 	}
