@@ -32,7 +32,7 @@ func TestTheReportHasWhatWasCounted(t *testing.T) {
 	for _, want := range []string{
 		"go run ./internal/torture -for 1h0m0s -seed 17 -clients 1 -contenders zkstream,raw",
 		"| rounds judged | 300 | 300 |", "| faults injected | 23 | 23 |", "| changes made | 1234 | 1234 |",
-		"| **updates missed** | 0 | 2 |", "| **property updates lost** | 0 | - |",
+		"| **updates missed** | 0 | 2 |", "| **updates lost** | 0 | - |",
 		"20 kill leader", "Skipped: kazoo: not installed", "1h0m",
 	} {
 		if !strings.Contains(string(text), want) {

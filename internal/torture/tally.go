@@ -21,7 +21,7 @@ const (
 	lost        failure = "registrations lost"
 	doubled     failure = "registrations doubled"
 	undead      failure = "withdrawn, still there"
-	unwritten   failure = "property updates lost"
+	unwritten   failure = "updates lost"
 	untrue      failure = "failed, and made"
 	twice       failure = "made twice"
 	poisoned    failure = "too large, not said"
