@@ -5,13 +5,14 @@ go 1.25.0
 replace github.com/zkstream/zkstream => ../..
 
 require (
+	github.com/go-zookeeper/zk v1.0.4
 	github.com/zkstream/zkstream v0.0.0
 	go.uber.org/goleak v1.3.0
 	google.golang.org/grpc v1.84.0
 )
 
 require (
-	github.com/go-zookeeper/zk v1.0.4 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	golang.org/x/net v0.57.0 // indirect
 	golang.org/x/sync v0.22.0 // indirect
 	golang.org/x/sys v0.47.0 // indirect

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -41,6 +42,7 @@ type world struct {
 
 	mu        sync.Mutex
 	listeners map[string]*bufconn.Listener // by address
+	dials     atomic.Int64                 // to gRPC servers
 }
 
 // inBubble runs a test in a world.
@@ -89,6 +91,7 @@ func (w *world) dial(b *zkgrpc.Builder, target string, opts ...grpc.DialOption) 
 }
 
 func (w *world) dialServer(ctx context.Context, addr string) (net.Conn, error) {
+	w.dials.Add(1)
 	w.mu.Lock()
 	l := w.listeners[addr]
 	w.mu.Unlock()
