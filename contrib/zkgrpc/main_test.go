@@ -81,7 +81,7 @@ func (w *world) builder(opts ...zkgrpc.Option) *zkgrpc.Builder {
 func (w *world) dial(b *zkgrpc.Builder, target string, opts ...grpc.DialOption) *grpc.ClientConn {
 	w.t.Helper()
 	cc, err := grpc.NewClient(target, append([]grpc.DialOption{
-		grpc.WithResolvers(b), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithContextDialer(w.dialServer),
+		grpc.WithResolvers(b), insecureCredentials, grpc.WithContextDialer(w.dialServer),
 	}, opts...)...)
 	if err != nil {
 		w.t.Fatal(err)
@@ -131,6 +131,8 @@ func (w *world) serve(addr string) (stop func()) {
 	w.t.Cleanup(stop)
 	return stop
 }
+
+var insecureCredentials = grpc.WithTransportCredentials(insecure.NewCredentials())
 
 const roundRobin = `{"loadBalancingConfig":[{"round_robin":{}}]}`
 

@@ -81,6 +81,7 @@ func TestBothListsCarryWhatTheNodeSays(t *testing.T) {
 		if address.Addr != "10.0.0.1:80" || address.Attributes != nil || endpoint.Addresses[0].Attributes != nil || address.ServerName != "" {
 			t.Errorf("what belongs to the connection: %+v, %+v", address, endpoint.Addresses[0])
 		}
+		//lint:ignore SA1019 It is what balancers on package base read.
 		for _, a := range []resolver.Endpoint{endpoint, {Attributes: address.BalancerAttributes}} {
 			e, ok := zkgrpc.FromAttributes(a.Attributes)
 			if !ok || e.Name != "10.0.0.1:80" || e.Attributes["zone"] != "a" {
