@@ -23,19 +23,24 @@ func (c *cli) complete(root *cobra.Command) {
 		}
 		return file.names(), cobra.ShellCompDirectiveNoFileComp
 	})
-	for _, cmd := range root.Commands() {
-		if cmd.ValidArgsFunction != nil {
-			continue
+	c.completeArguments(root)
+}
+
+// completeArguments sets how the arguments of a command, and of those below it, are completed that do not say it themselves.
+func (c *cli) completeArguments(cmd *cobra.Command) {
+	for _, sub := range cmd.Commands() {
+		c.completeArguments(sub)
+	}
+	_, usage, _ := strings.Cut(cmd.Use, " ")
+	if cmd.ValidArgsFunction != nil || !strings.HasPrefix(strings.TrimPrefix(usage, "["), "PATH") {
+		return
+	}
+	many := strings.Contains(usage, "PATH...")
+	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
+		if len(args) > 0 && !many {
+			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
-		if _, usage, _ := strings.Cut(cmd.Use, " "); strings.HasPrefix(strings.TrimPrefix(usage, "["), "PATH") {
-			many := strings.Contains(usage, "PATH...")
-			cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-				if len(args) > 0 && !many {
-					return nil, cobra.ShellCompDirectiveNoFileComp
-				}
-				return c.completePath(cmd.Context(), word)
-			}
-		}
+		return c.completePath(cmd.Context(), word)
 	}
 }
 

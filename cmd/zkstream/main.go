@@ -10,11 +10,16 @@ package main
 import (
 	"context"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 )
 
 func main() {
+	// Writing into a pipe that nobody reads any more is an error now, and does not kill the process: the session is to be
+	// closed first. Unlike an ignored signal, one that is caught is not inherited by a child.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	c := &cli{
 		stdin:    os.Stdin,
 		stdout:   os.Stdout,

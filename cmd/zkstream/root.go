@@ -20,14 +20,14 @@ type cli struct {
 	output   outputFormat
 	verbose  bool
 	started  bool   // whether the arguments were fine, so that an error is not one of usage
-	ignore   func() // ends the handling of signals; see catchSignals
+	ignore   func() // ends the handling of signals; see catchSignals; may be called again
 }
 
 // main runs the command, and returns the status that the process is to end with.
 func (c *cli) main(ctx context.Context, args []string) int {
 	c.out = bufio.NewWriter(c.stdout)
 	ctx, c.ignore = catchSignals(ctx)
-	defer func() { c.ignore() }()
+	defer c.ignore()
 	root := c.root()
 	root.SetArgs(args)
 	root.SetIn(c.stdin)

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/go-zookeeper/zk"
@@ -54,27 +55,19 @@ func catchSignals(ctx context.Context) (_ context.Context, stop func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	// Writing into a pipe that nobody reads any more is an error then, and does not kill the process: the session is to
-	// be closed first. Unlike an ignored signal, one that is caught is not inherited by a child.
-	pipe := make(chan os.Signal, 1)
-	signal.Notify(pipe, syscall.SIGPIPE)
-	stopped := context.AfterFunc(ctx, func() { signal.Stop(signals) })
 	done := make(chan struct{})
 	go func() { // ends with stop
 		select {
 		case s := <-signals:
+			signal.Stop(signals)
 			cancel(interrupted{s})
 		case <-done:
 		}
 	}()
-	return ctx, func() {
-		if stopped(); done != nil {
-			close(done)
-			done = nil
-			signal.Stop(signals)
-			signal.Stop(pipe)
-		}
-	}
+	return ctx, sync.OnceFunc(func() {
+		signal.Stop(signals)
+		close(done)
+	})
 }
 
 // status returns the status that err means, and says on the standard error what has gone wrong.
