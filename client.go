@@ -11,6 +11,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/calls"
+	"github.com/zkstream/zkstream/internal/registration"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -20,6 +21,7 @@ type Client struct {
 	conn       *zkconn.Conn
 	supervisor *supervisor
 	calls      *calls.Caller
+	registrar  *registration.Registrar
 	log        *slog.Logger // logs by logs
 	logs       logQueue
 	chroot     chroot
@@ -28,15 +30,10 @@ type Client struct {
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 
-	tasks  tasks  // operators and registrations
-	claims claims // of registrations
-	trace  *Trace
+	tasks tasks // operators and registrations
+	trace *Trace
 
-	registrations [Refused + 1]atomic.Int64 // by status
-	registered    registered
-
-	placements, conflicts atomic.Int64 // see RegistrationStats
-	underWay              atomic.Int64 // calls
+	underWay atomic.Int64 // calls
 
 	closeOnce sync.Once
 	closed    chan struct{}
@@ -97,6 +94,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.calls = calls.New(c.conn, c.ctx, o.acl)
+	c.registrar = c.newRegistrar()
 	c.supervisor.start(c.conn)
 	select {
 	case err = <-c.supervisor.first:

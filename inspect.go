@@ -2,9 +2,7 @@ package zkstream
 
 import (
 	"cmp"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -154,39 +152,19 @@ type RegistrationInfo struct {
 // Registrations returns the client's registrations that have not ended, sorted by path. They include those that Register has
 // not returned yet. It sends nothing.
 func (c *Client) Registrations() []RegistrationInfo {
+	if c.registrar == nil { // not made by Connect
+		return nil
+	}
 	var infos []RegistrationInfo
-	for _, r := range c.registered.list() {
-		infos = append(infos, RegistrationInfo{Path: r.Path(), Addr: r.addr, Status: r.status.get(), Err: r.Refusal()})
+	for _, r := range c.registrar.All() {
+		info := RegistrationInfo{Path: c.chroot.relative(r.Path()), Addr: r.Node.Addr, Status: RegistrationStatus(r.Status())}
+		if err := r.Obstacle(); err != nil {
+			info.Err = &PathError{Op: "register", Path: c.chroot.relative(r.Node.Path), Err: err}
+		}
+		infos = append(infos, info)
 	}
 	slices.SortFunc(infos, func(a, b RegistrationInfo) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Addr, b.Addr))
 	})
 	return infos
-}
-
-// registered is the set of a client's registrations that have not ended.
-type registered struct {
-	mu  sync.Mutex
-	set map[*Registration]struct{} // guarded by mu
-}
-
-func (s *registered) add(r *Registration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.set == nil {
-		s.set = map[*Registration]struct{}{}
-	}
-	s.set[r] = struct{}{}
-}
-
-func (s *registered) remove(r *Registration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.set, r)
-}
-
-func (s *registered) list() []*Registration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return slices.Collect(maps.Keys(s.set))
 }

@@ -16,50 +16,6 @@ import (
 	"github.com/zkstream/zkstream/zktest"
 )
 
-func TestStanding(t *testing.T) {
-	for _, c := range []struct {
-		name           string
-		exists         bool
-		owner, session int64
-		mine           []int64
-		want           standing
-	}{
-		{"no node", false, 0, 1, []int64{1}, absent},
-		{"created in this session", true, 1, 1, []int64{1}, ours},
-		{"of this session, which created none", true, 1, 1, nil, foreign},
-		{"created in the session before", true, 1, 2, []int64{1, 2}, predecessor},
-		{"of another session", true, 3, 2, []int64{1, 2}, foreign},
-		{"not ephemeral", true, 0, 2, []int64{0, 1, 2}, foreign},
-		{"before the first session", true, 3, 0, nil, foreign},
-	} {
-		if got := standingOf(c.exists, c.owner, c.session, c.mine); got != c.want {
-			t.Errorf("%s: %v, want %v", c.name, got, c.want)
-		}
-	}
-}
-
-// The sessions of before are forgotten when the node is there in a later one.
-func TestARegistrationDoesNotGrowWithItsSessions(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		k := &keeper{Registration: newRegistration(c, addrPath, addr, registerOptions{acl: zk.WorldACL(zk.PermRead)})}
-		k.ctx = ctx
-		for i := range 20 {
-			for k.standing != ours || k.session != c.conn.SessionID() {
-				k.step()
-				time.Sleep(time.Second)
-			}
-			if len(k.owners) != 1 {
-				t.Fatalf("after %d sessions: %v", i+1, k.owners)
-			}
-			server.ExpireSession(c.conn.SessionID())
-			time.Sleep(5 * time.Second)
-		}
-		k.unwatch()
-	})
-}
-
 // status returns the present status of a registration.
 func status(r *Registration) RegistrationStatus { return r.status.get() }
 
@@ -286,9 +242,10 @@ func TestARegistrationThatItsClientMayNotRead(t *testing.T) {
 		if err := f.admin.AddAuth("digest", []byte("consumers:secret")); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Second) // at rest: some looks at first, and no writes
+		// At rest: two looks each, of two requests; the stream on the node tries as often; and no writes.
+		time.Sleep(5 * time.Second)
 		counts := requests.take()
-		if n := sum(counts); n > 10*5 || counts[int32(zktest.OpCreate)] > 0 {
+		if n := sum(counts); n > 10*2*4 || counts[int32(zktest.OpCreate)] > 0 {
 			t.Errorf("10 registrations at rest send %v in five seconds", counts)
 		}
 		r := regs[0]
@@ -421,21 +378,6 @@ func TestARegistrationWaitsForItsOwnPredecessor(t *testing.T) {
 		time.Sleep(time.Second)
 		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.conn.SessionID() || status(r) != Registered {
 			t.Errorf("%+v, %v, %v", stat, err, status(r))
-		}
-	})
-}
-
-// A keeper that finds the connection gone does not wait for the next: what else happens meanwhile is not lost.
-func TestAStepDoesNotWaitForASession(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
-		k := &keeper{Registration: newRegistration(c, addrPath, addr, registerOptions{})}
-		k.ctx = t.Context()
-		server.Partition(true)
-		time.Sleep(time.Second)
-		start := time.Now()
-		err := k.inSession(func(*zk.Conn) error { return nil })
-		if !errors.Is(err, zkconn.ErrDown) || time.Since(start) > sessionWait {
-			t.Errorf("%v after %v", err, time.Since(start))
 		}
 	})
 }

@@ -9,9 +9,11 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/content"
+	"github.com/zkstream/zkstream/internal/registration"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -88,44 +90,58 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 		}
 		opt(&o)
 	}
-	r := newRegistration(c, strings.TrimSuffix(path, "/")+"/"+o.name, addr, o)
 	if err := validatePath(path); err != nil {
 		return nil, &PathError{Op: "register", Path: path, Err: err}
 	}
+	r := &Registration{client: c, path: strings.TrimSuffix(path, "/") + "/" + o.name, status: &hub[RegistrationStatus]{tasks: &c.tasks}}
 	content, err := o.validate(addr, props)
-	if err == nil {
-		err = r.checkSize(content)
-	}
-	if err == nil && c.conn == nil {
+	switch {
+	case err != nil:
+	case c.conn == nil:
 		err = zkconn.ErrNoConn
-	}
-	if err == nil && ctx == nil {
+	case ctx == nil:
 		err = errors.New("the context is nil")
-	}
-	if err == nil && ctx.Err() != nil {
+	case ctx.Err() != nil:
 		err = context.Cause(ctx)
+	default:
+		r.node, err = c.registrar.New(ctx, registration.Node{
+			Addr: addr, Path: c.chroot.absolute(r.path), Content: content, ACL: o.acl, Sequence: o.sequence, Raw: o.hasContent,
+			Log: c.log.With("path", r.path), Changed: r.changed,
+		})
 	}
 	if err != nil {
-		return nil, r.explain("register", err)
+		return nil, r.fail("register", err)
 	}
-	r.ctx, r.cancel = context.WithCancelCause(ctx)
-	c.registrations[Pending].Add(1)
-	c.registered.add(r)
 	r.status.set(Pending)
-	c.tasks.spawn(func() { r.run(content) })
-	select {
-	case <-r.placed:
-		return r, nil
-	case <-r.done:
-		err = r.Err()
-	case <-ctx.Done():
-		r.cancel(context.Cause(ctx))
+	c.tasks.spawn(r.node.Run)
+	if err := r.node.Await(ctx); err != nil {
+		return nil, r.fail("register", err)
 	}
-	if ctx.Err() != nil {
-		err = r.waitEnded(ctx)
-	}
-	return nil, r.explain("register", err)
+	return r, nil
 }
+
+// newRegistrar returns what makes the registrations of a client that is connected. It follows the client's session.
+func (c *Client) newRegistrar() *registration.Registrar {
+	registrar := registration.New(registration.Config{Conn: c.conn, Calls: c.calls, Closing: c.ctx,
+		Watch: func(ctx context.Context, path string) registration.Stream {
+			return subscribe(ctx, c.supervisor, kindStat, c.chroot.relative(path), func(n *node) registration.Presence {
+				return registration.Presence{Exists: n.exists, Owner: n.stat.EphemeralOwner}
+			})
+		},
+	})
+	c.supervisor.sessions.subs.add(&sessionListener{registrar: registrar})
+	return registrar
+}
+
+// sessionListener is a subscriber that passes the changes of the session on to the registrations.
+type sessionListener struct {
+	registrar *registration.Registrar
+	index     int
+}
+
+func (l *sessionListener) put(s Session)  { l.registrar.SessionChanged(s.State == Expired) }
+func (l *sessionListener) end(error) bool { return true }
+func (l *sessionListener) place() *int    { return &l.index }
 
 // validate checks what is asked for, and returns the content of the node.
 func (o *registerOptions) validate(addr string, props map[string]any) ([]byte, error) {
@@ -146,4 +162,116 @@ func (o *registerOptions) validate(addr string, props map[string]any) ([]byte, e
 	all := map[string]any{"pid": os.Getpid()}
 	maps.Copy(all, props)
 	return content.Encode(all)
+}
+
+// RegistrationStatus tells how a registration is.
+type RegistrationStatus int
+
+// The states of a registration.
+const (
+	// Pending: the node is being created, or waits for a server, or for a node of an earlier session of
+	// this client's to go.
+	Pending RegistrationStatus = iota
+	// Registered: the node exists and belongs to this client's session. It has the properties of Register
+	// and of every Update that has returned nil; where the node's ACL lets others write, their changes
+	// stay.
+	//
+	// While the connection is lost the registration stays Registered, until the session's state is [Expired].
+	// That comes as early as one connection can tell, and is no proof: a server that is cut off from its
+	// leader may go on answering for a while after the others have removed the node. See [Client.Session].
+	Registered
+	// Conflict: a node of that name is there, of another session or another registration. The
+	// registration waits for it to go.
+	Conflict
+	// Withdrawn: the registration has ended.
+	Withdrawn
+	// Refused: the server refuses the node for now, for lack of permission or because of a quota, for
+	// example. It is tried again with growing pauses, of 30 s at most. [Registration.Refusal] says why.
+	Refused
+)
+
+// String returns the state's name in lower case.
+func (s RegistrationStatus) String() string { return registration.Status(s).String() }
+
+// A Registration announces one server: it keeps an ephemeral node in place, whatever happens to
+// connections and sessions, until it is withdrawn. Its methods are safe for concurrent use.
+type Registration struct {
+	client *Client
+	path   string // of the node, as the user names it, without the number that WithSequence asks for
+	node   *registration.Registration
+	status *hub[RegistrationStatus]
+}
+
+// changed publishes a new status.
+func (r *Registration) changed(status registration.Status) {
+	if status == registration.Withdrawn {
+		r.status.finish(Withdrawn, r.Err())
+	} else {
+		r.status.set(RegistrationStatus(status))
+	}
+}
+
+// Path returns the path of the registration's node. With [WithSequence] it changes each time that the node is
+// created again; until it is there, Path returns that of the one before.
+func (r *Registration) Path() string { return r.client.chroot.relative(r.node.Path()) }
+
+// Addr returns the address that is registered.
+func (r *Registration) Addr() string { return r.node.Node.Addr }
+
+// Done returns a channel that is closed when the registration has ended: when its node has been
+// deleted, or is known to go with its session, or when the server refuses to delete it.
+func (r *Registration) Done() <-chan struct{} { return r.node.Done() }
+
+// Err returns nil until Done is closed, then why the registration ended: the cause of its context's
+// end, or [ErrClosed] after Close of it or of its client.
+func (r *Registration) Err() error { return r.node.Err() }
+
+// Status streams the state of the registration: the present one at once, then each change. It ends,
+// after Withdrawn, with the reason that Err gives.
+func (r *Registration) Status(ctx context.Context) *Stream[RegistrationStatus] {
+	return r.status.stream(ctx)
+}
+
+// Refusal returns what keeps the node from being in place now, a *PathError: the server's error while the
+// status is Refused, whose node is in the way while it is Conflict. It returns nil in every other state.
+func (r *Registration) Refusal() error { return r.fail("register", r.node.Obstacle()) }
+
+// Close withdraws the registration. The node is deleted when Close returns nil; or it goes with its
+// session, if that is one that the client has lost, or if the client is being closed. With no server to
+// be reached, it returns an error after twice the session timeout, and the node is deleted on the next
+// connection, or goes with the session. If the server refuses to delete the node, the error says so, and the
+// node stays until the session ends.
+func (r *Registration) Close() error {
+	r.node.Withdraw(ErrClosed)
+	t := time.NewTimer(2 * r.client.supervisor.sessions.get().Timeout)
+	defer t.Stop()
+	select {
+	case <-r.node.Done():
+		return r.fail("withdraw", r.node.WithdrawErr())
+	case <-t.C:
+		return r.fail("withdraw", errors.New("no server could be reached yet"))
+	}
+}
+
+// Update sets the named properties of the registration's node and leaves the others as they are, also those
+// that somebody else has written; nil sets null. It returns nil when the node has them. They are part
+// of the node from then on, also when it is created again; what others wrote goes with the node.
+//
+// The node is read-only for most, so it is deleted and created anew in one transaction: no snapshot of the
+// parent lacks it, and its ACL is that of Register. A change that somebody else makes to its content at the
+// same time is not lost.
+//
+// If the server refuses the change, or the content would be too large, the error says why, the properties
+// are dropped, and the registration goes on with what it had. If ctx ends first the properties are
+// kept, and put into the node when that can be done. The error is a *PathError.
+func (r *Registration) Update(ctx context.Context, props map[string]any) error {
+	return r.fail("update", r.node.Update(ctx, props))
+}
+
+// fail names the operation and the path in an error; nil stays nil.
+func (r *Registration) fail(op string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &PathError{Op: op, Path: r.path, Err: err}
 }

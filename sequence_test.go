@@ -52,7 +52,7 @@ func TestRegisterWithContent(t *testing.T) {
 		if got := f.get(addrPath); got != want {
 			t.Errorf("content %q", got)
 		}
-		if err := r.Update(t.Context(), map[string]any{"a": 1}); !errors.Is(err, errNoObject) || f.get(addrPath) != want {
+		if err := r.Update(t.Context(), map[string]any{"a": 1}); err == nil || !strings.Contains(err.Error(), "is not a JSON object") || f.get(addrPath) != want {
 			t.Errorf("update: %v, content %q", err, f.get(addrPath))
 		}
 		expire(t, c)

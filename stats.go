@@ -135,14 +135,7 @@ func (c *Client) Stats() Stats {
 	s.Sessions = c.conn.Generation()
 	calls := c.calls.Stats()
 	s.Calls, s.Retries, s.UpdateConflicts = int(c.underWay.Load()), calls.Retries, calls.Conflicts
-	s.Registrations = RegistrationStats{
-		Pending:    int(c.registrations[Pending].Load()),
-		Registered: int(c.registrations[Registered].Load()),
-		Conflict:   int(c.registrations[Conflict].Load()),
-		Refused:    int(c.registrations[Refused].Load()),
-		Placements: c.placements.Load(),
-		Conflicts:  c.conflicts.Load(),
-	}
+	s.Registrations = RegistrationStats(c.registrar.Stats())
 	return s
 }
 

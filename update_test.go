@@ -116,39 +116,6 @@ func TestAnUpdateGoesOnAfterAReadThatIsBehind(t *testing.T) {
 	})
 }
 
-// However many callers give up in an outage, they leave one update, and the newest values are those that count.
-func TestUpdatesThatAreGivenUpLeaveOne(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
-		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7})
-		if err != nil {
-			t.Fatal(err)
-		}
-		server.Partition(true)
-		time.Sleep(time.Second)
-		for i := range 100 {
-			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-			err := r.Update(ctx, map[string]any{"load": i, fmt.Sprint("k", i%3): i})
-			cancel()
-			if !errors.Is(err, context.DeadlineExceeded) {
-				t.Fatal(err)
-			}
-		}
-		r.mu.Lock()
-		waiting := len(r.updates)
-		r.mu.Unlock()
-		if waiting != 1 {
-			t.Errorf("%d updates wait", waiting)
-		}
-		server.Partition(false)
-		if err := r.Update(t.Context(), map[string]any{"last": true}); err != nil {
-			t.Fatal(err)
-		}
-		if got, _, _ := server.Get(addrPath); string(got) != `{"pid": 7, "k0": 99, "k1": 97, "k2": 98, "load": 99, "last": true}` {
-			t.Errorf("content %s", got)
-		}
-	})
-}
-
 // What a caller does to its values after Update has returned does not matter.
 func TestAnUpdateDoesNotKeepItsCallersValues(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {

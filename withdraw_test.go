@@ -106,7 +106,7 @@ func TestAWithdrawalIsNotDeceivedByAFollowerThatIsBehind(t *testing.T) {
 			<-r.Done()
 			time.Sleep(time.Minute)
 			if _, stat, err := server.Get(addrPath); err == nil || !lost.Load() {
-				t.Fatalf("the registration has ended (%v), and the node is there, of %x; the client's session is %x", r.failure, stat.EphemeralOwner, c.conn.SessionID())
+				t.Fatalf("the registration has ended (%v), and the node is there, of %x; the client's session is %x", r.node.WithdrawErr(), stat.EphemeralOwner, c.conn.SessionID())
 			}
 			server.Intercept(nil)
 			owner.Store(0)

@@ -1,4 +1,4 @@
-package zkstream
+package registration
 
 import (
 	"bytes"
@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/calls"
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // How a registration with WithSequence makes its node, and finds it again when the answer is lost.
@@ -26,27 +27,27 @@ var errNoTurn = errors.New("another registration is creating a node of that name
 // meanwhile.
 func (k *keeper) claim() error {
 	for {
-		released := k.client.claims.try(k.path)
+		released := k.registrar.claims.try(k.Node.Path)
 		if released == nil {
 			k.claimed = true
 			return nil
 		}
-		if !k.sequence {
+		if !k.Node.Sequence {
 			k.setStatus(Conflict, errors.New("the node is held by another registration of this client"))
 		}
 		select {
 		case <-released:
 		case <-k.ctx.Done():
 			return context.Cause(k.ctx)
-		case <-k.client.ctx.Done():
-			return ErrClosed
+		case <-k.registrar.Closing.Done():
+			return zkconn.ErrClosed
 		}
 	}
 }
 
 func (k *keeper) release() {
 	if k.claimed {
-		k.client.claims.release(k.path)
+		k.registrar.claims.release(k.Node.Path)
 	}
 	k.claimed = false
 }
@@ -58,7 +59,7 @@ func (k *keeper) beginSequence(zc *zk.Conn) error {
 	if !k.claimed {
 		return errNoTurn
 	}
-	exists, stat, err := zc.Exists(calls.Parent(k.client.chroot.absolute(k.path)))
+	exists, stat, err := zc.Exists(calls.Parent(k.Node.Path))
 	if err != nil {
 		return err
 	}
@@ -85,7 +86,7 @@ func (k *keeper) endSequence(path string) {
 // find looks for the node that a creation has made whose answer was lost, on a server that is not behind, and
 // reports whether there is one.
 func (k *keeper) find(zc *zk.Conn) (bool, error) {
-	abs := k.client.chroot.absolute(k.path)
+	abs := k.Node.Path
 	parent := calls.Parent(abs)
 	names, stat, err := zc.Children(parent)
 	switch {
@@ -113,7 +114,7 @@ func (k *keeper) find(zc *zk.Conn) (bool, error) {
 		case err != nil:
 			return false, err
 		case stat.EphemeralOwner == k.session && bytes.Equal(data, k.content):
-			k.endSequence(k.client.chroot.relative(abs + digits))
+			k.endSequence(abs + digits)
 			return true, nil
 		}
 	}

@@ -1,4 +1,4 @@
-package zkstream
+package registration
 
 import "sync"
 

@@ -1,4 +1,4 @@
-package zkstream
+package registration
 
 import (
 	"errors"
@@ -10,25 +10,24 @@ import (
 
 // withdraw deletes the node if it is ours. It waits for a connection, unless the client closes.
 func (k *keeper) withdraw() {
-	conn := k.client.conn
 	for failures := 0; len(k.owners) > 0; { // else nothing has been created
-		err := conn.Run(k.client.ctx, func(zc *zk.Conn) error {
-			k.session = conn.SessionID()
+		err := k.conn.Run(k.registrar.Closing, func(zc *zk.Conn) error {
+			k.session = k.conn.SessionID()
 			if !slices.Contains(k.owners, k.session) {
 				return nil // what was created goes with an earlier session
 			}
 			return k.remove(zc)
 		})
-		if err == nil || k.client.ctx.Err() != nil { // else it goes with the session
+		if err == nil || k.registrar.Closing.Err() != nil { // else it goes with the session
 			return
 		}
 		failures++
 		if zkconn.Final(err) {
-			k.client.log.Error("zkstream: withdrawal failed", "path", k.path, "error", err)
-			k.failure = k.explain("withdraw", err)
+			k.Node.Log.Error("zkstream: withdrawal failed", "error", err)
+			k.withdrawErr = err
 			return
 		}
-		if k.client.calls.Pause(k.client.ctx, zkconn.RegistrationPauses.After(failures)) != nil {
+		if k.registrar.Calls.Pause(k.registrar.Closing, zkconn.RegistrationPauses.After(failures)) != nil {
 			return
 		}
 	}
@@ -36,7 +35,7 @@ func (k *keeper) withdraw() {
 
 // remove deletes the node, if it is of the session k.session.
 func (k *keeper) remove(zc *zk.Conn) error {
-	abs := k.client.chroot.absolute(k.path)
+	abs := k.Node.Path
 	if k.createSent {
 		if err := bringUpToDate(zc, abs); err != nil {
 			return err
@@ -45,7 +44,7 @@ func (k *keeper) remove(zc *zk.Conn) error {
 			return err
 		}
 	}
-	abs = k.client.chroot.absolute(k.Path())
+	abs = k.Path()
 	for synced := false; ; synced = true {
 		found, stat, err := k.metadata(zc, abs)
 		switch {

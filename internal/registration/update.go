@@ -1,4 +1,4 @@
-package zkstream
+package registration
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ func (k *keeper) update(zc *zk.Conn) error {
 		case len(batch) > 1:
 			k.singly, k.transaction = true, nil // so that only those are refused for which there is a reason
 		default:
-			k.client.log.Warn("zkstream: an update of a registration is refused", "path", k.path, "error", err)
+			k.Node.Log.Warn("zkstream: an update of a registration is refused", "error", err)
 			k.answer(1, err)
 		}
 	}
@@ -69,7 +69,7 @@ var errNotAsSeen = errors.New("the node has changed meanwhile")
 
 // replace deletes the node and creates it again with the properties of the updates merged into it.
 func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
-	abs := k.client.chroot.absolute(k.Path())
+	abs := k.Path()
 	lost := k.replacement
 	if lost != nil {
 		if err := bringUpToDate(zc, abs); err != nil {
@@ -111,10 +111,10 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 		k.setContent(own)
 		return nil
 	}
-	change, err := k.client.conn.NewTransaction(
+	change, err := k.conn.NewTransaction(
 		// The version keeps a change that somebody else makes at the same time from being lost.
 		&zk.DeleteRequest{Path: abs, Version: stat.Version},
-		&zk.CreateRequest{Path: abs, Data: merged, Acl: k.acl, Flags: zk.FlagEphemeral},
+		&zk.CreateRequest{Path: abs, Data: merged, Acl: k.Node.ACL, Flags: zk.FlagEphemeral},
 	)
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 	// In a new session, too, for the reason that create gives.
 	change.Continue(k.transaction)
 	k.transaction = change
-	_, err = k.client.conn.Send(k.ctx, zc, change)
+	_, err = k.conn.Send(k.ctx, zc, change)
 	switch {
 	case err == nil:
 		k.setContent(own)
@@ -143,7 +143,7 @@ func (k *keeper) setContent(content []byte) {
 
 // merge puts the properties of the updates into a content.
 func (k *keeper) merge(old []byte, batch []*update) ([]byte, error) {
-	if _, isText := content.Parse(old).Text(); isText && k.raw {
+	if _, isText := content.Parse(old).Text(); isText && k.Node.Raw {
 		return nil, errNoObject
 	}
 	var err error
