@@ -10,6 +10,7 @@ import (
 	"time"
 
 	program "github.com/zkstream/zkstream/internal/contender"
+	"github.com/zkstream/zkstream/internal/history"
 )
 
 const (
@@ -127,7 +128,7 @@ func sayChildren(id string, czxid, pzxid int64, names []string) {
 }
 
 // saySet writes the snapshot of a set whose root exists.
-func saySet(verb, id string, nodes []setNode) { say("%s %s %s", verb, id, listSet(nodes)) }
+func saySet(verb, id string, nodes []history.Node) { say("%s %s %s", verb, id, listSet(nodes)) }
 
 // sayMissing writes the snapshot of a node that does not exist.
 func sayMissing(verb, id string) {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/zkstream/zkstream/internal/history"
 )
 
 // oracle watches what one client says, and judges it.
@@ -17,7 +19,7 @@ type oracle struct {
 	timeout time.Duration
 	tally   *tally
 	changes *changes
-	history *history // of the sets
+	history *history.History // of the sets
 
 	exact bool // the library says of an update that failed when it does not know whether it was made
 
@@ -34,7 +36,7 @@ type oracle struct {
 
 func newOracle(client, service string, timeout time.Duration, t *tally, c *changes) *oracle {
 	return &oracle{
-		client: client, service: service, timeout: timeout, tally: t, changes: c, history: newHistory(),
+		client: client, service: service, timeout: timeout, tally: t, changes: c, history: new(history.History),
 		streams: map[string]*stream{}, services: map[string]*registration{}, updates: map[string]*update{}, larges: map[string]*largeWrite{},
 		calls: map[string]*call{},
 	}
@@ -52,10 +54,8 @@ type stream struct {
 	counter    int64 // the highest value so far, where zxids are not told
 
 	// Of a set.
-	newest map[string]setNode // how each node was shown last, by name
-	shown  map[string]int64   // the czxids that the last snapshot shows, by name
-	heard  []setSnapshot      // to be judged
-	listed map[string]int64   // the list of children that a node was shown with last, by path
+	set   history.Stream
+	heard []history.Snapshot // to be judged
 
 	// As of the last judgement.
 	missing bool // the stream was behind
@@ -100,7 +100,7 @@ func (o *oracle) hear(now time.Time, l line) {
 			o.tally.count(func(t *tally) { t.snapshots++ })
 			o.tally.add(now, o.client, s.take(now, l.id, l.node, o.changes)...)
 			if setVerbs[s.verb] != "" {
-				o.tally.add(now, o.client, s.takeSet(now, l.id, l.set)...)
+				s.takeSet(now, l.set)
 			}
 		}
 	case "end":
@@ -309,12 +309,12 @@ func (o *oracle) judge(t *truth, sessions []int64, e excuse) (reopen []*stream) 
 		if !s.dead && e == none {
 			found = append(found, s.judge(id, t)...)
 		}
-		if e != serversLost {
-			found = append(found, s.judgeSets(id, o.history)...)
+		if e != serversLost && setVerbs[s.verb] != "" {
+			found = append(found, s.judgeSet(id, o.history)...)
 		}
 		if e == serversLost { // zxids and counters may begin again from an earlier one
 			s.czxid, s.zxid, s.counter = 0, 0, 0
-			s.forgetSets()
+			s.forgetSet()
 		}
 		// Not before there is a node: some libraries cannot watch for one.
 		if truth, _ := t.of(s.verb, s.path); s.dead && truth.exists {

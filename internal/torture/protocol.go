@@ -4,17 +4,19 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/zkstream/zkstream/internal/history"
 )
 
 // line is one line of a contender's standard output, taken apart.
 type line struct {
-	verb    string    // the first word
-	id      string    // of data, children, end, registered, withdrawn, failed and updated
-	node    state     // of a snapshot
-	set     []setNode // of a snapshot of a set
-	text    string    // the rest: a reason, a session's state, the command that it is unable to do
-	use     usage     // of stats
-	version int32     // of made
+	verb    string         // the first word
+	id      string         // of data, children, end, registered, withdrawn, failed and updated
+	node    state          // of a snapshot
+	set     []history.Node // of a snapshot of a set
+	text    string         // the rest: a reason, a session's state, the command that it is unable to do
+	use     usage          // of stats
+	version int32          // of made
 }
 
 // state is what a snapshot says of a node, or the truth about it.

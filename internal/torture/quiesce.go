@@ -108,7 +108,7 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 	if r.stalls.take() > stallLimit {
 		r.excuse = stalled
 	}
-	agrees := r.arena.sets.history.agrees(t.sets)
+	agrees := r.arena.sets.history.Agrees(t.sets)
 	if r.writers.losses.take(t.truth) || !agrees {
 		r.excuse = serversLost
 	}
@@ -130,7 +130,7 @@ func (r *run) judge(p *plain, t *truthAndSessions) error {
 		}
 	}
 	if !agrees {
-		r.arena.sets.history.rebase(t.sets)
+		r.arena.sets.history.Rebase(t.sets)
 	}
 	for path := range t.props {
 		_ = p.Delete(path, -1)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/history"
 )
 
 // The sets of nodes that are followed as a whole: one node with the content of its children, and a tree of three
@@ -30,31 +31,8 @@ const (
 // setVerbs are the kinds of streams of sets, and which set they follow.
 var setVerbs = map[string]string{"instances": flock, "tree": forest}
 
-func inSet(path string) bool {
-	return path == flock || path == forest || strings.HasPrefix(path, flock+"/") || strings.HasPrefix(path, forest+"/")
-}
-
-// setNode is a node of a set, as it was told.
-type setNode struct {
-	name         string // relative to the root, which is "."
-	czxid, mzxid int64  // mzxid is 0 if the content is not told
-	value        string
-}
-
-// path returns the path of a node of the set with that root.
-func (n setNode) path(root string) string {
-	if n.name == "." {
-		return root
-	}
-	return root + "/" + n.name
-}
-
-func (n setNode) String() string {
-	return fmt.Sprintf("%s@%d.%d=%s", n.name, n.czxid, n.mzxid, n.value)
-}
-
 // listSet writes a set as its contenders do, sorted.
-func listSet(nodes []setNode) string {
+func listSet(nodes []history.Node) string {
 	texts := make([]string, len(nodes))
 	for i, n := range nodes {
 		texts[i] = n.String()
@@ -64,7 +42,7 @@ func listSet(nodes []setNode) string {
 }
 
 // parseSet takes apart what listSet has written.
-func parseSet(text string) (nodes []setNode, err error) {
+func parseSet(text string) (nodes []history.Node, err error) {
 	inner, begun := strings.CutPrefix(text, "[")
 	inner, ended := strings.CutSuffix(inner, "]")
 	if !begun || !ended {
@@ -74,11 +52,11 @@ func parseSet(text string) (nodes []setNode, err error) {
 		head, value, _ := strings.Cut(one, "=")
 		name, zxids, _ := strings.Cut(head, "@")
 		created, changed, _ := strings.Cut(zxids, ".")
-		n := setNode{name: name, value: value}
-		if n.czxid, err = strconv.ParseInt(created, 10, 64); err != nil {
+		n := history.Node{Name: name, Value: value}
+		if n.Czxid, err = strconv.ParseInt(created, 10, 64); err != nil {
 			return nil, err
 		}
-		if n.mzxid, err = strconv.ParseInt(changed, 10, 64); err != nil {
+		if n.Mzxid, err = strconv.ParseInt(changed, 10, 64); err != nil {
 			return nil, err
 		}
 		nodes = append(nodes, n)
@@ -91,7 +69,7 @@ func parseSet(text string) (nodes []setNode, err error) {
 // A transaction whose answer was lost may still come, but only before the next one: each asks for a version of tick,
 // and makes a new one. So open has what can still be made, or was, all of it for one version.
 type setWriter struct {
-	history *history
+	history *history.History
 	changes *changes
 	log     *record
 	counter int64
@@ -151,7 +129,7 @@ func (w *setWriter) commit(p *plain, ops ...any) error {
 
 // made notes a transaction with which tick has got this metadata.
 func (w *setWriter) made(t transaction, stat *zk.Stat) {
-	w.history.apply(stat.Mzxid, t.begun, t.ops)
+	w.history.Apply(stat.Mzxid, t.begun, applied(t.ops)...)
 	w.version = stat.Version
 	clear(w.open)
 }
@@ -181,7 +159,7 @@ func (w *setWriter) draw(rng *rand.Rand) []any {
 	if rng.IntN(2) == 0 {
 		set, depth, size = forest, forestDepth, forestSize
 	}
-	if w.history.now(set).czxid == 0 {
+	if w.history.Now(set).Czxid == 0 {
 		return w.grow(set, depth, size, rng)
 	}
 	if rng.IntN(40) == 0 {
@@ -194,7 +172,7 @@ func (w *setWriter) draw(rng *rand.Rand) []any {
 	path := set
 	for ; ; depth-- {
 		path = fmt.Sprintf("%s/n%d", path, rng.IntN(size))
-		if w.history.now(path).czxid == 0 {
+		if w.history.Now(path).Czxid == 0 {
 			return w.grow(path, depth-1, size, rng)
 		}
 		if depth == 1 || rng.IntN(2) == 0 {
@@ -213,10 +191,8 @@ func (w *setWriter) draw(rng *rand.Rand) []any {
 
 // cut deletes a node with all that is below it.
 func (w *setWriter) cut(path string) (ops []any) {
-	for i := range 16 {
-		if child := fmt.Sprintf("%s/n%d", path, i); w.history.now(path).children&(1<<i) != 0 {
-			ops = append(ops, w.cut(child)...)
-		}
+	for _, name := range w.history.Now(path).Children {
+		ops = append(ops, w.cut(path+"/"+name)...)
 	}
 	return append(ops, &zk.DeleteRequest{Path: path, Version: -1})
 }
@@ -230,6 +206,21 @@ func (w *setWriter) grow(path string, depth, size int, rng *rand.Rand) []any {
 		}
 	}
 	return ops
+}
+
+// applied is what a transaction of go-zookeeper's operations does.
+func applied(ops []any) (all []history.Op) {
+	for _, op := range ops {
+		switch op := op.(type) {
+		case *zk.CreateRequest:
+			all = append(all, history.Op{Kind: history.Create, Path: op.Path, Value: string(op.Data)})
+		case *zk.DeleteRequest:
+			all = append(all, history.Op{Kind: history.Delete, Path: op.Path})
+		case *zk.SetDataRequest:
+			all = append(all, history.Op{Kind: history.Set, Path: op.Path, Value: string(op.Data)})
+		}
+	}
+	return all
 }
 
 // describe writes what a transaction does.
@@ -254,8 +245,8 @@ func (w *setWriter) run(ctx context.Context, writers *writers, seed uint64) erro
 }
 
 // readSets reads all sets.
-func (p *plain) readSets() (map[string][]setNode, error) {
-	sets := map[string][]setNode{}
+func (p *plain) readSets() (map[string][]history.Node, error) {
+	sets := map[string][]history.Node{}
 	for _, root := range setVerbs {
 		nodes, err := p.readSet(root, ".", root != flock)
 		if err != nil {
@@ -267,21 +258,21 @@ func (p *plain) readSets() (map[string][]setNode, error) {
 }
 
 // readSet reads a node and those below it. Nothing changes meanwhile.
-func (p *plain) readSet(root, name string, content bool) ([]setNode, error) {
-	n := setNode{name: name}
-	value, stat, err := p.Get(n.path(root))
+func (p *plain) readSet(root, name string, content bool) ([]history.Node, error) {
+	n := history.Node{Name: name}
+	value, stat, err := p.Get(n.Path(root))
 	if errors.Is(err, zk.ErrNoNode) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	n.czxid = stat.Czxid
+	n.Czxid = stat.Czxid
 	if content {
-		n.mzxid, n.value = stat.Mzxid, string(value)
+		n.Mzxid, n.Value = stat.Mzxid, string(value)
 	}
-	nodes := []setNode{n}
-	names, _, err := p.Children(n.path(root))
+	nodes := []history.Node{n}
+	names, _, err := p.Children(n.Path(root))
 	if err != nil {
 		return nil, err
 	}

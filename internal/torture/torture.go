@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/ensemble"
+	"github.com/zkstream/zkstream/internal/history"
 	"golang.org/x/sync/errgroup"
 )
 
@@ -93,7 +94,7 @@ func torture(ctx context.Context, o options) (_ *result, err error) {
 		changes: changes,
 		begin:   time.Now(),
 	}
-	r.arena.sets = &setWriter{history: newHistory(), changes: changes, log: r.arena.log}
+	r.arena.sets = &setWriter{history: new(history.History), changes: changes, log: r.arena.log}
 	defer func() { err = errors.Join(err, r.arena.close()) }()
 	r.stalls = watchStalls()
 	defer r.stalls.end()

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/history"
 )
 
 // unsettled is for how long a node must not have changed for a stream to be judged by it. Only nodes of
@@ -20,7 +21,7 @@ const unsettled = 2 * time.Second
 type truth struct {
 	nodes   map[string]state          // of data streams, by path
 	names   map[string]state          // of children streams, by path
-	sets    map[string][]setNode      // by root
+	sets    map[string][]history.Node // by root
 	owners  map[string][]serviceNode  // of services, by path
 	props   map[string]map[string]any // of property nodes, by path
 	ledgers map[string]ledger         // of the nodes of calls, by path

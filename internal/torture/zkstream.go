@@ -15,6 +15,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream"
+	"github.com/zkstream/zkstream/internal/history"
 	"github.com/zkstream/zkstream/internal/nameserver"
 )
 
@@ -179,9 +180,9 @@ func (z *zkstreamLib) children(id, path string) {
 // instances ends when the client closes.
 func (z *zkstreamLib) instances(id, path string) {
 	go follow("instances", id, z.client.Instances(context.Background(), path), func(all zkstream.Instances) {
-		nodes := []setNode{{name: ".", czxid: all.Stat().Czxid}}
+		nodes := []history.Node{{Name: ".", Czxid: all.Stat().Czxid}}
 		for name, p := range all.All() {
-			nodes = append(nodes, setNode{name, p.Stat().Czxid, p.Stat().Mzxid, string(p.Bytes())})
+			nodes = append(nodes, history.Node{Name: name, Czxid: p.Stat().Czxid, Mzxid: p.Stat().Mzxid, Value: string(p.Bytes())})
 		}
 		saySet("instances", id, nodes)
 	})
@@ -190,13 +191,13 @@ func (z *zkstreamLib) instances(id, path string) {
 // tree ends when the client closes.
 func (z *zkstreamLib) tree(id, path string) {
 	go follow("tree", id, z.client.Tree(context.Background(), path), func(t zkstream.Tree) {
-		var nodes []setNode
+		var nodes []history.Node
 		for d := range t.All() {
 			name := strings.TrimPrefix(strings.TrimPrefix(d.Path(), path), "/")
 			if name == "" {
 				name = "."
 			}
-			nodes = append(nodes, setNode{name, d.Stat().Czxid, d.Stat().Mzxid, d.String()})
+			nodes = append(nodes, history.Node{Name: name, Czxid: d.Stat().Czxid, Mzxid: d.Stat().Mzxid, Value: d.String()})
 		}
 		saySet("tree", id, nodes)
 	})
