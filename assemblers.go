@@ -37,8 +37,9 @@ const smallContent = 128
 // its event at once. It reports whether that can be done.
 func (s *supervisor) joinLeafLocked(content *watch, sub subscriber[reading], on func(*watch)) bool {
 	key := watchKey{content.path, kindChildren}
-	// A content that is about to be read again may be that of another connection, or of another session.
-	if s.watches[key] != nil || content.state != armed && content.state != arming {
+	// A content that is about to be read again may be that of another connection, or of another session. One that has
+	// been rechecked is known to be as new as a zxid at which there may have been children already.
+	if s.watches[key] != nil || content.confirmed || content.state != armed && content.state != arming {
 		return false
 	}
 	last := content.last

@@ -324,7 +324,7 @@ func (s *supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) (arm bool) {
 	if r.changed {
 		r.node = n
 	}
-	w.last, w.zxid, w.failures = r.node, a.Zxid, 0
+	w.last, w.zxid, w.confirmed, w.failures = r.node, a.Zxid, false, 0
 	s.counts.reads[w.kind]++
 	for _, sub := range w.subs {
 		sub.put(r)
@@ -354,7 +354,9 @@ func (s *supervisor) Armed(ws []zkconn.Watch, zxid int64) {
 		default: // an event has come first, or the supervisor has stopped
 			continue
 		}
-		w.zxid = max(w.zxid, min(zxid, s.roundBefore))
+		if since := min(zxid, s.roundBefore); since > w.zxid {
+			w.zxid, w.confirmed = since, true
+		}
 	}
 }
 

@@ -275,3 +275,22 @@ func stormOnATree(t *testing.T, server *zktest.Server, c *Client, seed uint64) {
 	synctest.Wait()
 	nothingFollowed(t, c)
 }
+
+// A stream of a node's content is not told when the node gets a child, so what it knows of the children may be old,
+// however new the content is known to be.
+func TestAChildThatCameBeforeTheTreeWasOpenedIsInIt(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		plant(t, server, "/a")
+		content := c.Data(t.Context(), "/a")
+		synctest.Wait()
+		if n, ok := content.Latest(); !ok || !n.Exists() {
+			t.Fatalf("the content is %v", n)
+		}
+		plant(t, server, "/a/b")
+		time.Sleep(2 * time.Minute) // the content has been rechecked since
+		s := c.Tree(t.Context(), "/a")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		same(t, "the tree", newest(s), "/a=/a /a/b=/a/b")
+	})
+}

@@ -51,9 +51,14 @@ type watch struct {
 	watchKey
 	state    watchState
 	failures uint8 // of its read, in a row
-	zxid     int64 // it is known to be as new as this
-	last     *node // nil before the first read, and while parked
-	subs     subscribers[reading]
+
+	// zxid is that of a recheck, and later than the read. What was read has not changed since as far as the watch goes. The
+	// rest of the metadata may have: a node's content stays the same when it gets a child.
+	confirmed bool
+
+	zxid int64 // it is known to be as new as this
+	last *node // nil before the first read, and while parked
+	subs subscribers[reading]
 
 	previous, next *watch // in the list of its state, if that has one
 }
