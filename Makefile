@@ -10,6 +10,8 @@
 # make bench-quick    the same with smaller sizes, in under two minutes; writes into bench/quick
 # make compat         the test-suites of kazoo, Curator's recipes and go-zookeeper, on zktest and on ZooKeeper
 # make older          the tests on a real server once more, on Debian's ZooKeeper where that is not the newest
+# make browser        brings a browser for the tests of the pages: Debian's Chromium, if there is none
+# make pictures       the pictures of the pages in docs, from the tests in the browser
 # make zookeeper      brings real ZooKeepers for the tests: the newest by Maven, and Debian's
 # make peers          brings kazoo and Curator for bench, compat and torture: the newest by pip and Maven, or Debian's
 
@@ -22,7 +24,7 @@ FOR         ?= 1h
 FUZZTIME    ?= 10m
 SAMPLE      ?= 0
 
-.PHONY: help test vet race full nested guard examples simulate mutate torture torture-quick soak fuzz bench bench-quick compat older zookeeper peers
+.PHONY: help test vet race full nested guard examples simulate mutate torture torture-quick soak fuzz bench bench-quick compat older browser pictures zookeeper peers
 
 test: zookeeper vet race full nested older guard torture-quick examples
 
@@ -40,7 +42,7 @@ full:
 	go test -timeout 20m -run 'Storm|Simulation' . ./internal/simulation
 
 # The modules with dependencies of their own. The benchmark's tests are ratios, which the race detector bends: see guard.
-nested:
+nested: browser
 	@for module in $(filter-out bench,$(NESTED)); do \
 		echo "$$module:"; (cd $$module && go test -race -timeout 10m ./...) || exit; \
 	done
@@ -98,6 +100,12 @@ bench-quick: zookeeper
 
 compat: zookeeper peers
 	ZKSTREAM_COMPAT=1 go test -v -timeout 15m -run 'TestKazoo|TestCurator|TestGoZooKeeper' ./zktest/compat
+
+browser:
+	@scripts/browser
+
+pictures: browser
+	cd cmd/zkstream && go test ./internal/browser -count=1 -pictures $(CURDIR)/docs
 
 zookeeper:
 	@scripts/zookeeper

@@ -69,7 +69,7 @@ func (h *handler) view(rep report, asked url.Values) view {
 			v.Troubled++
 		}
 	}
-	slices.SortStableFunc(v.Watches, func(a, b watch) int { return cmp.Compare(b.trouble(), a.trouble()) })
+	slices.SortStableFunc(v.Watches, func(a, b watch) int { return cmp.Or(cmp.Compare(b.trouble(), a.trouble()), cmp.Compare(b.Lag, a.Lag)) })
 	slices.SortStableFunc(v.Registrations, func(a, b registration) int { return cmp.Compare(b.trouble(), a.trouble()) })
 	v.Pages = max(1, (max(len(v.Watches), len(v.Registrations))+perPage-1)/perPage)
 	n, _ := strconv.Atoi(asked.Get("page"))
@@ -83,7 +83,7 @@ func (w watch) trouble() int {
 	switch {
 	case w.State == "failing":
 		return 3
-	case w.Lag > 1 || w.Waiting >= 1:
+	case w.Lag > 1 || w.Waiting > 1: // which is to the second
 		return 2
 	case w.State != "current":
 		return 1

@@ -3,6 +3,7 @@ package zkdebug
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream"
 )
 
@@ -59,7 +61,7 @@ type server struct {
 
 // Trace returns what [zkstream.WithTrace] needs to tell the Recorder of what happens. One client should have it.
 func (r *Recorder) Trace() *zkstream.Trace {
-	return &zkstream.Trace{Connect: r.connect, Session: r.session, Call: r.call, Resync: r.resync}
+	return &zkstream.Trace{Connect: r.connect, Session: r.session, Call: r.call, Resync: r.resync, Resynced: r.resynced}
 }
 
 // Handler returns a handler for what client does, with what the Recorder knows of it. A nil Recorder knows nothing.
@@ -67,10 +69,14 @@ func (r *Recorder) Handler(client *zkstream.Client) http.Handler { return &handl
 
 func (r *Recorder) connect(c zkstream.ConnectTrace) {
 	now := time.Now()
-	text := fmt.Sprintf("%s in %v", c.Server, c.Took.Round(time.Microsecond))
-	if c.Addr != c.Server {
-		text = fmt.Sprintf("%s at %s in %v", c.Server, c.Addr, c.Took.Round(time.Microsecond))
+	text := c.Server
+	if c.Addr != "" && c.Addr != c.Server {
+		text += " at " + c.Addr
 	}
+	if c.Stage != "" {
+		text += ": " + c.Stage
+	}
+	text += " in " + short(c.Took)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.servers[c.Server]
@@ -81,9 +87,10 @@ func (r *Recorder) connect(c zkstream.ConnectTrace) {
 		s = &server{Server: c.Server}
 		r.servers[c.Server] = s
 	}
-	if c.Err == nil {
+	switch {
+	case c.Err == nil:
 		s.Connects++
-	} else {
+	case !errors.Is(c.Err, zk.ErrSessionExpired): // which is an answer, too
 		s.Failures++
 		s.Error, s.At = message(c.Err), &now
 	}
@@ -103,10 +110,16 @@ func (r *Recorder) resync(s zkstream.ResyncTrace) {
 	if s.Resumed {
 		text = fmt.Sprintf("the same session: %d watches are set again, %d nodes are read", s.Rearmed, s.Read)
 	}
+	r.note("resync", text)
+}
+
+func (r *Recorder) resynced(s zkstream.ResyncTrace) { r.note("resync", "done in "+short(s.Took)) }
+
+func (r *Recorder) note(kind, text string) {
 	now := time.Now()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.events.add(event{At: now, Kind: "resync", Text: text})
+	r.events.add(event{At: now, Kind: kind, Text: text})
 }
 
 func (r *Recorder) call(_ context.Context, c zkstream.CallTrace) {

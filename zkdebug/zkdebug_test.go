@@ -181,7 +181,7 @@ func TestWhatNeedsAttentionComesFirst(t *testing.T) {
 		quick.Next(ctx)
 		stuck := w.client.Data(ctx, "/z")
 		w.must(w.server.Create("/z", nil))
-		time.Sleep(3 * time.Second)
+		time.Sleep(5 * time.Second)
 		page := w.get("")
 		first, second := strings.Index(page, ">/z<"), strings.Index(page, ">/a<")
 		if first < 0 || second < first || !strings.Contains(page, `<tr class="slow">`) || !strings.Contains(page, "1 to look at") {

@@ -74,7 +74,7 @@ given by the environment, too, as --tls-ca by ZKSTREAM_TLS_CA.`,
 		c.setCommand(), c.createCommand(), c.rmCommand(), c.aclCommand(),
 		c.watchCommand(), c.waitCommand(), c.registerCommand(),
 		c.exportCommand(), c.importCommand(), c.diffCommand(), c.validateCommand(),
-		c.serversCommand(), c.ownerCommand(), c.serveCommand(),
+		c.serversCommand(), c.ownerCommand(), c.serveCommand(), c.uiCommand(),
 		c.versionCommand(),
 	)
 	c.complete(root)
