@@ -17,7 +17,7 @@ import (
 // float64. White space before and after an object is JSON's: blank, tab, newline, carriage return.
 //
 // zc.zk keeps links in properties, of names that end with "->" or "=>". Here they are properties like others, and no path
-// is resolved by them.
+// is resolved by them; package zktree follows them.
 //
 // Properties is immutable, and a value that may be copied; its JSON is decoded once, when it
 // is first looked at, whatever the number of streams. The zero value is a node that does not exist.
@@ -38,8 +38,8 @@ func (p Properties) Exists() bool { return orMissing(p.n).exists }
 // Stat returns the node's metadata as it was when the content was read; zero if there was no node.
 func (p Properties) Stat() zk.Stat { return orMissing(p.n).stat }
 
-// Err returns why the content could not be read: zk.ErrNoAuth for one of [Instances] that may not be read. It is nil for
-// every other snapshot.
+// Err returns why the content could not be read: zk.ErrNoAuth for one of [Instances] that may not be read; or the error
+// that [Properties.With] was given. It is nil for every other snapshot.
 func (p Properties) Err() error { return orMissing(p.n).err }
 
 // Bytes returns the content as it stands. The slice is the caller's.
@@ -91,12 +91,28 @@ func (p Properties) Decode(dst any) error {
 	return nil
 }
 
-// Value returns a property as a T, as encoding/json would decode it. The error is a *PathError that
-// names the property if there is none of that name, or if its value is no T.
+// With returns a snapshot of the same node in which properties have the given values, JSON texts, in the place of those that
+// stand in its content; and in which Err is err. Nothing is written. It is for values that are somewhere else, as those of
+// links between properties are. The error says which value is not JSON, or why the content cannot have properties.
+func (p Properties) With(values map[string]json.RawMessage, err error) (Properties, error) {
+	old := orMissing(p.n)
+	n := &node{path: old.path, exists: old.exists, stat: old.stat, err: err}
+	var failed error
+	if n.data, failed = content.MergeRaw(old.data, values); failed != nil {
+		return Properties{}, &PathError{Op: "with", Path: n.path, Err: failed}
+	}
+	return Properties{n}, nil
+}
+
+// Value returns a property as a T, as encoding/json would decode it; as a json.RawMessage it is as it stands. The error is a
+// *PathError that names the property if there is none of that name, or if its value is no T.
 func Value[T any](p Properties, key string) (T, error) {
 	var v T
 	if err := p.decoded().Decode(key, &v); err != nil {
 		var zero T
+		if why := p.Err(); why != nil {
+			err = fmt.Errorf("%w: %w", err, why)
+		}
 		return zero, &PathError{Op: "value", Path: p.Path(), Err: fmt.Errorf("property %q: %w", key, err)}
 	}
 	return v, nil

@@ -1,6 +1,7 @@
 package zkstream
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -359,5 +360,41 @@ func testPropertyStreamWritesItsNode(t *testing.T, f *fixture) {
 	}
 	if got := next(t, s.Stream); got.String() != "xxx" {
 		t.Errorf("set: %s", got)
+	}
+}
+
+func TestPropertiesWithOtherValues(t *testing.T) {
+	p := Properties{&node{path: "/a", exists: true, data: []byte(`{"a": 1, "b": [1.0,  2]}`), stat: zk.Stat{Mzxid: 7}}}
+	why := errors.New("why")
+	q, err := p.With(map[string]json.RawMessage{"a": json.RawMessage("123456789012345678901234567890"), "c": json.RawMessage("NaN")}, why)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"a": 123456789012345678901234567890, "b": [1.0,  2], "c": NaN}`; q.String() != want || q.Err() != why || q.Path() != "/a" || !q.Exists() || q.Stat().Mzxid != 7 {
+		t.Errorf("%s, %v, %s, %v, %+v", q, q.Err(), q.Path(), q.Exists(), q.Stat())
+	}
+	if p.String() != `{"a": 1, "b": [1.0,  2]}` || p.Err() != nil {
+		t.Errorf("the snapshot itself is now %s, %v", p, p.Err())
+	}
+	if raw, err := Value[json.RawMessage](q, "b"); string(raw) != "[1.0,  2]" || err != nil {
+		t.Errorf("a value as it stands: %s, %v", raw, err)
+	}
+	if f, err := Value[float64](q, "c"); !math.IsNaN(f) || err != nil {
+		t.Errorf("NaN: %v, %v", f, err)
+	}
+	if _, err := Value[int](q, "d"); !errors.Is(err, why) {
+		t.Errorf("a property that is missing: %v", err)
+	}
+	for _, bad := range []string{"", "x", "1 2", `"a`} {
+		if q, err := p.With(map[string]json.RawMessage{"a": json.RawMessage(bad)}, nil); err == nil {
+			t.Errorf("%q is no JSON: %s", bad, q)
+		}
+	}
+	text := Properties{&node{path: "/a", exists: true, data: []byte("\xff")}}
+	if q, err := text.With(map[string]json.RawMessage{"a": json.RawMessage("1")}, nil); err == nil {
+		t.Errorf("content that is no text: %s", q)
+	}
+	if q, err := (Properties{}).With(nil, nil); err != nil || q.Exists() {
+		t.Errorf("of nothing: %v, %v", q, err)
 	}
 }

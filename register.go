@@ -27,6 +27,7 @@ type registerOptions struct {
 	content    []byte
 	hasContent bool
 	sequence   bool
+	existing   bool
 }
 
 // WithACL sets the access control list of the registration's node. The default lets everybody read it
@@ -62,8 +63,15 @@ func WithSequence() RegisterOption {
 	return func(o *registerOptions) { o.sequence = true }
 }
 
+// WithExistingPath has Register create its node only while there is a node at path, and never path itself: without it Register
+// returns zk.ErrNoNode at once, and later the registration is [Refused] until path is there again. The default
+// creates path and what is missing above it.
+func WithExistingPath() RegisterOption {
+	return func(o *registerOptions) { o.existing = true }
+}
+
 // Register announces the server at addr, "host:port", as a provider of the service at path: it creates
-// the ephemeral node path/addr, and path where it is missing. The node's properties are props, with
+// the ephemeral node path/addr, and path where it is missing, unless WithExistingPath is given. The node's properties are props, with
 // "pid" set to the process's ID unless props has it. Register returns when the node exists. An address
 // that nobody can dial is refused; [Advertise] gives those of a listener on all addresses.
 //
@@ -105,7 +113,7 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 		err = context.Cause(ctx)
 	default:
 		r.node, err = c.registrar.New(ctx, registration.Node{
-			Addr: addr, Path: c.chroot.absolute(r.path), Content: content, ACL: o.acl, Sequence: o.sequence, Raw: o.hasContent,
+			Addr: addr, Path: c.chroot.absolute(r.path), Content: content, ACL: o.acl, Sequence: o.sequence, Raw: o.hasContent, NoParents: o.existing,
 			Log: c.log.With("path", r.path), Changed: r.changed,
 		})
 	}

@@ -111,6 +111,32 @@ func testRegisterRefusesBadInput(t *testing.T, f *fixture) {
 	}
 }
 
+func TestARegistrationBelowAnExistingPath(t *testing.T) {
+	onEach(t, testARegistrationBelowAnExistingPath)
+}
+
+func testARegistrationBelowAnExistingPath(t *testing.T, f *fixture) {
+	c := f.connect()
+	if _, err := c.Register(t.Context(), "/svc", addr, nil, WithExistingPath()); !errors.Is(err, zk.ErrNoNode) {
+		t.Errorf("without the path: %v", err)
+	}
+	if n, _, _ := f.admin.Exists(f.root + "/svc"); n {
+		t.Error("it has created the path")
+	}
+	f.create("/svc", "")
+	r, _ := register(t, c, nil, WithExistingPath())
+	states := r.Status(t.Context())
+	until(t, states, func(s RegistrationStatus) bool { return s == Registered })
+	f.delete(addrPath)
+	f.delete("/svc")
+	until(t, states, func(s RegistrationStatus) bool { return s == Refused })
+	if err := r.Refusal(); !errors.Is(err, zk.ErrNoNode) {
+		t.Errorf("the refusal: %v", err)
+	}
+	f.create("/svc", "")
+	until(t, states, func(s RegistrationStatus) bool { return s == Registered })
+}
+
 func TestARegistrationIsCreatedAgain(t *testing.T) { onEach(t, testARegistrationIsCreatedAgain) }
 
 func testARegistrationIsCreatedAgain(t *testing.T, f *fixture) {

@@ -31,9 +31,32 @@ var (
 // Merge is the content of a node whose properties are those of raw, with props put over
 // them. Everything in raw that props does not name stays as it is, byte by byte.
 func Merge(raw []byte, props map[string]any) ([]byte, error) {
+	values := make(map[string]json.RawMessage, len(props))
+	for _, key := range slices.Sorted(maps.Keys(props)) {
+		value, err := EncodeJSON(props[key])
+		if err != nil {
+			return nil, fmt.Errorf("property %q: %w", key, err)
+		}
+		values[key] = value
+	}
+	return merge(raw, values)
+}
+
+// MergeRaw is Merge with values that are JSON texts, also those that only Python's JSON has. The error names the one that
+// is not.
+func MergeRaw(raw []byte, values map[string]json.RawMessage) ([]byte, error) {
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if !validJSON(values[key]) {
+			return nil, fmt.Errorf("property %q: the value is not JSON", key)
+		}
+	}
+	return merge(raw, values)
+}
+
+func merge(raw []byte, values map[string]json.RawMessage) ([]byte, error) {
 	p := Parse(raw)
 	switch {
-	case len(props) == 0 && (p.text || len(p.members) > 0):
+	case len(values) == 0 && (p.text || len(p.members) > 0):
 		return bytes.Clone(raw), nil
 	case !utf8.Valid(raw):
 		return nil, errNotUTF8
@@ -48,12 +71,12 @@ func Merge(raw []byte, props map[string]any) ([]byte, error) {
 	case len(p.members) == 0:
 		p = Parse([]byte("{}"))
 	}
-	edits, err := p.edits(props)
+	edits, err := p.edits(values)
 	if err != nil {
 		return nil, err
 	}
 	out := splice(p.raw, edits)
-	if text, ok := Parse(out).onlyText(); ok && len(props) > 0 {
+	if text, ok := Parse(out).onlyText(); ok && len(values) > 0 {
 		return []byte(text), nil
 	}
 	return out, nil
@@ -65,19 +88,16 @@ type edit struct {
 	text     []byte
 }
 
-// edits are what puts props into the object p, in the order of the text.
-func (p *Properties) edits(props map[string]any) ([]edit, error) {
+// edits are what puts values into the object p, in the order of the text.
+func (p *Properties) edits(values map[string]json.RawMessage) ([]edit, error) {
 	end := bytes.LastIndexByte(p.raw, '}')
 	if n := len(p.members); n > 0 {
 		end = p.members[n-1].valueEnd
 	}
 	var edits []edit
 	added := edit{from: end, to: end}
-	for _, key := range slices.Sorted(maps.Keys(props)) {
-		value, err := EncodeJSON(props[key])
-		if err != nil {
-			return nil, fmt.Errorf("property %q: %w", key, err)
-		}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		value := values[key]
 		if i, ok := p.index[key]; ok {
 			edits = append(edits, edit{p.members[i].valueStart, p.members[i].valueEnd, value})
 			continue

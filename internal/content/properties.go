@@ -168,6 +168,9 @@ func (p *Properties) Decode(key string, dst any) error {
 	case *any:
 		*dst, _ = p.Get(key)
 		return nil
+	case *json.RawMessage:
+		*dst = bytes.Clone(raw)
+		return nil
 	case *string:
 		if p.text { // as it is, even if it is not UTF-8
 			*dst = string(p.raw)

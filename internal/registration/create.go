@@ -43,7 +43,7 @@ func (k *keeper) create(zc *zk.Conn) error {
 		k.owners = append(k.owners, k.session)
 	}
 	made, err := k.conn.Send(k.ctx, zc, k.creation)
-	if errors.Is(err, zk.ErrNoNode) {
+	if errors.Is(err, zk.ErrNoNode) && !k.Node.NoParents {
 		if err = k.registrar.Calls.MakeParents(k.ctx, zc, abs); err == nil {
 			made, err = k.conn.Send(k.ctx, zc, k.creation)
 		}

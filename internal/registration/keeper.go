@@ -165,11 +165,12 @@ func (k *keeper) step() (err error, final bool) {
 		return err, false
 	case k.standing == ours: // a look failed, and there is no sign that the node is gone
 		return err, false
-	case errors.Is(err, zk.ErrNoNode): // a parent has gone meanwhile
+	case errors.Is(err, zk.ErrNoNode) && !k.Node.NoParents: // a parent has gone meanwhile
 		return err, false
 	}
 	k.setStatus(Refused, err)
-	return err, k.refused && !k.wasPlaced() && zkconn.Permanent(err)
+	final = zkconn.Permanent(err) || errors.Is(err, zk.ErrNoNode)
+	return err, k.refused && !k.wasPlaced() && final
 }
 
 // inSession calls fn in a session, which is then the one that standing is about: no other begins before fn

@@ -125,12 +125,13 @@ func (g *Registrar) Stats() Stats {
 
 // Node says what is to be registered.
 type Node struct {
-	Addr     string // that the node stands for; the registration itself has no use for it
-	Path     string // without the number of a sequence node
-	Content  []byte
-	ACL      []zk.ACL
-	Sequence bool // the server appends a number to the path
-	Raw      bool // the content need not be properties, and Update refuses one that is not
+	Addr      string // that the node stands for; the registration itself has no use for it
+	Path      string // without the number of a sequence node
+	Content   []byte
+	ACL       []zk.ACL
+	Sequence  bool // the server appends a number to the path
+	NoParents bool // the node above is not made where it is missing
+	Raw       bool // the content need not be properties, and Update refuses one that is not
 
 	Log *slog.Logger
 
