@@ -2,6 +2,7 @@ package zktree
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	pathpkg "path"
 	"slices"
@@ -43,57 +44,92 @@ func (e *LoopError) Error() string {
 // Resolve returns the path of the node that path leads to. That is path itself, without "." and "..", if there is such a
 // node. Otherwise the node above is resolved; if it has no child of the last name, but a link of that name, the link's target is
 // resolved, relative to that node. So a child hides a link of its name. The error is a *zkstream.PathError: with
-// zk.ErrNoNode inside if the path leads nowhere, with a *LoopError if links lead in a loop.
+// zk.ErrNoNode inside if the path leads nowhere, with a *LoopError if links lead in a loop, with zk.ErrNoAuth if a node
+// on the way may not be read. The nodes on the way are read one by one; [Follow] has them as they were together.
 func Resolve(ctx context.Context, c *zkstream.Client, path string) (string, error) {
-	r := resolver{ctx, c}
-	resolved, err := r.resolve(path, nil)
+	at, err := resolver(func(path string) (zkstream.Data, error) { return c.Get(ctx, path) }).resolve(path)
 	if err != nil {
 		return "", &zkstream.PathError{Op: "resolve", Path: path, Err: err}
 	}
-	return resolved, nil
+	return at, nil
 }
 
-type resolver struct {
-	ctx    context.Context
-	client *zkstream.Client
+// A resolver resolves paths by the nodes that it returns.
+type resolver func(path string) (zkstream.Data, error)
+
+// resolve returns the path of the node that path leads to, and an error if it is not there: then at is where it would be.
+// Should a node come into being there, then path leads to it.
+func (r resolver) resolve(path string) (at string, err error) {
+	if !strings.HasPrefix(path, "/") {
+		return path, zk.ErrInvalidPath
+	}
+	return r.walk(path, nil)
 }
 
-// resolve resolves path, on the way to what is in seen.
-func (r resolver) resolve(path string, seen []string) (string, error) {
-	path = pathpkg.Clean("/" + path)
-	d, err := r.client.Get(r.ctx, path)
-	if err != nil || d.Exists() {
+// walk resolves path, on the way to what is in seen.
+func (r resolver) walk(path string, seen []string) (at string, err error) {
+	path = pathpkg.Clean(path)
+	if there, err := r.exists(path); err != nil || there {
 		return path, err
 	}
-	if path == "/" {
-		return "", nowhere(path)
+	switch {
+	case path == "/": // there is nothing at the client's chroot
+		return path, nowhere(path)
+	case slices.Contains(seen, path):
+		return path, &LoopError{append(slices.Clone(seen), path)}
+	case len(seen) > mostLinks:
+		return path, fmt.Errorf("more than %d links: %w", mostLinks, &LoopError{append(slices.Clone(seen), path)})
 	}
-	if slices.Contains(seen, path) {
-		return "", &LoopError{append(slices.Clone(seen), path)}
-	}
-	seen = append(slices.Clone(seen), path)
+	seen = append(seen, path)
 	above, name := pathpkg.Split(path)
-	if above, err = r.resolve(above, seen); err != nil {
-		return "", err
+	if above, err = r.walk(above, seen); err != nil {
+		return path, err
 	}
-	at := join(above, name)
+	at = join(above, name)
 	if at != path {
-		if d, err := r.client.Get(r.ctx, at); err != nil || d.Exists() {
+		if there, err := r.exists(at); err != nil || there {
 			return at, err
 		}
 	}
-	if d, err = r.client.Get(r.ctx, above); err != nil {
-		return "", err
+	d, err := r(above)
+	if err == nil {
+		err = d.Err()
+	}
+	if err != nil {
+		return at, err
 	}
 	v, _ := d.Properties().Get(name + linkSuffix)
 	target, _ := v.(string)
 	switch {
 	case target == "":
-		return "", nowhere(at)
+		return at, nowhere(at)
 	case target[0] != '/':
 		target = join(above, target)
 	}
-	return r.resolve(target, seen)
+	to, err := r.walk(target, seen)
+	if e, ok := err.(*zkstream.PathError); ok && e.Err == zk.ErrInvalidPath { // of the target itself: nothing can be there
+		return at, fmt.Errorf("the link %s leads to %q: %w", at, target, zk.ErrInvalidPath)
+	}
+	return to, err
+}
+
+// mostLinks is how many links and nodes above them a path may lead through. It is a defence against trees that somebody has made
+// to keep readers busy.
+const mostLinks = 1000
+
+// exists reports whether there is a node at path, for which it need not be readable.
+func (r resolver) exists(path string) (bool, error) {
+	d, err := r(path)
+	if errors.Is(err, zk.ErrNoAuth) {
+		return true, nil
+	}
+	return d.Exists(), err
 }
 
 func nowhere(path string) error { return fmt.Errorf("there is no %s: %w", path, zk.ErrNoNode) }
+
+// leadsNowhere reports whether the error of a resolver says that there is no node, and not that this cannot be told.
+func leadsNowhere(err error) bool {
+	var loop *LoopError
+	return errors.Is(err, zk.ErrNoNode) || errors.Is(err, zk.ErrInvalidPath) || errors.As(err, &loop)
+}
