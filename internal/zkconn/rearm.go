@@ -38,7 +38,6 @@ func (w *wire) attach(resumed bool) {
 	r.synced = generation == 1 || generation == c.syncedGeneration
 	r.mu.Unlock()
 	c.own.Store(r)
-	r.pump()
 }
 
 // split cuts p into parts of at most most bytes, or of one path.
