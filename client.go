@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/calls"
+	"github.com/zkstream/zkstream/internal/logqueue"
 	"github.com/zkstream/zkstream/internal/registration"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
@@ -23,7 +25,7 @@ type Client struct {
 	calls      *calls.Caller
 	registrar  *registration.Registrar
 	log        *slog.Logger // logs by logs
-	logs       logQueue
+	logs       logqueue.Queue
 	chroot     chroot
 	acl        []zk.ACL
 
@@ -57,7 +59,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	if ctx == nil {
 		return nil, errors.New("zkstream: Connect: the context is nil")
 	}
-	hosts, root, err := parseServers(servers)
+	hosts, root, err := address.ParseServers(servers)
 	if err != nil {
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)
 	}
@@ -81,9 +83,9 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	case o.log == nil:
 		return nil, errors.New("zkstream: logger is nil")
 	}
-	c := &Client{chroot: root, acl: o.acl, trace: &o.trace, closed: make(chan struct{})}
-	c.log = c.logs.logger(o.log)
-	c.supervisor = newSupervisor(c.log, root, &c.tasks, o.recheck, c.orphaned, c.trace)
+	c := &Client{chroot: chroot(root), acl: o.acl, trace: &o.trace, closed: make(chan struct{})}
+	c.log = c.logs.Logger(o.log)
+	c.supervisor = newSupervisor(c.log, c.chroot, &c.tasks, o.recheck, c.orphaned, c.trace)
 	c.conn, err = zkconn.Open(zkconn.Config{
 		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: c.log,
 		MaxCalls: o.max, MaxRequest: o.maxRequest,
@@ -162,7 +164,7 @@ func (c *Client) shutdown() error {
 	err := c.conn.Close()
 	c.supervisor.wait()
 	c.tasks.wait()
-	c.logs.flush(logGrace)
+	c.logs.Flush(logGrace)
 	return err
 }
 

@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/zktest"
 )
@@ -29,7 +30,7 @@ func pathIsValid(path string) bool {
 	if path == "/" {
 		return true
 	}
-	if !utf8.ValidString(path) || len(path) > maxContent || !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") {
+	if !utf8.ValidString(path) || len(path) > address.MaxPath || !strings.HasPrefix(path, "/") || strings.HasSuffix(path, "/") {
 		return false
 	}
 	for _, name := range strings.Split(path, "/")[1:] {
@@ -140,13 +141,13 @@ func FuzzAddress(f *testing.F) {
 			}
 			settled(t, c)
 			requests.take()
-			if h, p, err := net.SplitHostPort(addr); err != nil || h == "" || isUnspecified(h) || !isPort(p) {
+			if h, p, err := net.SplitHostPort(addr); err != nil || h == "" || address.IsUnspecified(h) || !isPort(p) {
 				t.Errorf("%q is accepted: %q, %q, %v", addr, h, p, err)
 			}
 		}
-		plain := host != "" && !strings.ContainsAny(host, "/[]") && !strings.ContainsFunc(host, unicode.IsSpace) && !isUnspecified(host) &&
+		plain := host != "" && !strings.ContainsAny(host, "/[]") && !strings.ContainsFunc(host, unicode.IsSpace) && !address.IsUnspecified(host) &&
 			isPort(port) && pathIsValid("/"+joined)
-		if err := validateAddr(joined); plain && err != nil {
+		if err := address.Validate(joined); plain && err != nil {
 			t.Errorf("%q is a host and a port: %v", joined, err)
 		}
 	})
@@ -168,7 +169,7 @@ func FuzzServers(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		hosts, chroot, err := parseServers(s)
+		hosts, chroot, err := address.ParseServers(s)
 		if err != nil {
 			c, err := Connect(t.Context(), s, WithDialer(func(_ context.Context, _, addr string) (net.Conn, error) {
 				t.Errorf("%q has %s dialled", s, addr)
@@ -189,10 +190,10 @@ func FuzzServers(f *testing.F) {
 				t.Errorf("%q has a server %q that cannot be dialled: %v", s, server, err)
 			}
 		}
-		if chroot != "" && (!pathIsValid(string(chroot)) || chroot == "/") {
+		if chroot != "" && (!pathIsValid(chroot) || chroot == "/") {
 			t.Errorf("%q has the chroot %q", s, chroot)
 		}
-		again, root, err := parseServers(strings.Join(hosts, ",") + string(chroot))
+		again, root, err := address.ParseServers(strings.Join(hosts, ",") + chroot)
 		if err != nil || !slices.Equal(again, hosts) || root != chroot {
 			t.Errorf("%q: %q %q, read again %q %q, %v", s, hosts, chroot, again, root, err)
 		}

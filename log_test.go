@@ -4,7 +4,6 @@ import (
 	"context"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -79,35 +78,6 @@ func TestALogHandlerThatBlocksHoldsNothingUp(t *testing.T) {
 		synctest.Wait()
 		if i := slices.IndexFunc(blocked.lines, func(l string) bool { return strings.HasPrefix(l, "zkstream: session expired") }); i < 0 {
 			t.Errorf("the lines came to nothing: %q", blocked.lines)
-		}
-	})
-}
-
-func TestLogLinesKeepTheirOrderAndTooManyAreCounted(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s := &logSink{block: make(chan bool)}
-		var q logQueue
-		log := q.logger(slog.New(s))
-		log.Info("0")
-		synctest.Wait() // it is being handled
-		const total = logCapacity + 50
-		for i := 1; i <= total; i++ {
-			log.Info(strconv.Itoa(i))
-		}
-		q.flush(time.Second) // in vain
-		close(s.block)
-		q.flush(time.Minute)
-		for i := range logCapacity + 1 {
-			if s.lines[i] != strconv.Itoa(i) {
-				t.Fatalf("line %d is %q", i, s.lines[i])
-			}
-		}
-		if rest := s.lines[logCapacity+1:]; len(rest) != 1 || !strings.HasSuffix(rest[0], "dropped: the handler is slow lines=50") {
-			t.Errorf("then come %q", rest)
-		}
-		log.Info("again")
-		if q.flush(time.Second); s.lines[len(s.lines)-1] != "again" {
-			t.Errorf("the last line is %q", s.lines[len(s.lines)-1])
 		}
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/internal/registration"
 	"github.com/zkstream/zkstream/internal/zkconn"
@@ -151,10 +152,28 @@ func (l *sessionListener) put(s Session)  { l.registrar.SessionChanged(s.State =
 func (l *sessionListener) end(error) bool { return true }
 func (l *sessionListener) place() *int    { return &l.index }
 
+// Advertise returns the addresses to [Client.Register] for a listener on addr, "host:port", such as a
+// [net.Listener]'s Addr gives. A listener on all addresses (":8080", "0.0.0.0:8080" or "[::]:8080") gives
+// each IPv4 address of this host that is not loopback, with that port; loopback only if there is no
+// other. That is the rule of zc.zk. Addresses of interfaces that are down do not count. Any other
+// address gives itself.
+//
+// A host may have addresses that others cannot reach, such as a container bridge's: a program that
+// knows its own address does better to register that.
+//
+// The error says what is wrong with addr, or why the host's addresses are not known.
+func Advertise(addr string) ([]string, error) {
+	addrs, err := address.Advertise(addr, address.OfHost)
+	if err != nil {
+		return nil, fmt.Errorf("zkstream: advertise: %w", err)
+	}
+	return addrs, nil
+}
+
 // validate checks what is asked for, and returns the content of the node.
 func (o *registerOptions) validate(addr string, props map[string]any) ([]byte, error) {
 	if addr != "" || !o.named {
-		if err := validateAddr(addr); err != nil {
+		if err := address.Validate(addr); err != nil {
 			return nil, err
 		}
 	}

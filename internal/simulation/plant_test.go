@@ -176,7 +176,7 @@ func TestTheSimulationSeesPlantedFaults(t *testing.T) {
 func readSources(t *testing.T) map[string]string {
 	t.Helper()
 	sources := map[string]string{}
-	for _, dir := range []string{"../..", "../calls", "../content", "../registration", "../zkconn"} {
+	for _, dir := range []string{"../..", "../address", "../calls", "../content", "../logqueue", "../registration", "../zkconn"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

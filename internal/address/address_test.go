@@ -1,4 +1,4 @@
-package zkstream
+package address
 
 import (
 	"errors"
@@ -42,12 +42,12 @@ func TestAdvertiseGivesTheAddressesOfTheHost(t *testing.T) {
 		{"[fe80::1%eth0]:8080", server, []string{"[fe80::1%eth0]:8080"}},
 		{"web1.example.com:8080", server, []string{"web1.example.com:8080"}},
 	} {
-		got, err := advertise(c.addr, c.host)
+		got, err := Advertise(c.addr, c.host)
 		if err != nil || !slices.Equal(got, c.want) {
 			t.Errorf("%s: %q, %v, want %q", c.addr, got, err, c.want)
 		}
 		for _, addr := range got {
-			if err := validateAddr(addr); err != nil {
+			if err := Validate(addr); err != nil {
 				t.Errorf("Register refuses it: %v", err)
 			}
 		}
@@ -56,15 +56,15 @@ func TestAdvertiseGivesTheAddressesOfTheHost(t *testing.T) {
 
 func TestAdvertiseSaysWhatIsWrong(t *testing.T) {
 	for _, addr := range []string{"", "8080", ":0", ":", ":http", ":65536", ":-1", ":80 ", "a b:80", "::1:80", "h/x:80"} {
-		if got, err := advertise(addr, hostWith(t, "10.0.0.5/24")); err == nil || !strings.HasPrefix(err.Error(), "zkstream: advertise: ") {
+		if got, err := Advertise(addr, hostWith(t, "10.0.0.5/24")); err == nil {
 			t.Errorf("%q: %q, %v", addr, got, err)
 		}
 	}
-	if _, err := advertise(":80", hostWith(t, "::1/128")); err == nil || !strings.Contains(err.Error(), "no IPv4") {
+	if _, err := Advertise(":80", hostWith(t, "::1/128")); err == nil || !strings.Contains(err.Error(), "no IPv4") {
 		t.Errorf("a host without addresses: %v", err)
 	}
 	cause := errors.New("cause")
-	if _, err := advertise(":80", func() ([]net.Addr, error) { return nil, cause }); !errors.Is(err, cause) {
+	if _, err := Advertise(":80", func() ([]net.Addr, error) { return nil, cause }); !errors.Is(err, cause) {
 		t.Errorf("unknown addresses: %v", err)
 	}
 }
@@ -76,12 +76,12 @@ func TestAdvertiseTakesAListenersAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	addrs, err := Advertise(l.Addr().String())
+	addrs, err := Advertise(l.Addr().String(), OfHost)
 	if err != nil || len(addrs) == 0 {
 		t.Fatal(addrs, err)
 	}
 	for _, addr := range addrs {
-		if err := validateAddr(addr); err != nil {
+		if err := Validate(addr); err != nil {
 			t.Error(err)
 		}
 		conn, err := net.Dial("tcp", addr)
@@ -93,20 +93,20 @@ func TestAdvertiseTakesAListenersAddress(t *testing.T) {
 	}
 }
 
-func TestRegisterRefusesAddressesThatNobodyCanDial(t *testing.T) {
+func TestAddressesThatNobodyCanDialAreRefused(t *testing.T) {
 	for _, addr := range []string{"10.0.0.1:99999", "10.0.0.1:-1", "10.0.0.1:+80", "10.0.0.1:0", "10.0.0.1:80 ", " 10.0.0.1:80", "a b:80",
 		"host:http", "host", "host:", "::1:80", "[::1]", "ho\x00st:80", "h:8/0", "a/b:80", ""} {
-		if err := validateAddr(addr); err == nil {
+		if err := Validate(addr); err == nil {
 			t.Errorf("%q is taken", addr)
 		}
 	}
 	for _, addr := range []string{":8080", "0.0.0.0:8080", "[::]:8080", "[::%eth0]:8080"} {
-		if err := validateAddr(addr); err == nil || !strings.Contains(err.Error(), "Advertise") {
+		if err := Validate(addr); err == nil || !strings.Contains(err.Error(), "Advertise") {
 			t.Errorf("%q: %v", addr, err)
 		}
 	}
 	for _, addr := range []string{"10.0.0.1:80", "[::1]:65535", "[fe80::1%eth0]:80", "web-1.example.com:8080", "host:1"} {
-		if err := validateAddr(addr); err != nil {
+		if err := Validate(addr); err != nil {
 			t.Errorf("%q: %v", addr, err)
 		}
 	}

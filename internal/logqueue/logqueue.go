@@ -1,4 +1,5 @@
-package zkstream
+// Package logqueue passes log lines to a handler that may block.
+package logqueue
 
 import (
 	"context"
@@ -7,39 +8,39 @@ import (
 	"time"
 )
 
-// logCapacity is how many log lines may wait for a handler that is slow. More are dropped, and counted.
-const logCapacity = 256
+// Capacity is how many lines may wait for a handler that is slow. More are dropped, and counted.
+const Capacity = 256
 
-// logQueue passes log lines to the user's handler in a goroutine of its own, in their order, so that a handler
-// that blocks holds up neither the connection nor Close: a client that waited for it would go on showing a
-// session that has been over for long.
-type logQueue struct {
+// A Queue passes log lines to the user's handler in a goroutine of its own, in their order. So a handler that blocks holds
+// up neither the connection nor Close. A client that waited for it would go on showing a session that has been over for long.
+// The zero Queue is empty, and ready to use.
+type Queue struct {
 	mu      sync.Mutex // guards what follows
-	lines   []logLine
+	lines   []line
 	dropped int
 	idle    chan struct{} // closed when run ends; nil: it is not running
 }
 
-type logLine struct {
+type line struct {
 	ctx     context.Context
 	handler slog.Handler
 	record  slog.Record
 }
 
-// logger returns a logger that logs to l by the queue.
-func (q *logQueue) logger(l *slog.Logger) *slog.Logger {
+// Logger returns a logger that logs to l by the queue.
+func (q *Queue) Logger(l *slog.Logger) *slog.Logger {
 	return slog.New(queuedHandler{queue: q, next: l.Handler()})
 }
 
 // add queues a line. A goroutine is there as long as there is something to log.
-func (q *logQueue) add(line logLine) {
+func (q *Queue) add(l line) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if len(q.lines) >= logCapacity {
+	if len(q.lines) >= Capacity {
 		q.dropped++
 		return
 	}
-	q.lines = append(q.lines, line)
+	q.lines = append(q.lines, l)
 	if q.idle == nil {
 		q.idle = make(chan struct{})
 		// Ends when the queue is empty. Close waits for that, but not for a handler that blocks.
@@ -47,7 +48,7 @@ func (q *logQueue) add(line logLine) {
 	}
 }
 
-func (q *logQueue) run() {
+func (q *Queue) run() {
 	for {
 		q.mu.Lock()
 		if len(q.lines) == 0 {
@@ -59,9 +60,9 @@ func (q *logQueue) run() {
 		lines, dropped := q.lines, q.dropped
 		q.lines, q.dropped = nil, 0
 		q.mu.Unlock()
-		for _, line := range lines {
+		for _, l := range lines {
 			// An error of the handler is dropped, as by slog.Logger.
-			_ = line.handler.Handle(line.ctx, line.record)
+			_ = l.handler.Handle(l.ctx, l.record)
 		}
 		if dropped > 0 {
 			r := slog.NewRecord(time.Now(), slog.LevelWarn, "zkstream: log lines were dropped: the handler is slow", 0)
@@ -72,8 +73,8 @@ func (q *logQueue) run() {
 	}
 }
 
-// flush returns when all lines have been handled, or after limit.
-func (q *logQueue) flush(limit time.Duration) {
+// Flush returns when all lines have been handled, or after limit.
+func (q *Queue) Flush(limit time.Duration) {
 	q.mu.Lock()
 	idle := q.idle
 	q.mu.Unlock()
@@ -90,7 +91,7 @@ func (q *logQueue) flush(limit time.Duration) {
 
 // queuedHandler is a slog.Handler that queues lines for another.
 type queuedHandler struct {
-	queue *logQueue
+	queue *Queue
 	next  slog.Handler
 }
 
@@ -99,7 +100,7 @@ func (h queuedHandler) Enabled(ctx context.Context, level slog.Level) bool {
 }
 
 func (h queuedHandler) Handle(ctx context.Context, r slog.Record) error {
-	h.queue.add(logLine{context.WithoutCancel(ctx), h.next, r.Clone()})
+	h.queue.add(line{context.WithoutCancel(ctx), h.next, r.Clone()})
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package zkstream
+package address
 
 import (
 	"errors"
@@ -9,8 +9,8 @@ import (
 	"unicode"
 )
 
-// parseServers takes a connection string apart.
-func parseServers(s string) (hosts []string, root chroot, err error) {
+// ParseServers takes a connection string apart: hosts are host:port, and root is a path or "".
+func ParseServers(s string) (hosts []string, root string, err error) {
 	if strings.Contains(s, "://") {
 		return nil, "", errors.New("a scheme: want host:port,host:port/chroot")
 	}
@@ -39,7 +39,7 @@ func parseServers(s string) (hosts []string, root chroot, err error) {
 
 // parseChroot refuses what ZooKeeper's rules for paths allow and nobody means: a chroot that goes with each
 // server, and the blanks of a configuration file.
-func parseChroot(s string) (chroot, error) {
+func parseChroot(s string) (string, error) {
 	switch {
 	case s == "" || s == "/":
 		return "", nil
@@ -48,10 +48,10 @@ func parseChroot(s string) (chroot, error) {
 	case strings.TrimSpace(s) != s:
 		return "", fmt.Errorf("chroot %q ends in a blank", s)
 	}
-	if err := validatePath(s); err != nil {
+	if err := ValidatePath(s); err != nil {
 		return "", fmt.Errorf("chroot %q: %w", s, err)
 	}
-	return chroot(s), nil
+	return s, nil
 }
 
 func parseHost(s string) (string, error) {

@@ -1,4 +1,4 @@
-package zkstream
+package address
 
 import (
 	"errors"
@@ -10,22 +10,8 @@ import (
 	"unicode"
 )
 
-// Advertise returns the addresses to [Client.Register] for a listener on addr, "host:port", such as a
-// [net.Listener]'s Addr gives. A listener on all addresses (":8080", "0.0.0.0:8080" or "[::]:8080") gives
-// each IPv4 address of this host that is not loopback, with that port; loopback only if there is no
-// other. That is the rule of zc.zk. Addresses of interfaces that are down do not count. Any other
-// address gives itself.
-//
-// A host may have addresses that others cannot reach, such as a container bridge's: a program that
-// knows its own address does better to register that.
-//
-// The error says what is wrong with addr, or why the host's addresses are not known.
-func Advertise(addr string) ([]string, error) {
-	return advertise(addr, hostAddrs)
-}
-
-// hostAddrs returns the addresses of the network interfaces that are up.
-func hostAddrs() ([]net.Addr, error) {
+// OfHost returns the addresses of the network interfaces that are up.
+func OfHost() ([]net.Addr, error) {
 	interfaces, err := net.Interfaces()
 	if err != nil {
 		return nil, err
@@ -44,18 +30,18 @@ func hostAddrs() ([]net.Addr, error) {
 	return all, nil
 }
 
-func advertise(addr string, hostAddrs func() ([]net.Addr, error)) ([]string, error) {
-	fail := func(err error) ([]string, error) { return nil, fmt.Errorf("zkstream: advertise: %w", err) }
+// Advertise returns what to register for a listener on addr, on a host with the addresses that ofHost returns.
+func Advertise(addr string, ofHost func() ([]net.Addr, error)) ([]string, error) {
 	host, port, err := splitAddr(addr)
 	if err != nil {
-		return fail(err)
+		return nil, err
 	}
-	if !isUnspecified(host) {
+	if !IsUnspecified(host) {
 		return []string{addr}, nil
 	}
-	addrs, err := hostAddrs()
+	addrs, err := ofHost()
 	if err != nil {
-		return fail(fmt.Errorf("the addresses of this host: %w", err))
+		return nil, fmt.Errorf("the addresses of this host: %w", err)
 	}
 	var public, loopback []string
 	for _, a := range addrs {
@@ -76,7 +62,7 @@ func advertise(addr string, hostAddrs func() ([]net.Addr, error)) ([]string, err
 	case len(loopback) > 0:
 		return loopback, nil
 	}
-	return fail(errors.New("this host has no IPv4 address"))
+	return nil, errors.New("this host has no IPv4 address")
 }
 
 // splitAddr takes "host:port" apart. The host may be empty; the port is a number that can be dialled.
@@ -95,20 +81,20 @@ func splitAddr(addr string) (host, port string, err error) {
 	return host, port, nil
 }
 
-// isUnspecified reports whether a listener on host takes connections at every address of its machine.
-func isUnspecified(host string) bool {
+// IsUnspecified reports whether a listener on host takes connections at every address of its machine.
+func IsUnspecified(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "" || err == nil && ip.WithZone("").Unmap().IsUnspecified()
 }
 
-// validateAddr checks that others can dial addr.
-func validateAddr(addr string) error {
+// Validate checks that others can dial addr.
+func Validate(addr string) error {
 	host, _, err := splitAddr(addr)
 	if err != nil {
 		return err
 	}
-	if isUnspecified(host) {
+	if IsUnspecified(host) {
 		return fmt.Errorf("address %q is every address of this host, and none that others can dial: register what zkstream.Advertise gives for it", addr)
 	}
-	return validatePath("/" + addr)
+	return ValidatePath("/" + addr)
 }
