@@ -177,7 +177,7 @@ func (r *result) write(path string) error {
 		"Command": fmt.Sprintf("go run ./internal/torture -for %v -seed %d -clients %d -contenders %s",
 			r.options.length, r.seed, r.clients, strings.Join(names, ",")),
 		"ZooKeeper": r.zookeeper, "Herds": r.herds, "HerdSize": herdSize, "HerdOutage": herdOutage, "Maybe": r.maybe, "Skipped": r.skipped, "Rounds": r.rounds, "Stalled": r.stalled, "Lost": r.lost, "StallLimit": stallLimit,
-		"Large": largeSize, "Thin": thinLimit, "Hidden": hiddenLimit, "Timeout": sessionTimeout, "Limit": calmLimit, "Silent": silentLimit, "Slack": slack,
+		"Large": largeSize, "Thin": thinLimit, "Hidden": hiddenLimit, "Refused": refusedLimit, "Timeout": sessionTimeout, "Limit": calmLimit, "Silent": silentLimit, "Slack": slack,
 	})
 	if err != nil {
 		return err

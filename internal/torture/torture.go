@@ -21,11 +21,13 @@ const (
 	// more: two session timeouts and some seconds. silentLimit is added where one server of the list does
 	// not answer: go-zookeeper waits 13 s for it at such a session timeout. thinLimit is added where a large node
 	// takes a while to arrive, and hiddenLimit where an event may have been hidden: what makes good for it is
-	// zkstream's recheck, which takes half a minute.
-	calmLimit   = 2*sessionTimeout + 4*time.Second
-	silentLimit = 10 * time.Second
-	thinLimit   = 4 * largeSize * time.Second / thinRate
-	hiddenLimit = 32 * time.Second
+	// zkstream's recheck, which takes half a minute. refusedLimit is added where a server has refused nodes: the pauses
+	// of a registration that is refused grow to half a minute, and another fault may keep the quota in place until the calm.
+	calmLimit    = 2*sessionTimeout + 4*time.Second
+	silentLimit  = 10 * time.Second
+	thinLimit    = 4 * largeSize * time.Second / thinRate
+	hiddenLimit  = 32 * time.Second
+	refusedLimit = 32 * time.Second
 
 	calmPoll   = 100 * time.Millisecond // between two looks at the truth
 	leastRound = 1500 * time.Millisecond
@@ -238,8 +240,11 @@ func (r *run) round(ctx context.Context, round round) error {
 	if round.has(thinLine) {
 		limit += thinLimit
 	}
-	if round.has(closedNode) {
-		limit += hiddenLimit
+	switch {
+	case round.has(closedNode):
+		limit += max(hiddenLimit, refusedLimit)
+	case round.has(quota):
+		limit += refusedLimit
 	}
 	rest, err := r.quiesce(ctx, limit, round.number, props)
 	if err != nil {
