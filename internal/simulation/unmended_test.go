@@ -19,7 +19,7 @@ var unmended = []plant{
 	},
 	{
 		"a refusal ends a registration that was in place",
-		"	return err, k.refused && !k.wasPlaced() && zkconn.Permanent(err)\n",
+		"	return err, k.refused && !k.wasPlaced() && final\n",
 		"	return err, k.refused\n",
 	},
 	{

@@ -1,0 +1,163 @@
+package zkconn
+
+import (
+	"slices"
+	"time"
+)
+
+// Write sends one packet of go-zookeeper's, behind what zkconn has to send itself. A failure closes the connection
+// and is not reported: the reading side sees the end, and go-zookeeper can deadlock when a write fails while it
+// replays credentials.
+func (w *wire) Write(p []byte) (int, error) {
+	if !w.wroteFirst {
+		w.wroteFirst = true
+		w.send(w.rewriteConnect(p), time.Until(w.deadline))
+		return len(p), nil
+	}
+	setsWatches := packet(p).opcode() == opSetWatches
+	w.sending <- struct{}{}
+	out := w.takeOut()
+	n := len(p)
+	p = w.outgoing(p)
+	if len(out) > 0 {
+		out = append(out, p...)
+		w.send(out, w.timeout*2/3)
+		w.giveBack(out)
+	} else {
+		w.send(p, w.timeout*2/3)
+	}
+	<-w.sending
+	if setsWatches {
+		w.gate.open()
+	}
+	w.flush()
+	return n, nil
+}
+
+// send writes p, in pieces that may each take limit: a large request over a thin line takes its time, too.
+func (w *wire) send(p []byte, limit time.Duration) {
+	const piece = 8 << 10
+	for len(p) > 0 {
+		n := min(len(p), piece)
+		w.Conn.SetWriteDeadline(time.Now().Add(limit))
+		sent, err := w.Conn.Write(p[:n])
+		w.conn.counters.sent.Add(int64(sent))
+		if err != nil {
+			w.conn.log.Debug("zkstream: write failed", "server", w.server, "error", err)
+			w.fail(err)
+			return
+		}
+		if p = p[n:]; len(p) > 0 && w.timeout > 0 {
+			// Nothing is answered before all is sent, so the server is not dead for being silent.
+			w.Conn.SetReadDeadline(time.Now().Add(w.timeout * 2 / 3))
+		}
+	}
+}
+
+// inline is how many bytes may be without an answer for a request to be sent by whoever has it: so many fit into
+// the socket's buffer, so that he does not wait.
+const inline = 16 << 10
+
+// flush sends what zkconn has to send itself, without waiting. If somebody is sending, he takes it along.
+//
+// Nothing is left behind: suppose that B adds a request while A is sending. B sees that, and goes. A finishes,
+// looks again, and finds what B has added, because B has added it before it looked.
+func (w *wire) flush() {
+	for w.own.unsent() {
+		select {
+		case w.sending <- struct{}{}:
+		default:
+			return
+		}
+		if w.unanswered.Load() <= inline {
+			w.sendOut()
+			continue
+		}
+		// Ends when all is sent, or with the connection.
+		if !w.conn.spawn(func() {
+			w.sendOut()
+			w.flush()
+		}) {
+			<-w.sending
+		}
+		return
+	}
+}
+
+// sendOut sends what there is, and lets others send, which the caller has kept them from.
+func (w *wire) sendOut() {
+	if out := w.takeOut(); len(out) > 0 {
+		w.send(out, w.timeout*2/3)
+		w.giveBack(out)
+	}
+	<-w.sending
+}
+
+// takeOut takes what zkconn has to send itself, for the one who is sending.
+func (w *wire) takeOut() packet {
+	r := w.own
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.out) == 0 {
+		return nil
+	}
+	out := r.out
+	r.out = w.spare[:0]
+	w.spare = nil
+	return out
+}
+
+// giveBack keeps the memory of what has been sent for what comes next.
+func (w *wire) giveBack(out []byte) {
+	if cap(out) <= rearmBytes {
+		w.spare = out[:0]
+	}
+}
+
+// outgoing notes what the answer to p will mean, and returns p as it is to be sent.
+func (w *wire) outgoing(p packet) packet {
+	op := p.opcode()
+	if op == 0 {
+		return p
+	}
+	withdrawn := !w.conn.changes.pass(w, op, p)
+	if withdrawn {
+		// go-zookeeper wants an answer, so the server is asked for something. See reply.
+		w.scratch = append(w.scratch[:0], p[:atOpcode]...)
+		w.scratch = w.scratch.int32(opExists).string("/").bool(false).end(0)
+		p, op = w.scratch, opExists
+	}
+	now := time.Now()
+	xid := p.int32At(atRequestXid)
+	if xid != xidPing {
+		w.conn.counters.requests.Add(1)
+	}
+	w.mu.Lock()
+	switch {
+	case xid >= 0:
+		w.outstanding = append(w.outstanding, request{xid, op, len(p), now, withdrawn})
+		w.unanswered.Add(int64(len(p)))
+	case xid == xidPing:
+		w.pings = append(w.pings, now)
+	}
+	w.mu.Unlock()
+	switch op {
+	case opClose:
+		w.own.end() // what comes behind it, the server answers with an error
+	case opExists, opGetData, opGetChildren2:
+		if p[len(p)-1] == 1 { // it sets a watch
+			w.conn.watching.Store(true)
+		}
+	case opSetWatches:
+		// It names no later zxid than zkconn's own would. The gate keeps go-zookeeper from that, unless a request
+		// that it had left over opened the gate.
+		if len(p) >= atRelativeZxid+8 && p.int64At(atRelativeZxid) > w.namedZxid {
+			p = slices.Clone(p)
+			p.setInt64At(atRelativeZxid, w.namedZxid)
+		}
+	}
+	return p
+}
+
+// SetWriteDeadline does nothing: see send.
+func (w *wire) SetWriteDeadline(time.Time) error { return nil }
