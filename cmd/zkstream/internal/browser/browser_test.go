@@ -7,17 +7,20 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/zkstream/zkstream"
@@ -94,6 +97,10 @@ func open(t *testing.T, url string) *tab {
 		switch event := event.(type) {
 		case *runtime.EventExceptionThrown:
 			t.Errorf("the page's script has thrown: %+v", event.ExceptionDetails)
+		case *network.EventRequestWillBeSent:
+			if to := event.Request.URL; !strings.HasPrefix(to, origin(url)) && !strings.HasPrefix(to, "about:") {
+				t.Errorf("the page asks for %s", to)
+			}
 		case *log.EventEntryAdded:
 			if event.Entry.Level == log.EntryLevelError && !strings.Contains(event.Entry.Text, "Failed to load resource") {
 				t.Errorf("the browser says: %s", event.Entry.Text)
@@ -104,6 +111,9 @@ func open(t *testing.T, url string) *tab {
 	p.run(chromedp.Navigate(url))
 	return p
 }
+
+// origin returns the part of an address of a server of httptest that names the server.
+func origin(url string) string { return strings.Join(strings.SplitN(url, "/", 4)[:3], "/") }
 
 // run has the browser do something.
 func (p *tab) run(steps ...chromedp.Action[chromedp.Void]) {
@@ -230,6 +240,13 @@ func connect(t *testing.T, server *zktest.Server, opts ...zkstream.Option) *zkst
 // serveUI serves the page of a server, and returns its address.
 func serveUI(t *testing.T, server *zktest.Server, options ui.Options) string {
 	t.Helper()
+	url, _ := serveCounted(t, server, options)
+	return url
+}
+
+// serveCounted does so, and returns how many streams of events are open, too.
+func serveCounted(t *testing.T, server *zktest.Server, options ui.Options) (url string, open *atomic.Int32) {
+	t.Helper()
 	if options.Root == "" {
 		options.Root = "/"
 	}
@@ -237,9 +254,16 @@ func serveUI(t *testing.T, server *zktest.Server, options ui.Options) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan struct{})
 	go func() { defer close(done); page.Run(ctx) }() // ends with ctx
-	h := httptest.NewServer(page)
+	open = new(atomic.Int32)
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/api/events" {
+			open.Add(1)
+			defer open.Add(-1)
+		}
+		page.ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() { h.CloseClientConnections(); h.Close(); cancel(); <-done })
-	return h.URL
+	return h.URL, open
 }
 
 // do carries out what a test does to its server, and fails if that fails.

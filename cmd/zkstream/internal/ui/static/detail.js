@@ -15,7 +15,7 @@ export class Detail {
     this.path = "";
     this.view = ""; // that the user has chosen for this node: "text", "json" or "hex"
     this.write = false;
-    this.refresh = throttled(() => this.load(), 150);
+    this.refresh = throttled(() => this.load(), 60);
   }
 
   // show shows the node at path.

@@ -15,7 +15,7 @@ export class Tree {
     this.root = "/";
     this.selected = "";
     this.fresh = new Set(); // paths that have come, and have no element yet
-    this.refresh = throttled(() => this.loadDirty(), 150);
+    this.refresh = throttled(() => this.loadDirty(), 60);
     ul.addEventListener("keydown", (event) => this.key(event));
     ul.addEventListener("click", (event) => this.click(event));
   }
