@@ -1,13 +1,9 @@
 package zkstream
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // shape says which nodes a tree has, and what is read of them.
@@ -40,174 +36,22 @@ type assembler struct {
 	last       Tree
 }
 
-// A treeNode is a node that belongs to a tree, or is about to: its parent's list names it.
-type treeNode struct {
-	assembler *assembler
-	parent    *treeNode // nil of the root
-	path      string    // as the user names it
-	shown     *branch   // what the newest snapshot has of it; nil if it is not there
-	children  []*treeNode
-	content   tap
-	list      tap
-	listed    int64  // children is as new as this zxid
-	round     uint64 // in which shown was made
-	depth     int
-	queued    bool // in assembler.queue
-	first     bool // counted in assembler.pending
-	early     bool // it has been read, but is younger than its parent's list
-	gone      bool // from the tree
-}
-
-// A tap is a subscription to one watch of a treeNode.
-type tap struct {
-	watch  *watch // nil if it is not needed, or has failed
-	failed *node  // why it could not be read; nil if it could
-	read   bool   // it has had an answer
-	index  int    // in watch.subs
-}
-
-// node returns what was read, marked if that has failed; nil before the first answer.
-func (t *tap) node() *node {
-	switch {
-	case t.failed != nil:
-		return t.failed
-	case t.read && t.watch != nil:
-		return t.watch.last
-	}
-	return nil
-}
-
-func (t *tap) put(m *treeNode) {
-	t.read, t.failed = true, nil
-	m.look()
-}
-
-// end notes that the node cannot be read. It is tried again after a while: nothing will say when that has changed.
-func (t *tap) end(m *treeNode, reason error) bool {
-	s := m.assembler.supervisor
-	t.watch = nil
-	if s.reason != nil || m.gone { // the supervisor ends the streams, too
-		return false
-	}
-	var e *PathError
-	if errors.As(reason, &e) {
-		reason = e.Err
-	}
-	if t.failed == nil || t.failed.err != reason {
-		t.failed = &node{path: m.path, exists: true, err: reason}
-	}
-	s.denyLocked(m)
-	m.look()
-	return true
-}
-
-// contentTap and listTap are a treeNode as its two watches see it.
-type (
-	contentTap treeNode
-	listTap    treeNode
-)
-
-func (t *contentTap) put(reading)           { t.content.put((*treeNode)(t)) }
-func (t *contentTap) end(reason error) bool { return t.content.end((*treeNode)(t), reason) }
-func (t *contentTap) place() *int           { return &t.content.index }
-func (t *listTap) put(reading)              { t.list.put((*treeNode)(t)) }
-func (t *listTap) end(reason error) bool    { return t.list.end((*treeNode)(t), reason) }
-func (t *listTap) place() *int              { return &t.list.index }
-
-// readsContent reports whether the content of m is read.
-func (m *treeNode) readsContent() bool {
-	return !m.assembler.shape.bare && (m.parent != nil || !m.assembler.shape.instances)
-}
-
-// readsList reports whether the names of the children of m are read, which brings the metadata of m, too.
-func (m *treeNode) readsList() bool { return m.listsChildren() || !m.readsContent() }
-
-// listsChildren reports whether the children of m belong to the tree.
-func (m *treeNode) listsChildren() bool { return m.depth < m.assembler.shape.depth }
-
-// look has run look at m.
-func (m *treeNode) look() {
-	a := m.assembler
-	if m.queued || a.ended {
-		return
-	}
-	if len(a.queue) == 0 {
-		a.supervisor.assembling = append(a.supervisor.assembling, a)
-	}
-	m.queued = true
-	a.queue = append(a.queue, m)
-}
-
-// joinLocked has what k says of m read.
-func (m *treeNode) joinLocked(k kind) {
-	s := m.assembler.supervisor
-	if k == kindData {
-		s.joinLocked(m.path, k, (*contentTap)(m), func(w *watch) { m.content.watch = w })
-	} else {
-		s.joinLocked(m.path, k, (*listTap)(m), func(w *watch) { m.list.watch = w })
-	}
-}
-
-// joinListLocked has the children of m listed, whose content has come. Most nodes have no children: they are not asked for.
-func (m *treeNode) joinListLocked(content *node) {
-	if content.err == nil && content.stat.NumChildren == 0 && m.content.watch != nil &&
-		m.assembler.supervisor.joinLeafLocked(m.content.watch, (*listTap)(m), func(w *watch) { m.list.watch = w }) {
-		m.list.read = true
-		return
-	}
-	m.joinLocked(kindChildren)
-}
-
-// retryLocked has all read again that could not be read of m, and reports whether that is anything. Meanwhile the tree
-// keeps what it shows.
-func (m *treeNode) retryLocked() bool {
-	content, list := m.content.failed != nil, m.list.failed != nil
-	if content {
-		m.content = tap{}
-		m.joinLocked(kindData)
-	}
-	if list {
-		m.list = tap{}
-		m.joinLocked(kindChildren)
-	}
-	return content || list
-}
-
-// leaveLocked leaves the watches of m.
-func (m *treeNode) leaveLocked() {
-	s := m.assembler.supervisor
-	m.gone = true
-	if w := m.content.watch; w != nil {
-		s.leaveLocked(w, (*contentTap)(m))
-	}
-	if w := m.list.watch; w != nil {
-		s.leaveLocked(w, (*listTap)(m))
-	}
-	m.content, m.list = tap{}, tap{}
-}
-
-// add makes a treeNode of path, and has it read.
-func (a *assembler) add(parent *treeNode, path string, first bool) *treeNode {
-	m := &treeNode{assembler: a, parent: parent, path: path, first: first}
-	if parent != nil {
-		m.depth = parent.depth + 1
-	}
+// add has m read, a new node of the tree, which has that path.
+func (a *assembler) add(m *treeNode, path string, first bool) {
 	a.nodes++
-	if first {
+	if m.first = first; first {
 		a.pending++
 	}
 	if m.readsContent() {
-		m.joinLocked(kindData)
+		m.joinLocked(path, kindData)
+	} else {
+		m.joinLocked(path, kindChildren)
 	}
-	if m.readsList() && !m.readsContent() {
-		m.joinLocked(kindChildren)
-	}
-	return m
 }
 
 // drop takes m and all below it from the tree. The caller takes it from its parent.
 func (a *assembler) drop(m *treeNode) {
-	for _, c := range m.children {
+	for _, c := range m.children() {
 		a.drop(c)
 	}
 	a.settled(m)
@@ -243,7 +87,7 @@ func (a *assembler) run() {
 	}
 	a.begun, a.changed = true, false
 	a.round++
-	a.last = Tree{a.shape.path, a.root.shown}
+	a.last = Tree{a.shape.path, branch{a.root.shown, a.root.below()}}
 	for _, sub := range a.subs {
 		sub.put(a.last)
 	}
@@ -260,10 +104,10 @@ func (a *assembler) run() {
 //     it out with all that went with it.
 func (a *assembler) settle(m *treeNode) {
 	m.early = false
-	if n := m.content.node(); m.listsChildren() && n != nil && !n.missing() && m.list == (tap{}) {
+	if n := m.contentNode(); m.listsChildren() && n != nil && !n.missing() && m.list == unasked {
 		m.joinListLocked(n)
 	}
-	content, list := m.content.node(), m.list.node()
+	content, list := m.contentNode(), m.listNode()
 	if m.readsContent() && content == nil || m.readsList() && list == nil && !content.missing() {
 		return
 	}
@@ -272,44 +116,45 @@ func (a *assembler) settle(m *treeNode) {
 		n = list
 	}
 	if content.missing() || list.missing() {
-		if content != nil && list != nil && content.err == nil && list.err == nil && content.exists != list.exists {
+		if m.content == read && m.list == read && content.exists() != list.exists() {
 			return
 		}
 		if m.parent == nil {
 			a.dropChildren(m)
 			a.changed = a.changed || m.shown != nil
-			m.shown = nil
+			m.shown, m.more.below = nil, nil
 		}
 		a.settled(m)
 		return
 	}
-	if a.shape.instances && m.parent == nil && n.err != nil {
-		a.fail(&PathError{Op: "instances", Path: m.path, Err: n.err})
+	if a.shape.instances && m.parent == nil && n.err() != nil {
+		a.fail(&PathError{Op: "instances", Path: m.path(), Err: n.err()})
 		return
 	}
-	if content != nil && list != nil && content.err == nil && list.err != nil {
-		n = &node{path: n.path, exists: true, stat: n.stat, data: n.data, err: list.err}
-	} else if content != nil && list != nil && content.err == nil && !sameNode(content, list) {
+	if m.content == read && m.list == failed {
+		n = n.unreadable(list.err())
+	} else if m.content == read && m.list == read && !sameNode(content, list) {
 		return
 	}
-	if m.parent != nil && n.stat.Czxid > m.parent.listed {
+	if m.parent != nil && n.stat.Czxid > m.parent.more.listed {
 		m.early = true
 		return
 	}
-	if m.shown != nil && !sameNode(m.shown.node, n) {
+	if m.shown != nil && !sameNode(m.shown, n) {
 		a.dropChildren(m)
 	}
 	a.show(m, n)
 	var names []string
-	if m.listsChildren() && list.err == nil {
-		names = list.names
-		m.listed = max(list.stat.Pzxid, m.list.watch.zxid)
+	if m.listsChildren() && m.list == read {
+		if names = list.names(); len(names) > 0 || m.more != nil {
+			m.inner().listed = max(list.stat.Pzxid, m.entry.watch(kindChildren).zxid)
+		}
 	}
 	if a.list(m, names, m.first); a.ended {
 		return
 	}
 	a.settled(m)
-	for _, c := range m.children {
+	for _, c := range m.children() {
 		if c.early {
 			c.look()
 		}
@@ -317,7 +162,7 @@ func (a *assembler) settle(m *treeNode) {
 }
 
 // missing reports whether n says that there is no node.
-func (n *node) missing() bool { return n != nil && n.err == nil && !n.exists }
+func (n *node) missing() bool { return n != nil && !n.exists() }
 
 // sameNode reports whether two nodes of one path are one, and not one that was made after the other was deleted.
 func sameNode(a, b *node) bool {
@@ -326,81 +171,94 @@ func sameNode(a, b *node) bool {
 
 // show has the tree show n for m.
 func (a *assembler) show(m *treeNode, n *node) {
+	before := m.shown
 	switch {
-	case m.shown == nil:
-		m.shown, m.round = &branch{node: n, count: 1}, a.round
+	case before == nil:
+		m.shown = n
 		a.changed = true
-		if p := m.parent; p != nil {
-			b := p.open()
-			i, _ := b.find(n.name())
-			b.children = slices.Insert(b.children, i, m.shown)
-			p.count(1)
-		}
-	case m.shown.node == n, n.err != nil && m.shown.node.err == n.err && m.shown.node.equal(n, kindData):
+		a.place(m)
+		a.count(m.parent, 1)
+	case before == n, n.err() != nil && before.err() == n.err() && before.equal(n, kindData):
 	default:
+		m.shown = n
 		// That a child has come to the set of instances is shown when the child has been read, and not before by the
 		// metadata alone.
-		changed := a.changed || !a.shape.instances || m.parent != nil || !sameNode(m.shown.node, n)
-		m.open().node = n
-		a.changed = changed
+		a.changed = a.changed || !a.shape.instances || m.parent != nil || !sameNode(before, n)
+		a.place(m)
 	}
 }
 
-// open returns the branch of m, which the tree shows, so that it can be changed. A branch that was published is
-// immutable: then it is copied, and so are those above it, but not what is beside them.
-func (m *treeNode) open() *branch {
-	a := m.assembler
+// place puts m, as it is shown, into the level to which it belongs.
+func (a *assembler) place(m *treeNode) {
+	if m.parent == nil {
+		return
+	}
+	b := branch{m.shown, m.below()}
+	l := a.open(m.parent)
+	if i, found := l.find(m.name()); found {
+		l.branches[i] = b
+	} else {
+		l.branches = slices.Insert(l.branches, i, b)
+	}
+}
+
+// open returns the level below m, so that it can be changed. One that was published is immutable: then it is copied, and so are
+// those above it, but not what is beside them.
+func (a *assembler) open(m *treeNode) *level {
 	a.changed = true
-	if m.round == a.round {
-		return m.shown
+	x := m.inner()
+	if x.below != nil && x.round == a.round {
+		return x.below
 	}
-	b := *m.shown
-	b.children = slices.Clone(b.children)
-	m.round = a.round
-	if m.parent != nil {
-		above := m.parent.open()
-		i, _ := above.find(b.node.name())
-		above.children[i] = &b
+	l := &level{}
+	if x.below != nil {
+		l.count, l.branches = x.below.count, slices.Clone(x.below.branches)
+	} else {
+		l.branches = make([]branch, 0, len(x.children))
 	}
-	m.shown = &b
-	return &b
+	x.below, x.round = l, a.round
+	a.place(m)
+	return l
 }
 
-// count counts n nodes more in m and above.
-func (m *treeNode) count(n int) {
+// count counts n nodes more below m and what is above it.
+func (a *assembler) count(m *treeNode, n int) {
 	for ; m != nil; m = m.parent {
-		m.open().count += n
+		a.open(m).count += n
 	}
 }
 
 // list has the tree know the children of m by these names.
 func (a *assembler) list(m *treeNode, names []string, first bool) {
-	if slices.EqualFunc(m.children, names, func(c *treeNode, name string) bool { return baseName(c.path) == name }) {
+	if slices.EqualFunc(m.children(), names, func(c *treeNode, name string) bool { return c.name() == name }) {
 		return
 	}
-	prefix := m.path + "/"
-	if m.path == "/" {
+	prefix := m.entry.path + "/"
+	if m.entry.path == "/" {
 		prefix = "/"
 	}
-	before, left := m.children, 0
-	m.children = make([]*treeNode, 0, len(names))
+	x := m.inner()
+	before, left := x.children, 0
+	x.children = make([]*treeNode, 0, len(names))
 	removed := func(c *treeNode) {
 		if c.shown != nil {
-			left += c.shown.count
+			left += 1 + c.below().size()
 		}
 		a.drop(c)
 	}
 	for _, name := range names {
-		for len(before) > 0 && baseName(before[0].path) < name {
+		for len(before) > 0 && before[0].name() < name {
 			removed(before[0])
 			before = before[1:]
 		}
-		if len(before) > 0 && baseName(before[0].path) == name {
-			m.children = append(m.children, before[0])
+		if len(before) > 0 && before[0].name() == name {
+			x.children = append(x.children, before[0])
 			before = before[1:]
 			continue
 		}
-		m.children = append(m.children, a.add(m, prefix+name, first))
+		c := &treeNode{parent: m}
+		x.children = append(x.children, c)
+		a.add(c, prefix+name, first)
 		if a.nodes > a.shape.max {
 			for _, c := range before {
 				a.drop(c)
@@ -412,21 +270,42 @@ func (a *assembler) list(m *treeNode, names []string, first bool) {
 	for _, c := range before {
 		removed(c)
 	}
+	a.shareNames(m)
 	if left == 0 {
 		return
 	}
-	b := m.open()
-	b.children = b.children[:0]
-	for _, c := range m.children {
+	l := a.open(m)
+	l.branches = l.branches[:0]
+	for _, c := range x.children {
 		if c.shown != nil {
-			b.children = append(b.children, c.shown)
+			l.branches = append(l.branches, branch{c.shown, c.below()})
 		}
 	}
-	m.count(-left)
+	a.count(m, -left)
+}
+
+// shareNames has the list of the children of m use the ends of their paths, so that they are in memory once.
+func (a *assembler) shareNames(m *treeNode) {
+	children := m.children()
+	p := &m.entry.slots[1]
+	if m.list != read || len(children) == 0 || len(p.last.names()) != len(children) {
+		return
+	}
+	names := make([]string, len(children))
+	for i, c := range children {
+		names[i] = c.name()
+	}
+	before := p.last
+	p.last = &node{path: before.path, stat: before.stat}
+	p.last.more.Store(&details{names: names})
+	if m.shown == before {
+		m.shown = p.last
+		a.place(m)
+	}
 }
 
 func (a *assembler) dropChildren(m *treeNode) {
-	if len(m.children) > 0 {
+	if len(m.children()) > 0 {
 		a.list(m, nil, false)
 	}
 }
@@ -441,93 +320,4 @@ func (a *assembler) fail(reason error) {
 	}
 	a.subs = nil
 	a.supervisor.retireLocked(a)
-}
-
-// treeStream is a stream of what an assembler publishes.
-type treeStream[T any] struct {
-	Stream[T]
-	assembler *assembler
-	wrap      func(Tree) T
-}
-
-// put delivers a snapshot. supervisor.mu is held.
-func (s *treeStream[T]) put(t Tree) { s.assembler.supervisor.counts.snapshot(s.publish(s.wrap(t))) }
-
-// end ends the stream for its supervisor's reasons, whose mu is held.
-func (s *treeStream[T]) end(reason error) bool {
-	if !s.Stream.end(reason) {
-		return false
-	}
-	s.assembler.supervisor.counts.streams--
-	return true
-}
-
-// forget leaves the assembler.
-func (s *treeStream[T]) forget() {
-	a := s.assembler
-	a.supervisor.mu.Lock()
-	defer a.supervisor.mu.Unlock()
-	a.supervisor.counts.streams--
-	a.subs.remove(s)
-	if len(a.subs) == 0 {
-		a.supervisor.retireLocked(a)
-	}
-}
-
-// assemble opens a stream of trees of a shape; err, if not nil, is what is wrong with it.
-func assemble[T any](ctx context.Context, sup *supervisor, op string, sh shape, err error, wrap func(Tree) T) *Stream[T] {
-	if sup == nil {
-		return endedStream[T](&PathError{Op: op, Path: sh.path, Err: zkconn.ErrNoConn})
-	}
-	if err == nil {
-		err = validatePath(sh.path)
-	}
-	s := &treeStream[T]{wrap: wrap}
-	s.ch, s.tasks, s.source = make(chan T, 1), sup.tasks, s
-	switch {
-	case err != nil:
-		err = &PathError{Op: op, Path: sh.path, Err: err}
-	case ctx.Err() != nil:
-		err = context.Cause(ctx)
-	default:
-		err = sup.assemble(sh, s, func(a *assembler) {
-			s.assembler = a
-			sup.counts.streams++
-		})
-	}
-	if err != nil {
-		s.Stream.end(err)
-		return &s.Stream
-	}
-	s.endWith(ctx)
-	return &s.Stream
-}
-
-// assemble makes sub a subscriber of trees of a shape. If one has been assembled already, sub has it when assemble
-// returns. It reports why it cannot.
-func (s *supervisor) assemble(sh shape, sub subscriber[Tree], on func(*assembler)) error {
-	s.mu.Lock()
-	if s.reason != nil {
-		s.mu.Unlock()
-		return s.reason
-	}
-	a := s.assemblers[sh]
-	if a != nil {
-		on(a)
-		a.subs.add(sub)
-		if a.begun {
-			sub.put(a.last)
-		}
-		s.mu.Unlock()
-		return nil
-	}
-	a = &assembler{supervisor: s, shape: sh, round: 1}
-	s.assemblers[sh] = a
-	on(a)
-	a.subs.add(sub)
-	a.root = a.add(nil, sh.path, true)
-	s.assembleLocked()
-	s.mu.Unlock()
-	s.conn.Pump()
-	return nil
 }

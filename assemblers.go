@@ -19,8 +19,8 @@ func (s *supervisor) Drained() (known []zkconn.Known) {
 			known = append(known, zkconn.Known{Zxid: w.zxid})
 		}
 		k := &known[len(known)-1]
-		k.Watches = append(k.Watches, w)
-		k.Paths.Add(w, true)
+		k.Watches = append(k.Watches, w.wire())
+		k.Paths.Add(w.wire(), true)
 	}
 	s.leaves = nil
 	return known
@@ -35,23 +35,20 @@ const smallContent = 128
 // joinLeafLocked is joinLocked for the children of a node that had none when its content was read by another watch. So
 // they need not be read, only the watch is to be set: should a child have come since that watch's zxid, the server sends
 // its event at once. It reports whether that can be done.
-func (s *supervisor) joinLeafLocked(content *watch, sub subscriber[reading], on func(*watch)) bool {
-	key := watchKey{content.path, kindChildren}
+func (s *supervisor) joinLeafLocked(e *entry, sub subscriber[reading]) bool {
+	content, w := e.watch(kindData), e.watch(kindChildren)
 	// A content that is about to be read again may be that of another connection, or of another session. One that has
-	// been rechecked is known to be as new as a zxid at which there may have been children already.
-	if s.watches[key] != nil || content.confirmed || content.state != armed && content.state != arming {
+	// been confirmed is known to be as new as a zxid at which there may have been children already.
+	if w.state != none || content.confirmed || content.state != armed && content.state != arming {
 		return false
 	}
-	last := content.last
-	if len(last.data) > smallContent { // which would be kept for as long as there are no children
-		last = &node{path: last.path, exists: true, stat: last.stat}
+	w.kind, w.zxid = kindChildren, content.zxid
+	if w.last = content.last; len(w.last.data) > smallContent { // which would be kept for as long as there are no children
+		w.last = &node{path: w.last.path, stat: w.last.stat}
 	}
-	w := &watch{watchKey: key, state: arming, last: last, zxid: content.zxid}
-	s.watches[key] = w
-	s.counts.watches[kindChildren][arming]++
-	s.leaves = append(s.leaves, w)
-	on(w)
 	w.subs.add(sub)
+	s.moveLocked(w, arming)
+	s.leaves = append(s.leaves, w)
 	return true
 }
 
@@ -95,7 +92,7 @@ func (s *supervisor) dismantle() {
 			}
 			m := s.retired[last]
 			s.retired[last] = nil
-			s.retired = append(s.retired[:last], m.children...)
+			s.retired = append(s.retired[:last], m.children()...)
 			m.leaveLocked()
 		}
 		if left = len(s.retired) > 0; !left {
@@ -128,7 +125,7 @@ func (s *supervisor) tryDenied() {
 		d := s.denied[0]
 		s.denied[0] = denial{}
 		s.denied = s.denied[1:]
-		if !d.node.gone && !d.node.assembler.ended && d.node.retryLocked() {
+		if !d.node.gone && !d.node.assembler().ended && d.node.retryLocked() {
 			tried++
 		}
 	}

@@ -9,19 +9,17 @@ import (
 // Publishing one snapshot to 10,000 streams; ns/stream is the figure to look at.
 func BenchmarkPublish(b *testing.B) {
 	const streams = 10_000
-	var subs subscribers[reading]
+	var subs followers
 	sup := &supervisor{}
 	for range streams {
-		s := &nodeStream[Data]{supervisor: sup, watch: &watch{}, wrap: func(n *node) Data { return Data{n} }}
+		s := &nodeStream[Data]{supervisor: sup, watch: (&entry{}).watch(kindData), wrap: func(n *node) Data { return Data{n} }}
 		s.ch = make(chan Data, 1)
 		subs.add(s)
 	}
-	r := reading{&node{exists: true}, true}
+	r := reading{&node{}, true}
 	b.ReportAllocs()
 	for b.Loop() {
-		for _, s := range subs {
-			s.put(r)
-		}
+		subs.put(r)
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/streams, "ns/stream")
 }

@@ -13,11 +13,11 @@ import (
 // copied and compared with others only by its methods. The zero value is a node that does not exist.
 type Children struct{ n *node }
 
-var missing node
+var missing = missingNode("")
 
 func orMissing(n *node) *node {
 	if n == nil {
-		return &missing
+		return missing
 	}
 	return n
 }
@@ -33,20 +33,20 @@ func (c *Client) Children(ctx context.Context, path string) *Stream[Children] {
 func (c Children) Path() string { return orMissing(c.n).path }
 
 // Exists reports whether the node existed.
-func (c Children) Exists() bool { return orMissing(c.n).exists }
+func (c Children) Exists() bool { return orMissing(c.n).exists() }
 
 // Len returns the number of children.
-func (c Children) Len() int { return len(orMissing(c.n).names) }
+func (c Children) Len() int { return len(orMissing(c.n).names()) }
 
 // Names returns the names of the children, sorted, without the path. The slice is the caller's.
-func (c Children) Names() []string { return slices.Clone(orMissing(c.n).names) }
+func (c Children) Names() []string { return slices.Clone(orMissing(c.n).names()) }
 
 // All ranges over the names, sorted.
-func (c Children) All() iter.Seq[string] { return slices.Values(orMissing(c.n).names) }
+func (c Children) All() iter.Seq[string] { return slices.Values(orMissing(c.n).names()) }
 
 // Contains reports whether there is a child of that name.
 func (c Children) Contains(name string) bool {
-	_, found := slices.BinarySearch(orMissing(c.n).names, name)
+	_, found := slices.BinarySearch(orMissing(c.n).names(), name)
 	return found
 }
 
@@ -58,13 +58,13 @@ func (c Children) String() string {
 	if !c.Exists() {
 		return c.Path() + " does not exist"
 	}
-	return c.Path() + " [" + strings.Join(orMissing(c.n).names, " ") + "]"
+	return c.Path() + " [" + strings.Join(orMissing(c.n).names(), " ") + "]"
 }
 
 // Diff returns what has come and what has gone since previous, both sorted. A child that was deleted
 // and created again in between is in neither.
 func (c Children) Diff(previous Children) (added, removed []string) {
-	a, b := orMissing(c.n).names, orMissing(previous.n).names
+	a, b := orMissing(c.n).names(), orMissing(previous.n).names()
 	for len(a) > 0 && len(b) > 0 {
 		switch {
 		case a[0] == b[0]:

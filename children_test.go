@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 func childrenOf(names ...string) Children {
-	return Children{&node{path: "/n", exists: true, names: names}}
+	return Children{newNode("/n", &zkconn.Answer{Exists: true, Names: names})}
 }
 
 func TestChildrenAreAnImmutableSet(t *testing.T) {
@@ -19,7 +21,7 @@ func TestChildrenAreAnImmutableSet(t *testing.T) {
 	if !c.Contains("b") || c.Contains("x") || c.Len() != 3 || c.Path() != "/n" {
 		t.Errorf("%v", c)
 	}
-	if got := fmt.Sprint(c, Children{&node{path: "/m"}}); got != "/n [a b c] /m does not exist" {
+	if got := fmt.Sprint(c, Children{missingNode("/m")}); got != "/n [a b c] /m does not exist" {
 		t.Errorf("String: %s", got)
 	}
 }

@@ -1,7 +1,6 @@
 package zkstream
 
 import (
-	"bytes"
 	"context"
 
 	"github.com/go-zookeeper/zk"
@@ -22,13 +21,13 @@ func (c *Client) Data(ctx context.Context, path string) *Stream[Data] {
 func (d Data) Path() string { return orMissing(d.n).path }
 
 // Exists reports whether the node existed.
-func (d Data) Exists() bool { return orMissing(d.n).exists }
+func (d Data) Exists() bool { return orMissing(d.n).exists() }
 
 // Bytes returns the content. The slice is the caller's.
-func (d Data) Bytes() []byte { return bytes.Clone(orMissing(d.n).data) }
+func (d Data) Bytes() []byte { return orMissing(d.n).bytes() }
 
 // String returns the content as a string.
-func (d Data) String() string { return string(orMissing(d.n).data) }
+func (d Data) String() string { return orMissing(d.n).data }
 
 // Stat returns the node's metadata as it was when the content was read; zero if there was no node.
 func (d Data) Stat() zk.Stat { return orMissing(d.n).stat }
@@ -38,4 +37,4 @@ func (d Data) Properties() Properties { return Properties(d) }
 
 // Err returns why the content could not be read: zk.ErrNoAuth for a node in a Tree that may not be read. It is nil for every
 // other snapshot.
-func (d Data) Err() error { return orMissing(d.n).err }
+func (d Data) Err() error { return orMissing(d.n).err() }

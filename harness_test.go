@@ -308,7 +308,7 @@ func settled(t testing.TB, c *Client) {
 		s := c.supervisor
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for _, w := range s.watches {
+		for w := range s.allLocked() {
 			if w.state != armed && w.state != parked {
 				return false
 			}

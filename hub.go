@@ -2,6 +2,7 @@ package zkstream
 
 import (
 	"context"
+	"iter"
 	"sync"
 )
 
@@ -9,33 +10,111 @@ import (
 type subscriber[V any] interface {
 	put(V)
 	end(reason error) bool
-	place() *int
+	place() *int32
 }
 
-func (s *Stream[T]) put(v T)     { s.publish(v) }
-func (s *Stream[T]) place() *int { return &s.index }
+func (s *Stream[T]) put(v T)       { s.publish(v) }
+func (s *Stream[T]) place() *int32 { return &s.index }
 
 // subscribers is a set of streams, guarded by its owner's lock.
 type subscribers[V any] []subscriber[V]
 
 func (l *subscribers[V]) add(s subscriber[V]) {
-	*s.place() = len(*l)
+	*s.place() = int32(len(*l))
 	*l = append(*l, s)
 }
 
 // remove takes s out, if it is in.
 func (l *subscribers[V]) remove(s subscriber[V]) {
-	i, last := *s.place(), len(*l)-1
+	i, last := int(*s.place()), len(*l)-1
 	if i > last || (*l)[i] != s {
 		return
 	}
 	moved := (*l)[last]
 	(*l)[i] = moved
-	*moved.place() = i
+	*moved.place() = int32(i)
 	(*l)[last] = nil
 	*l = (*l)[:last]
 	if last == 0 {
 		*l = nil
+	}
+}
+
+// followers is a set of streams, or of nodes of trees. Most have one, for which two words do.
+type followers struct {
+	one subscriber[reading] // which may be a crowd
+}
+
+// A crowd is more than one subscriber, or what is left of them.
+type crowd struct {
+	subscriber[reading] // none: it stands for many
+	subs                subscribers[reading]
+}
+
+func (f *followers) add(s subscriber[reading]) {
+	switch one := f.one.(type) {
+	case nil:
+		f.one = s
+	case *crowd:
+		one.subs.add(s)
+	default:
+		c := &crowd{}
+		c.subs.add(one)
+		c.subs.add(s)
+		f.one = c
+	}
+}
+
+// remove takes s out, if it is in.
+func (f *followers) remove(s subscriber[reading]) {
+	c, many := f.one.(*crowd)
+	switch {
+	case !many && f.one == s:
+		f.one = nil
+	case !many:
+	default:
+		if c.subs.remove(s); len(c.subs) == 1 {
+			f.one = c.subs[0]
+		}
+	}
+}
+
+func (f *followers) len() int {
+	switch one := f.one.(type) {
+	case nil:
+		return 0
+	case *crowd:
+		return len(one.subs)
+	}
+	return 1
+}
+
+// all ranges over the subscribers.
+func (f *followers) all() iter.Seq[subscriber[reading]] {
+	return func(yield func(subscriber[reading]) bool) {
+		switch one := f.one.(type) {
+		case nil:
+		case *crowd:
+			for _, s := range one.subs {
+				if !yield(s) {
+					return
+				}
+			}
+		default:
+			yield(one)
+		}
+	}
+}
+
+func (f *followers) put(r reading) {
+	for s := range f.all() {
+		s.put(r)
+	}
+}
+
+func (f *followers) end(reason error) {
+	for s := range f.all() {
+		s.end(reason)
 	}
 }
 

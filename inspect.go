@@ -64,14 +64,14 @@ func (s *supervisor) inspect() (infos []WatchInfo) {
 	defer s.mu.Unlock()
 	worst := make(map[*assembler]health, len(s.assemblers))
 	note := func(a *assembler, h health) { worst[a] = max(worst[a], h) }
-	for _, w := range s.watches {
+	for w := range s.allLocked() {
 		info := WatchInfo{Path: s.chroot.relative(w.path), Kind: w.kind.String(), State: w.health().String(), Nodes: 1, Zxid: w.zxid}
-		for _, sub := range w.subs {
+		for sub := range w.subs.all() {
 			switch sub := sub.(type) {
 			case *contentTap:
-				note(sub.assembler, w.health())
+				note((*treeNode)(sub).assembler(), w.health())
 			case *listTap:
-				note(sub.assembler, w.health())
+				note((*treeNode)(sub).assembler(), w.health())
 			case consumed:
 				info.consumer(sub)
 			}
@@ -81,8 +81,8 @@ func (s *supervisor) inspect() (infos []WatchInfo) {
 		}
 	}
 	for _, d := range s.denied {
-		if !d.node.gone && (d.node.content.failed != nil || d.node.list.failed != nil) {
-			note(d.node.assembler, failing)
+		if !d.node.gone && (d.node.content == failed || d.node.list == failed) {
+			note(d.node.assembler(), failing)
 		}
 	}
 	for sh, a := range s.assemblers {
@@ -130,7 +130,7 @@ const (
 // String returns what WatchInfo calls it.
 func (h health) String() string { return [...]string{"current", "stale", "failing"}[h] }
 
-func (w *watch) health() health {
+func (w watch) health() health {
 	switch w.state {
 	case armed, parked:
 		return current

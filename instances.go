@@ -24,18 +24,13 @@ func (c *Client) Instances(ctx context.Context, path string) *Stream[Instances] 
 // copied. The zero value is a node that does not exist.
 type Instances struct{ tree Tree }
 
-func (i Instances) children() []*branch {
-	if i.tree.root == nil {
-		return nil
-	}
-	return i.tree.root.children
-}
+func (i Instances) children() []branch { return i.tree.root.children() }
 
 // Path returns the path of the node whose children these are.
 func (i Instances) Path() string { return i.tree.path }
 
 // Exists reports whether that node existed.
-func (i Instances) Exists() bool { return i.tree.root != nil }
+func (i Instances) Exists() bool { return i.tree.Exists() }
 
 // Len returns the number of instances.
 func (i Instances) Len() int { return len(i.children()) }
@@ -51,7 +46,7 @@ func (i Instances) Names() []string {
 
 // Stat returns the metadata of the node at Path, as they were when its children were listed; zero if there was none.
 func (i Instances) Stat() zk.Stat {
-	if i.tree.root == nil {
+	if !i.Exists() {
 		return zk.Stat{}
 	}
 	return i.tree.root.node.stat
@@ -59,10 +54,8 @@ func (i Instances) Stat() zk.Stat {
 
 // Get returns the content of an instance, and whether there is one of that name.
 func (i Instances) Get(name string) (Properties, bool) {
-	if i.tree.root != nil {
-		if k, found := i.tree.root.find(name); found {
-			return Properties{i.children()[k].node}, true
-		}
+	if k, found := i.tree.root.below.find(name); found {
+		return Properties{i.children()[k].node}, true
 	}
 	return Properties{}, false
 }

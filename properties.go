@@ -23,30 +23,26 @@ import (
 // is first looked at, whatever the number of streams. The zero value is a node that does not exist.
 type Properties struct{ n *node }
 
-func (p Properties) decoded() *content.Properties {
-	n := orMissing(p.n)
-	n.decode.Do(func() { n.props = content.Parse(n.data) })
-	return n.props
-}
+func (p Properties) decoded() *content.Properties { return orMissing(p.n).properties() }
 
 // Path returns the path of the node.
 func (p Properties) Path() string { return orMissing(p.n).path }
 
 // Exists reports whether the node existed.
-func (p Properties) Exists() bool { return orMissing(p.n).exists }
+func (p Properties) Exists() bool { return orMissing(p.n).exists() }
 
 // Stat returns the node's metadata as it was when the content was read; zero if there was no node.
 func (p Properties) Stat() zk.Stat { return orMissing(p.n).stat }
 
 // Err returns why the content could not be read: zk.ErrNoAuth for one of [Instances] that may not be read; or the error
 // that [Properties.With] was given. It is nil for every other snapshot.
-func (p Properties) Err() error { return orMissing(p.n).err }
+func (p Properties) Err() error { return orMissing(p.n).err() }
 
 // Bytes returns the content as it stands. The slice is the caller's.
-func (p Properties) Bytes() []byte { return bytes.Clone(orMissing(p.n).data) }
+func (p Properties) Bytes() []byte { return orMissing(p.n).bytes() }
 
 // String returns the content as it stands.
-func (p Properties) String() string { return string(orMissing(p.n).data) }
+func (p Properties) String() string { return orMissing(p.n).data }
 
 // Len returns the number of properties.
 func (p Properties) Len() int { return len(p.Keys()) }
@@ -75,7 +71,7 @@ func (p Properties) Get(key string) (any, bool) { return p.decoded().Get(key) }
 // content is an empty object. The error is a *PathError: zk.ErrNoNode if there was no node, that of Err if it may not
 // be read, and encoding/json's for content that does not fit.
 func (p Properties) Decode(dst any) error {
-	data := orMissing(p.n).data
+	data := p.Bytes()
 	if !p.Exists() {
 		return &PathError{Op: "decode", Path: p.Path(), Err: zk.ErrNoNode}
 	}
@@ -96,10 +92,13 @@ func (p Properties) Decode(dst any) error {
 // links between properties are. The error says which value is not JSON, or why the content cannot have properties.
 func (p Properties) With(values map[string]json.RawMessage, err error) (Properties, error) {
 	old := orMissing(p.n)
-	n := &node{path: old.path, exists: old.exists, stat: old.stat, err: err}
-	var failed error
-	if n.data, failed = content.MergeRaw(old.data, values); failed != nil {
-		return Properties{}, &PathError{Op: "with", Path: n.path, Err: failed}
+	data, failed := content.MergeRaw(old.bytes(), values)
+	if failed != nil {
+		return Properties{}, &PathError{Op: "with", Path: old.path, Err: failed}
+	}
+	n := &node{path: old.path, stat: old.stat, data: string(data)}
+	if err != nil || !old.exists() {
+		n.more.Store(&details{missing: !old.exists(), err: err})
 	}
 	return Properties{n}, nil
 }

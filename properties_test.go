@@ -19,7 +19,7 @@ import (
 
 // propertiesOf is a snapshot of a node with that content.
 func propertiesOf(content string) Properties {
-	return Properties{&node{path: "/n", exists: true, data: []byte(content)}}
+	return Properties{&node{path: "/n", data: content}}
 }
 
 func TestContentReadsAsProperties(t *testing.T) {
@@ -364,7 +364,7 @@ func testPropertyStreamWritesItsNode(t *testing.T, f *fixture) {
 }
 
 func TestPropertiesWithOtherValues(t *testing.T) {
-	p := Properties{&node{path: "/a", exists: true, data: []byte(`{"a": 1, "b": [1.0,  2]}`), stat: zk.Stat{Mzxid: 7}}}
+	p := Properties{&node{path: "/a", data: `{"a": 1, "b": [1.0,  2]}`, stat: zk.Stat{Mzxid: 7}}}
 	why := errors.New("why")
 	q, err := p.With(map[string]json.RawMessage{"a": json.RawMessage("123456789012345678901234567890"), "c": json.RawMessage("NaN")}, why)
 	if err != nil {
@@ -390,7 +390,7 @@ func TestPropertiesWithOtherValues(t *testing.T) {
 			t.Errorf("%q is no JSON: %s", bad, q)
 		}
 	}
-	text := Properties{&node{path: "/a", exists: true, data: []byte("\xff")}}
+	text := Properties{&node{path: "/a", data: "\xff"}}
 	if q, err := text.With(map[string]json.RawMessage{"a": json.RawMessage("1")}, nil); err == nil {
 		t.Errorf("content that is no text: %s", q)
 	}

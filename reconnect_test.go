@@ -417,7 +417,7 @@ func testSubscribingAndCancellingHoldsOneWatch(t *testing.T, f *fixture) {
 	eventually(t, "the parked entry is gone", func() bool {
 		c.supervisor.mu.Lock()
 		defer c.supervisor.mu.Unlock()
-		return len(c.supervisor.watches) == 0
+		return len(c.supervisor.nodes)+len(c.supervisor.presence) == 0
 	})
 }
 

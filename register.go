@@ -134,7 +134,7 @@ func (c *Client) newRegistrar() *registration.Registrar {
 	registrar := registration.New(registration.Config{Conn: c.conn, Calls: c.calls, Closing: c.ctx,
 		Watch: func(ctx context.Context, path string) registration.Stream {
 			return subscribe(ctx, c.supervisor, kindStat, c.chroot.relative(path), func(n *node) registration.Presence {
-				return registration.Presence{Exists: n.exists, Owner: n.stat.EphemeralOwner}
+				return registration.Presence{Exists: n.exists(), Owner: n.stat.EphemeralOwner}
 			})
 		},
 	})
@@ -145,12 +145,12 @@ func (c *Client) newRegistrar() *registration.Registrar {
 // sessionListener is a subscriber that passes the changes of the session on to the registrations.
 type sessionListener struct {
 	registrar *registration.Registrar
-	index     int
+	index     int32
 }
 
 func (l *sessionListener) put(s Session)  { l.registrar.SessionChanged(s.State == Expired) }
 func (l *sessionListener) end(error) bool { return true }
-func (l *sessionListener) place() *int    { return &l.index }
+func (l *sessionListener) place() *int32  { return &l.index }
 
 // Advertise returns the addresses to [Client.Register] for a listener on addr, "host:port", such as a
 // [net.Listener]'s Addr gives. A listener on all addresses (":8080", "0.0.0.0:8080" or "[::]:8080") gives

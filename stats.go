@@ -141,10 +141,10 @@ func (c *Client) Stats() Stats {
 
 // counts is what a supervisor counts for Stats, guarded by its mu.
 type counts struct {
-	watches            [zkconn.Kinds][gone]int // by kind and state
-	streams            int                     // without those of registrations
-	snapshots, skipped int64                   // of these streams
-	reads              [zkconn.Kinds]int64     // of nodes
+	watches            [zkconn.Kinds][watchStates]int // by kind and state
+	streams            int                            // without those of registrations
+	snapshots, skipped int64                          // of these streams
+	reads              [zkconn.Kinds]int64            // of nodes
 	events             EventStats
 }
 

@@ -17,10 +17,10 @@ func checkWatches(t *testing.T, c *Client, when string, streams int, data, child
 	t.Helper()
 	synctest.Wait()
 	s := c.Stats()
-	var counted, there [3][gone]int
+	var counted, there [3][watchStates]int
 	c.supervisor.mu.Lock()
 	counted = c.supervisor.counts.watches
-	for _, w := range c.supervisor.watches {
+	for w := range c.supervisor.allLocked() {
 		there[w.kind][w.state]++
 	}
 	c.supervisor.mu.Unlock()

@@ -32,7 +32,7 @@ type Stream[T any] struct {
 	scope  *scope    // in which it is; nil if it has no context that ends
 	notify func()    // called after each send and at the end, with mu held; may be nil
 	queue  *queue[T] // what is in ch, if that holds more than one; else nil
-	index  int       // place in the source's list; guarded by the source's lock
+	index  int32     // place in the source's list; guarded by the source's lock
 	member int       // place in the scope's list; guarded by the lock of scopes
 }
 

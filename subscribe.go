@@ -10,7 +10,7 @@ import (
 type nodeStream[T any] struct {
 	Stream[T]
 	supervisor *supervisor
-	watch      *watch
+	watch      watch
 	wrap       func(*node) T
 	begun      bool // it has had a snapshot; guarded by supervisor.mu
 }
@@ -39,7 +39,7 @@ func (s *nodeStream[T]) end(reason error) bool {
 func (s *nodeStream[T]) forget() { s.supervisor.leave(s.watch, s) }
 
 // leave takes sub from w, which is parked if that was the last.
-func (s *supervisor) leave(w *watch, sub subscriber[reading]) {
+func (s *supervisor) leave(w watch, sub subscriber[reading]) {
 	s.mu.Lock()
 	s.counts.stream(w.kind, -1)
 	s.leaveLocked(w, sub)
@@ -51,14 +51,14 @@ func (s *supervisor) leave(w *watch, sub subscriber[reading]) {
 }
 
 // leaveLocked is leave, but for the watches that are to be taken back from the server.
-func (s *supervisor) leaveLocked(w *watch, sub subscriber[reading]) {
+func (s *supervisor) leaveLocked(w watch, sub subscriber[reading]) {
 	w.subs.remove(sub)
-	if len(w.subs) > 0 {
+	if w.subs.len() > 0 {
 		return
 	}
 	switch w.state {
 	case stale, resting:
-		s.moveLocked(w, gone)
+		s.moveLocked(w, none)
 	case armed:
 		s.armedLocked(w)
 	}
@@ -69,13 +69,13 @@ func (s *supervisor) leaveLocked(w *watch, sub subscriber[reading]) {
 // If what was read is up to date, sub has it when join returns, and nothing is sent. Otherwise sub gets the next
 // answer. That is never older than what the client itself has written: replies arrive in order, so a read whose
 // answer is still to come was carried out after a write that has been answered.
-func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(*watch)) error {
+func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(watch)) error {
 	s.mu.Lock()
 	if s.reason != nil {
 		s.mu.Unlock()
 		return s.reason
 	}
-	known := s.joinLocked(path, k, sub, on)
+	known := s.joinLocked(s.chroot.absolute(path), k, sub, on)
 	s.mu.Unlock()
 	if !known {
 		s.conn.Pump()
@@ -83,17 +83,11 @@ func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(
 	return nil
 }
 
-// joinLocked is join, but for having read what is to be read. It reports whether sub has had what was read.
-func (s *supervisor) joinLocked(path string, k kind, sub subscriber[reading], on func(*watch)) (known bool) {
-	key := watchKey{s.chroot.absolute(path), k}
-	w := s.watches[key]
-	switch {
-	case w == nil:
-		w = &watch{watchKey: key}
-		s.watches[key] = w
-		s.stale.push(w)
-		s.counts.watches[k][stale]++
-	case w.state == parked:
+// joinLocked is join with the path that the server has, but for having read what is to be read. It reports whether sub has had
+// what was read.
+func (s *supervisor) joinLocked(path string, k kind, sub subscriber[reading], on func(watch)) (known bool) {
+	w := s.makeLocked(path, k)
+	if w.state == none || w.state == parked {
 		s.moveLocked(w, stale)
 	}
 	on(w)
@@ -119,7 +113,7 @@ func subscribe[T any](ctx context.Context, sup *supervisor, k kind, path string,
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	default:
-		err = sup.join(path, k, s, func(w *watch) {
+		err = sup.join(path, k, s, func(w watch) {
 			s.watch = w
 			sup.counts.stream(k, 1)
 		})

@@ -32,16 +32,18 @@ type supervisor struct {
 
 	disconnects, expirations atomic.Int64 // see Stats
 
-	mu      sync.Mutex // guards what follows, and all watches. Nobody waits for anything while he holds it.
-	watches map[watchKey]*watch
-	stale   watchList
-	parked  watchList
-	resting [restingPlaces]restingPlace
-	evicted []*watch // from parked, and still set on the server
+	mu       sync.Mutex // guards what follows, and all watches. Nobody waits for anything while he holds it.
+	nodes    table
+	presence table   // of registrations
+	stale    backlog // those of registrations are in urgent
+	urgent   backlog
+	parked   []watch // oldest first
+	resting  [restingPlaces]restingPlace
+	evicted  []watch // from parked, and still set on the server
 
 	assemblers map[shape]*assembler
 	assembling []*assembler // whose queue is not empty
-	leaves     []*watch     // see joinLeafLocked
+	leaves     []watch      // see joinLeafLocked
 	retired    []*treeNode  // of assemblers that have ended: they and those below them are to leave their watches
 	denied     []denial     // oldest first
 
@@ -70,7 +72,8 @@ func newSupervisor(log *slog.Logger, root chroot, tasks *tasks, interval time.Du
 		sessions: &hub[Session]{tasks: tasks},
 		trace:    trace,
 		first:    make(chan error, 1),
-		watches:  map[watchKey]*watch{},
+		nodes:    table{},
+		presence: table{},
 		quit:     make(chan struct{}),
 		retire:   make(chan struct{}, 1),
 
@@ -123,11 +126,9 @@ func (s *supervisor) stop(reason error) {
 	}
 	s.reason = reason
 	close(s.quit)
-	for _, w := range s.watches {
-		for _, sub := range w.subs {
-			sub.end(reason)
-		}
-		w.subs, w.state, w.previous, w.next = nil, gone, nil, nil
+	for w := range s.allLocked() {
+		w.subs.end(reason)
+		*w.slot = slot{kind: w.kind}
 	}
 	for _, a := range s.assemblers {
 		for _, sub := range a.subs {
@@ -137,7 +138,7 @@ func (s *supervisor) stop(reason error) {
 	}
 	s.leaves = nil
 	s.assemblers, s.assembling, s.retired, s.denied = nil, nil, nil, nil
-	s.watches, s.stale, s.parked, s.evicted = nil, watchList{}, watchList{}, nil
+	s.nodes, s.presence, s.stale, s.urgent, s.parked, s.evicted = nil, nil, nil, nil, nil, nil
 	clear(s.counts.watches[:])
 	for i := range s.resting {
 		s.resting[i].clear()
@@ -236,14 +237,18 @@ func (s *supervisor) setSession(now Session) {
 func (s *supervisor) Next(least int, take func(size int) bool) (ws []zkconn.Watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stale.length < least {
+	if s.countStaleLocked() < least {
 		return nil
 	}
-	for w := s.stale.first; w != nil && take(w.size()); w = s.stale.first {
+	for {
+		w, q, found := s.nextStaleLocked()
+		if !found || !take(w.size()) {
+			return ws
+		}
+		q.drop()
 		s.moveLocked(w, asked)
-		ws = append(ws, w)
+		ws = append(ws, w.wire())
 	}
-	return ws
 }
 
 // Evicted takes watches that the server may forget. See [zkconn.Table].
@@ -252,12 +257,12 @@ func (s *supervisor) Evicted(most int) (ws []zkconn.Watch) {
 	defer s.mu.Unlock()
 	for len(s.evicted) > 0 && len(ws) < most {
 		w := s.evicted[0]
-		s.evicted[0] = nil
+		s.evicted[0] = watch{}
 		s.evicted = s.evicted[1:]
-		// Those of content and of metadata are one watch to the server. And the node may be followed again.
-		if s.watches[w.watchKey] == nil && (w.kind == kindChildren ||
-			s.watches[watchKey{w.path, kindData}] == nil && s.watches[watchKey{w.path, kindStat}] == nil) {
-			ws = append(ws, w)
+		followed := func(k kind) bool { _, found := s.findLocked(w.path, k); return found } // again
+		// Those of content and of metadata are one watch to the server.
+		if !followed(w.kind) && (w.kind == kindChildren || !followed(kindData) && !followed(kindStat)) {
+			ws = append(ws, w.wire())
 		}
 	}
 	if len(s.evicted) == 0 {
@@ -273,24 +278,24 @@ func (s *supervisor) Fired(path string, event zk.EventType) {
 	s.counts.events.add(event)
 	found := false
 	if event != zk.EventNodeChildrenChanged {
-		found = s.firedLocked(watchKey{path, kindData})
-		found = s.firedLocked(watchKey{path, kindStat}) || found
+		found = s.firedLocked(path, kindData)
+		found = s.firedLocked(path, kindStat) || found
 	}
 	if event != zk.EventNodeDataChanged {
-		found = s.firedLocked(watchKey{path, kindChildren}) || found
+		found = s.firedLocked(path, kindChildren) || found
 	}
 	if !found {
 		// ClickHouse Keeper says in answer to SetWatches that the content has changed where the children have.
 		for _, k := range [...]kind{kindData, kindStat, kindChildren} {
-			s.firedLocked(watchKey{path, k})
+			s.firedLocked(path, k)
 		}
 	}
 }
 
-// firedLocked reports whether there is a watch of that key.
-func (s *supervisor) firedLocked(k watchKey) bool {
-	w := s.watches[k]
-	if w == nil {
+// firedLocked reports whether there is such a watch.
+func (s *supervisor) firedLocked(path string, k kind) bool {
+	w, found := s.findLocked(path, k)
+	if !found {
 		return false
 	}
 	switch w.state {
@@ -305,7 +310,7 @@ func (s *supervisor) firedLocked(k watchKey) bool {
 
 // Answered publishes what was read. See [zkconn.Table].
 func (s *supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) (arm bool) {
-	w := zw.(*watch)
+	w := watchOf(zw)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.state != asked && w.state != refired { // the supervisor has stopped
@@ -324,13 +329,11 @@ func (s *supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) (arm bool) {
 	if r.changed {
 		r.node = n
 	}
-	w.last, w.zxid, w.confirmed, w.failures = r.node, a.Zxid, false, 0
+	w.last, w.zxid, w.confirmed, w.failures = r.node, a.Zxid, !r.changed, 0
 	s.counts.reads[w.kind]++
-	for _, sub := range w.subs {
-		sub.put(r)
-	}
+	w.subs.put(r)
 	switch {
-	case w.state == refired, len(w.subs) == 0 && !a.Armed:
+	case w.state == refired, w.subs.len() == 0 && !a.Armed:
 		s.staleLocked(w)
 	case a.Armed:
 		s.armedLocked(w)
@@ -346,7 +349,7 @@ func (s *supervisor) Armed(ws []zkconn.Watch, zxid int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, zw := range ws {
-		w := zw.(*watch)
+		w := watchOf(zw)
 		switch w.state {
 		case arming:
 			s.armedLocked(w)
@@ -365,7 +368,7 @@ func (s *supervisor) Unarmed(ws []zkconn.Watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, zw := range ws {
-		switch w := zw.(*watch); w.state {
+		switch w := watchOf(zw); w.state {
 		case asked, refired, arming, armed:
 			s.staleLocked(w)
 		}

@@ -75,36 +75,60 @@ func (c *Client) Tree(ctx context.Context, path string, opts ...TreeOption) *Str
 // does not exist.
 type Tree struct {
 	path string
-	root *branch // nil if there is no node
+	root branch
 }
 
-// A branch is a node of a tree, and what is below it. It is immutable once it was published.
+// A branch is a node of a tree, and what is below it. The zero value is no node.
 type branch struct {
-	node     *node
-	children []*branch // sorted by name
-	count    int       // nodes, this one included
+	node  *node
+	below *level // nil if nothing is
+}
+
+// A level is all nodes below another one. It is immutable once it was published.
+type level struct {
+	branches []branch // sorted by name
+	count    int      // nodes, those further below included
+}
+
+// size returns the number of nodes.
+func (l *level) size() int {
+	if l == nil {
+		return 0
+	}
+	return l.count
+}
+
+// children returns the branches that are directly below b.
+func (b branch) children() []branch {
+	if b.below == nil {
+		return nil
+	}
+	return b.below.branches
 }
 
 // name returns the last part of the node's path.
 func (n *node) name() string { return baseName(n.path) }
 
-// find returns the place of a child of that name, and whether there is one.
-func (b *branch) find(name string) (int, bool) {
+// find returns the place of a branch of that name, and whether there is one.
+func (l *level) find(name string) (int, bool) {
+	if l == nil {
+		return 0, false
+	}
 	// Most are added in the order of their names.
-	if last := len(b.children) - 1; last < 0 || b.children[last].node.name() < name {
+	if last := len(l.branches) - 1; last < 0 || l.branches[last].node.name() < name {
 		return last + 1, false
 	}
-	return slices.BinarySearchFunc(b.children, name, func(c *branch, name string) int {
-		return strings.Compare(c.node.name(), name)
+	return slices.BinarySearchFunc(l.branches, name, func(b branch, name string) int {
+		return strings.Compare(b.node.name(), name)
 	})
 }
 
 // walk calls yield with b and all below it, parents before children, until it returns false.
-func (b *branch) walk(yield func(*branch) bool) bool {
-	if !yield(b) {
+func (b branch) walk(yield func(*node) bool) bool {
+	if !yield(b.node) {
 		return false
 	}
-	for _, c := range b.children {
+	for _, c := range b.children() {
 		if !c.walk(yield) {
 			return false
 		}
@@ -112,51 +136,51 @@ func (b *branch) walk(yield func(*branch) bool) bool {
 	return true
 }
 
-// at returns the branch at path, nil if there is none.
-func (t Tree) at(path string) *branch {
-	b := t.root
+// at returns the branch at path.
+func (t Tree) at(path string) (b branch, found bool) {
 	rest, found := strings.CutPrefix(path, t.path)
-	if b == nil || !found {
-		return nil
+	if !t.Exists() || !found {
+		return branch{}, false
 	}
 	if t.path == "/" {
 		rest = path
 	}
+	b = t.root
 	switch {
 	case rest == "" || path == "/":
-		return b
+		return b, true
 	case rest[0] != '/':
-		return nil
+		return branch{}, false
 	}
 	for name := range strings.SplitSeq(rest[1:], "/") {
-		i, found := b.find(name)
+		i, found := b.below.find(name)
 		if !found {
-			return nil
+			return branch{}, false
 		}
-		b = b.children[i]
+		b = b.below.branches[i]
 	}
-	return b
+	return b, true
 }
 
 // Path returns the path of the root of the tree.
 func (t Tree) Path() string { return t.path }
 
 // Exists reports whether there was a node at Path.
-func (t Tree) Exists() bool { return t.root != nil }
+func (t Tree) Exists() bool { return t.root.node != nil }
 
 // Len returns the number of nodes, the root included.
 func (t Tree) Len() int {
-	if t.root == nil {
+	if !t.Exists() {
 		return 0
 	}
-	return t.root.count
+	return 1 + t.root.below.size()
 }
 
 // Get returns the node at path, and whether it is in the tree. The path begins with that of the root.
 func (t Tree) Get(path string) (Data, bool) {
-	b := t.at(path)
-	if b == nil {
-		return Data{&node{path: path}}, false
+	b, found := t.at(path)
+	if !found {
+		return Data{missingNode(path)}, false
 	}
 	return Data{b.node}, true
 }
@@ -164,12 +188,12 @@ func (t Tree) Get(path string) (Data, bool) {
 // Children returns the names of the children that the node at path has in the tree, sorted. It is empty if the node is not
 // in the tree, or may not be read, or if its children are deeper than [WithDepth] allows. The slice is the caller's.
 func (t Tree) Children(path string) []string {
-	b := t.at(path)
-	if b == nil {
+	b, found := t.at(path)
+	if !found {
 		return nil
 	}
-	names := make([]string, len(b.children))
-	for i, c := range b.children {
+	names := make([]string, len(b.children()))
+	for i, c := range b.children() {
 		names[i] = c.node.name()
 	}
 	return names
@@ -178,8 +202,8 @@ func (t Tree) Children(path string) []string {
 // All ranges over the nodes: each before its children, and these sorted by name.
 func (t Tree) All() iter.Seq[Data] {
 	return func(yield func(Data) bool) {
-		if t.root != nil {
-			t.root.walk(func(b *branch) bool { return yield(Data{b.node}) })
+		if t.Exists() {
+			t.root.walk(func(n *node) bool { return yield(Data{n}) })
 		}
 	}
 }
@@ -198,30 +222,26 @@ func (t Tree) Diff(previous Tree) iter.Seq[Change] {
 			diff(previous.root, t.root, yield)
 			return
 		}
-		_ = diff(previous.root, nil, yield) && diff(nil, t.root, yield)
+		_ = diff(previous.root, branch{}, yield) && diff(branch{}, t.root, yield)
 	}
 }
 
-// diff compares two branches of one path, of which one may be nil. It reports whether yield wants more.
-func diff(from, to *branch, yield func(Change) bool) bool {
+// diff compares two branches of one path. It reports whether yield wants more.
+func diff(from, to branch, yield func(Change) bool) bool {
 	switch {
 	case from == to:
 		return true
-	case from == nil:
-		return to.walk(func(b *branch) bool {
-			return yield(Change{b.node.path, Data{&node{path: b.node.path}}, Data{b.node}})
-		})
-	case to == nil:
-		return from.walk(func(b *branch) bool {
-			return yield(Change{b.node.path, Data{b.node}, Data{&node{path: b.node.path}}})
-		})
+	case from.node == nil:
+		return to.walk(func(n *node) bool { return yield(Change{n.path, Data{missingNode(n.path)}, Data{n}}) })
+	case to.node == nil:
+		return from.walk(func(n *node) bool { return yield(Change{n.path, Data{n}, Data{missingNode(n.path)}}) })
 	}
 	if from.node != to.node && !yield(Change{to.node.path, Data{from.node}, Data{to.node}}) {
 		return false
 	}
-	a, b := from.children, to.children
+	a, b := from.children(), to.children()
 	for len(a) > 0 || len(b) > 0 {
-		var before, after *branch
+		var before, after branch
 		order := 0
 		switch {
 		case len(a) == 0:

@@ -294,3 +294,23 @@ func TestAChildThatCameBeforeTheTreeWasOpenedIsInIt(t *testing.T) {
 		same(t, "the tree", newest(s), "/a=/a /a/b=/a/b")
 	})
 }
+
+// As above, but the content has been read again since, and found to be what it was.
+func TestAChildThatCameBeforeTheContentWasReadAgainIsInTheTree(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		plant(t, server, "/a")
+		content := c.Data(t.Context(), "/a")
+		synctest.Wait()
+		plant(t, server, "/a/b")
+		server.ExpireAll()
+		time.Sleep(5 * time.Second)
+		plant(t, server, "/other") // so that zxids have gone on
+		if n, ok := content.Latest(); !ok || !n.Exists() {
+			t.Fatalf("the content is %v", n)
+		}
+		s := c.Tree(t.Context(), "/a")
+		time.Sleep(time.Second)
+		synctest.Wait()
+		same(t, "the tree", newest(s), "/a=/a /a/b=/a/b")
+	})
+}

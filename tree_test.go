@@ -183,12 +183,12 @@ func nothingFollowed(t *testing.T, c *Client) {
 		s := c.supervisor
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		for _, w := range s.watches {
+		for w := range s.allLocked() {
 			if w.state != parked {
 				return false
 			}
 		}
-		return len(s.watches) <= mostParked && len(s.assemblers) == 0 && len(s.retired) == 0
+		return len(s.parked) <= mostParked && len(s.assemblers) == 0 && len(s.retired) == 0
 	})
 }
 

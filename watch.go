@@ -1,6 +1,9 @@
 package zkstream
 
 import (
+	"iter"
+	"slices"
+
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -13,54 +16,134 @@ const (
 	kindStat     = zkconn.Stat
 )
 
-type watchKey struct {
-	path string // as the server has it
-	kind kind
-}
-
 // watchState is how far a watch is from showing what the server has.
 //
-//	         subscribe         Next          Answered
-//	(none) ------------> stale ----> asked ------------------------> armed
-//	                     ^ ^ ^        | \                            ^ |
-//	               Fired | | |  Fired |  \ read by a batch           | | the last stream
-//	              from   | | |        |   '------------> arming -----' | has left
-//	       asked (later),| | |        v                       Armed    v
-//	   arming and armed; | | '---- refired                          parked ----> (none)
-//	    a new connection | |   Answered                  Fired, a new connection,
-//	                     | |                             or more than mostParked
-//	                     | '------- resting <---- asked, refired
-//	                     |   a timer        a passing error
-//	                     '---- parked, when a stream is opened on it
+//	        subscribe         Next          Answered
+//	none -------------> stale ----> asked ------------------------> armed
+//	                    ^ ^ ^        | \                            ^ |
+//	              Fired | | |  Fired |  \ read by a batch           | | the last stream
+//	             from   | | |        |   '------------> arming -----' | has left
+//	      asked (later),| | |        v                       Armed    v
+//	  arming and armed; | | '---- refired                          parked ----> (none)
+//	   a new connection | |   Answered                  Fired, a new connection,
+//	                    | |                             or more than mostParked
+//	                    | '------- resting <---- asked, refired
+//	                    |   a timer        a passing error
+//	                    '---- parked, when a stream is opened on it
 type watchState uint8
 
 const (
-	stale   watchState = iota // to be read; in supervisor.stale
+	none    watchState = iota // there is no such watch
+	stale                     // to be read; in supervisor.stale
 	asked                     // its read is under way
 	refired                   // its read is under way, and the node has changed since
 	arming                    // what was read has been published; its watch is being set
 	armed                     // what was read has been published, and a change of it will be an event
 	resting                   // its read has failed for a passing reason; in supervisor.resting
 	parked                    // armed, but without streams and content; in supervisor.parked
-	gone                      // not in the table any more
+
+	watchStates = iota
 )
 
-// A watch is what a client knows of one node: what was last read, and who follows it. Its fields are guarded
-// by supervisor.mu.
-type watch struct {
-	watchKey
+// An entry is what a client knows of one node. Of most nodes of a tree there are two watches, and may be a million of these
+// nodes, so an entry is kept small. It is guarded by supervisor.mu.
+type entry struct {
+	path  string // as the server has it
+	slots [2]slot
+}
+
+// A slot of an entry is a watch as the table has it: of the content, or for a registration of the metadata; and of the children.
+type slot struct {
+	subs     followers
+	last     *node // nil before the first read, and while parked
+	zxid     int64 // it is known to be as new as this
+	kind     kind
 	state    watchState
 	failures uint8 // of its read, in a row
+	queued   bool  // in supervisor.stale or urgent
 
-	// zxid is that of a recheck, and later than the read. What was read has not changed since as far as the watch goes. The
-	// rest of the metadata may have: a node's content stays the same when it gets a child.
+	// zxid is later than the read that last is of: that of a recheck, or of a read that found nothing new. What was read has not
+	// changed since as far as the watch goes. The rest of the metadata may have: a node's content stays the same when it gets a
+	// child.
 	confirmed bool
+}
 
-	zxid int64 // it is known to be as new as this
-	last *node // nil before the first read, and while parked
-	subs subscribers[reading]
+// Path returns the path of the node as the server has it.
+func (e *entry) Path() string { return e.path }
 
-	previous, next *watch // in the list of its state, if that has one
+// A watch is one slot of an entry.
+type watch struct {
+	*slot
+	*entry
+}
+
+// watch returns the watch of that kind, which may be none.
+func (e *entry) watch(k kind) watch { return watch{&e.slots[k&1], e} }
+
+// all ranges over the watches that there are.
+func (e *entry) all() iter.Seq[watch] {
+	return func(yield func(watch) bool) {
+		for i := range e.slots {
+			if e.slots[i].state != none && !yield(watch{&e.slots[i], e}) {
+				return
+			}
+		}
+	}
+}
+
+// wire is w as the connection has it.
+func (w watch) wire() zkconn.Watch { return zkconn.Watch{Node: w.entry, Kind: w.kind} }
+
+// watchOf is the inverse of wire.
+func watchOf(w zkconn.Watch) watch { return w.Node.(*entry).watch(w.Kind) }
+
+// A table holds entries by path. Those of registrations are in a table of their own, since an entry has no room for
+// a third watch.
+type table map[string]*entry
+
+func (s *supervisor) table(k kind) table {
+	if k == kindStat {
+		return s.presence
+	}
+	return s.nodes
+}
+
+// findLocked returns the watch of that kind, and whether there is one.
+func (s *supervisor) findLocked(path string, k kind) (watch, bool) {
+	e := s.table(k)[path]
+	if e == nil {
+		return watch{}, false
+	}
+	w := e.watch(k)
+	return w, w.state != none
+}
+
+// makeLocked returns the watch of that kind. If there was none, it is in no state yet.
+func (s *supervisor) makeLocked(path string, k kind) watch {
+	t := s.table(k)
+	e := t[path]
+	if e == nil {
+		e = &entry{path: path}
+		t[path] = e
+	}
+	w := e.watch(k)
+	w.kind = k
+	return w
+}
+
+// allLocked ranges over all watches.
+func (s *supervisor) allLocked() iter.Seq[watch] {
+	return func(yield func(watch) bool) {
+		for _, t := range [...]table{s.presence, s.nodes} {
+			for _, e := range t {
+				for w := range e.all() {
+					if !yield(w) {
+						return
+					}
+				}
+			}
+		}
+	}
 }
 
 // A reading is what a subscriber of a watch gets.
@@ -69,14 +152,8 @@ type reading struct {
 	changed bool // since the one before
 }
 
-// Path returns the path of the node as the server has it.
-func (w *watch) Path() string { return w.path }
-
-// Kind returns what is read of the node.
-func (w *watch) Kind() zkconn.Kind { return w.kind }
-
 // size returns how many bytes the next answer will probably have, 0 if nothing is known.
-func (w *watch) size() int {
+func (w watch) size() int {
 	const head = 81 // of an answer in a multiRead, with the metadata
 	switch {
 	case w.last == nil:
@@ -88,103 +165,107 @@ func (w *watch) size() int {
 	}
 }
 
-// watchList is a list of watches, in the order in which they were added.
-type watchList struct {
-	first, last *watch
-	length      int
+// A backlog holds watches that are stale, in the order in which they have become so. Those that are not stale any more stay until
+// it is their turn.
+type backlog []watch
+
+// drop takes the first watch out.
+func (q *backlog) drop() {
+	(*q)[0].queued = false
+	(*q)[0] = watch{}
+	if *q = (*q)[1:]; len(*q) == 0 {
+		*q = nil
+	}
 }
 
-func (l *watchList) push(w *watch) {
-	w.previous = l.last
-	if l.last == nil {
-		l.first = w
-	} else {
-		l.last.next = w
+// nextStaleLocked returns the watch that is to be read next, and its backlog: registrations' go before all other reading.
+func (s *supervisor) nextStaleLocked() (w watch, q *backlog, found bool) {
+	for _, q := range [...]*backlog{&s.urgent, &s.stale} {
+		for len(*q) > 0 {
+			if w := (*q)[0]; w.state == stale {
+				return w, q, true
+			}
+			q.drop()
+		}
 	}
-	l.last = w
-	l.length++
+	return watch{}, nil, false
 }
 
-func (l *watchList) pushFront(w *watch) {
-	w.next = l.first
-	if l.first == nil {
-		l.last = w
-	} else {
-		l.first.previous = w
+// queueLocked puts w, which has become stale, into its backlog. That is cleared of those that are not stale any more when they
+// are most of it: without a connection nobody takes them.
+func (s *supervisor) queueLocked(w watch) {
+	if w.queued {
+		return
 	}
-	l.first = w
-	l.length++
+	q := &s.stale
+	if w.kind == kindStat {
+		q = &s.urgent
+	}
+	if len(*q) > 2*s.countStaleLocked()+64 {
+		*q = slices.DeleteFunc(*q, func(w watch) bool {
+			w.queued = w.state == stale
+			return !w.queued
+		})
+	}
+	w.queued = true
+	*q = append(*q, w)
 }
 
-func (l *watchList) remove(w *watch) {
-	if w.previous == nil {
-		l.first = w.next
-	} else {
-		w.previous.next = w.next
-	}
-	if w.next == nil {
-		l.last = w.previous
-	} else {
-		w.next.previous = w.previous
-	}
-	w.previous, w.next = nil, nil
-	l.length--
-}
-
-// listLocked returns the list in which w is, nil if its state has none.
-func (s *supervisor) listLocked(w *watch) *watchList {
-	switch w.state {
-	case stale:
-		return &s.stale
-	case parked:
-		return &s.parked
-	case resting:
-		return &s.resting[restingFor(w)].watchList
-	default:
-		return nil
-	}
+// countStaleLocked returns how many watches are stale.
+func (s *supervisor) countStaleLocked() int {
+	c := &s.counts.watches
+	return c[kindData][stale] + c[kindChildren][stale] + c[kindStat][stale]
 }
 
 // moveLocked takes w from one state to another.
-func (s *supervisor) moveLocked(w *watch, to watchState) {
-	if l := s.listLocked(w); l != nil {
-		l.remove(w)
+func (s *supervisor) moveLocked(w watch, to watchState) {
+	n := &s.counts.watches[w.kind]
+	if w.state == parked {
+		i := slices.Index(s.parked, w)
+		s.parked = slices.Delete(s.parked, i, i+1)
 	}
-	s.counts.watches[w.kind][w.state]--
-	if w.state = to; to != gone {
-		s.counts.watches[w.kind][to]++
+	if w.state != none {
+		n[w.state]--
 	}
-	switch l := s.listLocked(w); {
-	case to == gone:
-		delete(s.watches, w.watchKey)
-	case l == nil:
-	case w.kind == kindStat: // of a registration, which goes before all reading
-		l.pushFront(w)
-	default:
-		l.push(w)
+	if w.state = to; to != none {
+		n[to]++
+	}
+	switch to {
+	case stale:
+		s.queueLocked(w)
+	case resting:
+		place := &s.resting[restingFor(w)]
+		place.watches = append(place.watches, w)
+	case parked:
+		s.parked = append(s.parked, w)
+	case none:
+		w.subs, w.last, w.zxid, w.failures, w.confirmed = followers{}, nil, 0, 0, false
+		if w.slots[0].state == none && w.slots[1].state == none {
+			delete(s.table(w.kind), w.path)
+		}
 	}
 }
 
 // staleLocked has w read, if anybody wants to know.
-func (s *supervisor) staleLocked(w *watch) {
-	if len(w.subs) == 0 {
-		s.moveLocked(w, gone)
+func (s *supervisor) staleLocked(w watch) {
+	if w.subs.len() == 0 {
+		s.moveLocked(w, none)
 	} else {
 		s.moveLocked(w, stale)
 	}
 }
 
 // armedLocked notes that the server will send an event when w changes.
-func (s *supervisor) armedLocked(w *watch) {
-	if len(w.subs) > 0 {
+func (s *supervisor) armedLocked(w watch) {
+	if w.subs.len() > 0 {
 		s.moveLocked(w, armed)
 		return
 	}
 	w.last = nil // nobody knows for how long it is parked
 	s.moveLocked(w, parked)
-	if s.parked.length > mostParked {
-		oldest := s.parked.first
-		s.moveLocked(oldest, gone)
+	if len(s.parked) > mostParked {
+		oldest := s.parked[0]
+		s.moveLocked(oldest, none)
 		s.evicted = append(s.evicted, oldest)
 	}
 }
@@ -194,10 +275,8 @@ func (s *supervisor) armedLocked(w *watch) {
 const mostParked = 1024
 
 // failLocked ends the streams of w, whose node cannot be read.
-func (s *supervisor) failLocked(w *watch, err error) {
-	s.moveLocked(w, gone)
-	for _, sub := range w.subs {
-		sub.end(&PathError{Op: w.kind.String(), Path: s.chroot.relative(w.path), Err: err})
-	}
-	w.subs = nil
+func (s *supervisor) failLocked(w watch, err error) {
+	subs := w.subs
+	s.moveLocked(w, none)
+	subs.end(&PathError{Op: w.kind.String(), Path: s.chroot.relative(w.path), Err: err})
 }

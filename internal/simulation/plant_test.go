@@ -25,7 +25,7 @@ var plants = []plant{
 	{
 		"a watch is not set again after it has fired",
 		"	r.out = r.out.string(w.Path()).bool(true)\n",
-		"	r.out = r.out.string(w.Path()).bool(w.Kind() == Stat)\n",
+		"	r.out = r.out.string(w.Path()).bool(w.Kind == Stat)\n",
 	},
 	{
 		"no watch is set again after a reconnect",
@@ -74,7 +74,7 @@ var plants = []plant{
 	},
 	{
 		"a failed read is not repeated",
-		"			for w := place.first; w != nil; w = place.first {\n				s.moveLocked(w, stale)\n			}\n",
+		"				if w.state == resting && place == &s.resting[restingFor(w)] {\n					s.moveLocked(w, stale)\n				}\n",
 		"",
 	},
 	{

@@ -3,7 +3,7 @@ package zkconn
 import (
 	"bufio"
 	"errors"
-	"io"
+	"strings"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -53,31 +53,28 @@ func (b *body) discard(n int) {
 }
 
 // data reads a buffer. One that is larger than most is dropped, with ok false.
-func (b *body) data(most int) (data []byte, ok bool) {
+func (b *body) data(most int) (data string, ok bool) {
 	n := int(b.int32())
 	switch {
 	case b.err != nil || n == -1: // null
-		return nil, true
+		return "", true
 	case n > most:
 		b.discard(n)
-		return nil, false
+		return "", false
 	case n < 0 || n > b.left:
 		b.err = errShort
-		return nil, true
+		return "", true
 	}
 	// A length may be a lie; so what is large is not allocated before it has come.
 	const believed = 1 << 20
-	data = make([]byte, min(n, believed))
-	for have := 0; b.err == nil; {
-		var got int
-		got, b.err = io.ReadFull(b.r, data[have:])
-		b.left -= got
-		if have += got; have == n {
-			break
-		}
-		data = append(data, make([]byte, min(n-have, have))...)
+	var text strings.Builder
+	text.Grow(min(n, believed))
+	for n > 0 && b.err == nil {
+		part := b.take(min(n, 4<<10))
+		text.Write(part)
+		n -= len(part)
 	}
-	return data, true
+	return text.String(), true
 }
 
 // names reads a list of names, which share their memory. One of more than most bytes is dropped, with ok
@@ -170,7 +167,7 @@ func (r *requests) read(q ownRequest, zxid int64, code int32, b *body) {
 	a := Answer{Zxid: zxid, Armed: true}
 	switch {
 	case code == codeNoNode:
-		if w.Kind() != Stat && q.purpose == forRead {
+		if w.Kind != Stat && q.purpose == forRead {
 			// getData and getChildren leave no watch on a missing node.
 			a.Armed = false
 			if !r.setWatches { // exists does
@@ -180,13 +177,13 @@ func (r *requests) read(q ownRequest, zxid int64, code int32, b *body) {
 				return
 			}
 		}
-	case q.purpose == forExists && w.Kind() != Stat && code == 0: // it has been created in between
+	case q.purpose == forExists && w.Kind != Stat && code == 0: // it has been created in between
 		r.mu.Lock()
 		r.readLocked(w, q.expected)
 		r.mu.Unlock()
 		return
 	}
-	b.node(w.Kind(), code, r.wire.conn.maxReply, &a)
+	b.node(w.Kind, code, r.wire.conn.maxReply, &a)
 	if b.err != nil && b.err != errShort {
 		return // the connection has ended
 	}
@@ -284,14 +281,14 @@ func (b *body) result(w Watch, a *Answer, most int) error {
 	if code == 0 {
 		data, ok := b.data(most)
 		a.Stat = b.stat()
-		if w.Kind() == Data {
+		if w.Kind == Data {
 			a.Data = data
 			if !ok {
 				a.Err = errReplyTooLarge
 			}
 		}
 	}
-	if w.Kind() == Children {
+	if w.Kind == Children {
 		var second int32
 		if second, err = b.resultHead(opGetChildren); err != nil {
 			return err

@@ -175,7 +175,7 @@ func (r *requests) askLocked(ws []Watch, bytes int) {
 	single := len(ws) <= fewWatches || !r.multiRead
 	var batch []Watch
 	for _, w := range ws {
-		if single || w.Kind() == Stat {
+		if single || w.Kind == Stat {
 			r.readLocked(w, bytes/len(ws))
 		} else {
 			batch = append(batch, w)
@@ -187,7 +187,7 @@ func (r *requests) askLocked(ws []Watch, bytes int) {
 	start := r.beginLocked(opMultiRead)
 	for _, w := range batch {
 		r.out = r.out.multiOp(opGetData, w.Path())
-		if w.Kind() == Children { // which multiRead gives without the metadata, so that getData is needed, too
+		if w.Kind == Children { // which multiRead gives without the metadata, so that getData is needed, too
 			r.out = r.out.multiOp(opGetChildren, w.Path())
 		}
 	}
@@ -202,7 +202,7 @@ func (p packet) multiOp(op int32, path string) packet {
 
 // readLocked asks for one watch, and has it set.
 func (r *requests) readLocked(w Watch, expected int) {
-	r.readByLocked(w.Kind().op(), forRead, w, expected)
+	r.readByLocked(w.Kind.op(), forRead, w, expected)
 }
 
 // op returns the opcode of a request that reads k of one node.
@@ -233,7 +233,7 @@ func (r *requests) removeLocked(ws []Watch) {
 	for _, w := range ws {
 		const child, data = 1, 2
 		watcher := int32(data)
-		if w.Kind() == Children {
+		if w.Kind == Children {
 			watcher = child
 		}
 		start := r.beginLocked(opRemoveWatches)

@@ -27,7 +27,7 @@ type testWatch struct {
 }
 
 func (w *testWatch) Path() string { return w.path }
-func (w *testWatch) Kind() Kind   { return w.kind }
+func (w *testWatch) watch() Watch { return Watch{w, w.kind} }
 
 // testTable has what is stale, and notes what it is told.
 type testTable struct {
@@ -48,10 +48,12 @@ func (t *testTable) want(ws ...*testWatch) {
 	t.stale = append(t.stale, ws...)
 }
 
-func (t *testTable) evict(ws ...Watch) {
+func (t *testTable) evict(ws ...*testWatch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.evicted = ws
+	for _, w := range ws {
+		t.evicted = append(t.evicted, w.watch())
+	}
 }
 
 // take returns what has been noted since the last call.
@@ -77,7 +79,7 @@ func (t *testTable) Next(least int, take func(size int) bool) (ws []Watch) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for len(t.stale) >= least && len(t.stale) > 0 && take(t.stale[0].size) {
-		ws = append(ws, t.stale[0])
+		ws = append(ws, t.stale[0].watch())
 		t.stale = t.stale[1:]
 		least = 1
 	}
@@ -101,7 +103,7 @@ func (t *testTable) Answered(w Watch, a *Answer) bool {
 	case a.Err != nil:
 		t.note("%s: %v", w.Path(), a.Err)
 		return false
-	case w.Kind() == Children:
+	case w.Kind == Children:
 		t.note("%s %t %q", w.Path(), a.Exists, a.Names)
 	default:
 		t.note("%s %t %q", w.Path(), a.Exists, a.Data)

@@ -17,10 +17,15 @@ const (
 // String returns the kind's name in lower case.
 func (k Kind) String() string { return [...]string{"data", "children", "stat"}[k] }
 
-// A Watch is a node that is to be read, and watched for changes.
-type Watch interface {
+// A Watch says what of a node is to be read, and watched for changes.
+type Watch struct {
+	Node
+	Kind Kind
+}
+
+// A Node is the Table's own note of a node.
+type Node interface {
 	Path() string // as the server has it
-	Kind() Kind
 }
 
 // An Answer is what the server says of a node.
@@ -28,7 +33,7 @@ type Answer struct {
 	Err    error // nil also if there is no node
 	Exists bool
 	Stat   zk.Stat  // zero if there is no node
-	Data   []byte   // of Data; nil if the server has null
+	Data   string   // of Data
 	Names  []string // of Children, as the server orders them
 	Zxid   int64    // the answer is as new as this, at least
 	Armed  bool     // the node's watch is set
@@ -48,7 +53,7 @@ func (p *Paths) Add(w Watch, exists bool) {
 	switch {
 	case !exists:
 		p.Exist = append(p.Exist, path)
-	case w.Kind() == Children:
+	case w.Kind == Children:
 		p.Child = append(p.Child, path)
 	default:
 		p.Data = append(p.Data, path)

@@ -1,0 +1,205 @@
+package zkstream
+
+import "errors"
+
+// A treeNode is a node that belongs to a tree, or is about to: its parent's list names it. It follows two watches of one
+// entry, that of its content and that of its children. There may be a million, so what most do not have is apart.
+type treeNode struct {
+	parent        *treeNode // nil of the root
+	entry         *entry
+	shown         *node  // what the newest snapshot has of it; nil if it is not there
+	more          *inner // nil of most
+	places        [2]int32
+	content, list tap
+	queued        bool // in assembler.queue
+	first         bool // counted in assembler.pending
+	early         bool // it has been read, but is younger than its parent's list
+	gone          bool // from the tree
+}
+
+// inner is what a treeNode has besides if it is the root, has children, or could not be read.
+type inner struct {
+	assembler *assembler
+	depth     int // below the root
+	children  []*treeNode
+	listed    int64    // children is as new as this zxid
+	below     *level   // what the newest snapshot has below it; nil if that is nothing
+	round     uint64   // in which below was made
+	failed    [2]*node // why a tap has failed
+}
+
+// A tap is how far a treeNode is with one of its watches.
+type tap uint8
+
+const (
+	unasked tap = iota // it does not follow the watch
+	unread             // it follows the watch, which has not had an answer since
+	read               // it follows the watch, and slot.last is what was read
+	failed             // it cannot be read: see inner.failed
+)
+
+func (m *treeNode) assembler() *assembler {
+	if m.more == nil {
+		m = m.parent
+	}
+	return m.more.assembler
+}
+
+func (m *treeNode) depth() int {
+	if m.more == nil {
+		return m.parent.more.depth + 1
+	}
+	return m.more.depth
+}
+
+// inner returns what m has besides, from now on.
+func (m *treeNode) inner() *inner {
+	if m.more == nil {
+		m.more = &inner{assembler: m.assembler(), depth: m.depth()}
+	}
+	return m.more
+}
+
+func (m *treeNode) children() []*treeNode {
+	if m.more == nil {
+		return nil
+	}
+	return m.more.children
+}
+
+// below returns what the newest snapshot has below m.
+func (m *treeNode) below() *level {
+	if m.more == nil {
+		return nil
+	}
+	return m.more.below
+}
+
+// path returns the path as the user names it.
+func (m *treeNode) path() string { return m.assembler().supervisor.chroot.relative(m.entry.path) }
+
+func (m *treeNode) name() string { return baseName(m.entry.path) }
+
+// readsContent reports whether the content of m is read.
+func (m *treeNode) readsContent() bool {
+	shape := &m.assembler().shape
+	return !shape.bare && (m.parent != nil || !shape.instances)
+}
+
+// readsList reports whether the names of the children of m are read, which brings the metadata of m, too.
+func (m *treeNode) readsList() bool { return m.listsChildren() || !m.readsContent() }
+
+// listsChildren reports whether the children of m belong to the tree.
+func (m *treeNode) listsChildren() bool { return m.depth() < m.assembler().shape.depth }
+
+// contentNode and listNode return what was read, marked if that has failed; nil before the first answer.
+func (m *treeNode) contentNode() *node { return m.node(m.content, 0) }
+func (m *treeNode) listNode() *node    { return m.node(m.list, 1) }
+
+func (m *treeNode) node(t tap, slot int) *node {
+	switch t {
+	case read:
+		return m.entry.slots[slot].last
+	case failed:
+		return m.more.failed[slot]
+	}
+	return nil
+}
+
+// contentTap and listTap are a treeNode as its two watches see it.
+type (
+	contentTap treeNode
+	listTap    treeNode
+)
+
+func (t *contentTap) put(reading) { t.content = read; (*treeNode)(t).look() }
+func (t *listTap) put(reading)    { t.list = read; (*treeNode)(t).look() }
+
+func (t *contentTap) end(reason error) bool { return (*treeNode)(t).end(&t.content, 0, reason) }
+func (t *listTap) end(reason error) bool    { return (*treeNode)(t).end(&t.list, 1, reason) }
+
+func (t *contentTap) place() *int32 { return &t.places[0] }
+func (t *listTap) place() *int32    { return &t.places[1] }
+
+// end notes that the node cannot be read. It is tried again after a while: nothing will say when that has changed.
+func (m *treeNode) end(t *tap, slot int, reason error) bool {
+	s := m.assembler().supervisor
+	*t = unasked
+	if s.reason != nil || m.gone { // the supervisor ends the streams, too
+		return false
+	}
+	var e *PathError
+	if errors.As(reason, &e) {
+		reason = e.Err
+	}
+	*t = failed
+	before := &m.inner().failed[slot]
+	if *before == nil || (*before).err() != reason {
+		*before = (&node{path: m.path()}).unreadable(reason)
+	}
+	s.denyLocked(m)
+	m.look()
+	return true
+}
+
+// look has the assembler look at m.
+func (m *treeNode) look() {
+	a := m.assembler()
+	if m.queued || a.ended {
+		return
+	}
+	if len(a.queue) == 0 {
+		a.supervisor.assembling = append(a.supervisor.assembling, a)
+	}
+	m.queued = true
+	a.queue = append(a.queue, m)
+}
+
+// joinLocked has what k says of m read. path is the server's.
+func (m *treeNode) joinLocked(path string, k kind) {
+	s := m.assembler().supervisor
+	on := func(w watch) { m.entry = w.entry }
+	if k == kindData {
+		m.content = unread
+		s.joinLocked(path, k, (*contentTap)(m), on)
+	} else {
+		m.list = unread
+		s.joinLocked(path, k, (*listTap)(m), on)
+	}
+}
+
+// joinListLocked has the children of m listed, whose content has come. Most nodes have no children: they are not asked for.
+func (m *treeNode) joinListLocked(content *node) {
+	if m.content == read && content.stat.NumChildren == 0 &&
+		m.assembler().supervisor.joinLeafLocked(m.entry, (*listTap)(m)) {
+		m.list = read
+		return
+	}
+	m.joinLocked(m.entry.path, kindChildren)
+}
+
+// retryLocked has all read again that could not be read of m, and reports whether that is anything. Meanwhile the tree
+// keeps what it shows.
+func (m *treeNode) retryLocked() bool {
+	content, list := m.content == failed, m.list == failed
+	if content {
+		m.joinLocked(m.entry.path, kindData)
+	}
+	if list {
+		m.joinLocked(m.entry.path, kindChildren)
+	}
+	return content || list
+}
+
+// leaveLocked leaves the watches of m.
+func (m *treeNode) leaveLocked() {
+	s := m.assembler().supervisor
+	m.gone = true
+	if m.content == read || m.content == unread {
+		s.leaveLocked(m.entry.watch(kindData), (*contentTap)(m))
+	}
+	if m.list == read || m.list == unread {
+		s.leaveLocked(m.entry.watch(kindChildren), (*listTap)(m))
+	}
+	m.content, m.list = unasked, unasked
+}
