@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 
 	"github.com/zkstream/zkstream"
@@ -45,7 +46,7 @@ func DeleteAll(ctx context.Context, c *zkstream.Client, path string, opts ...Del
 	}
 	var deleted []Change // what earlier tries have done
 	for try := 1; ; try++ {
-		roots, err := loader{c, everything, nil}.load(ctx, path)
+		roots, err := loader{client: c, wanted: everything, most: math.MaxInt}.load(ctx, path)
 		if err != nil {
 			return nil, err
 		}

@@ -2,6 +2,7 @@ package zktree
 
 import (
 	"context"
+	"math"
 
 	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktext"
@@ -23,7 +24,7 @@ func WithEphemerals() ExportOption { return func(o *exportOptions) { o.ephemeral
 func WithName(name string) ExportOption { return func(o *exportOptions) { o.name = name } }
 
 // ExportProgress has fn called as nodes are read, with their number and that of all that are known so far. Calls do
-// not overlap, and Export waits for them.
+// not overlap, and Export waits for them. The nodes are then read one by one, which takes longer.
 func ExportProgress(fn func(done, total int)) ExportOption {
 	return func(o *exportOptions) { o.progress = fn }
 }
@@ -32,14 +33,14 @@ func ExportProgress(fn func(done, total int)) ExportOption {
 // of a node without a name. Of the root only what is below it is returned, and without /zookeeper. Ephemeral nodes are
 // left out. zktext.Format makes a text of it.
 //
-// The nodes are read one by one, each with its state of that moment; the whole need never have been so at one
+// Each node has its state of the moment at which it was read; the whole need never have been so at one
 // time. Nodes that go meanwhile are left out. The error is zk.ErrNoNode if there is no node at path.
 func Export(ctx context.Context, c *zkstream.Client, path string, opts ...ExportOption) (*zktext.Node, error) {
 	var o exportOptions
 	for _, opt := range opts {
 		opt(&o)
 	}
-	roots, err := loader{c, func(path string) bool { return path != reserved }, o.progress}.load(ctx, path)
+	roots, err := loader{client: c, wanted: func(path string) bool { return path != reserved }, most: math.MaxInt, progress: o.progress}.load(ctx, path)
 	if err != nil {
 		return nil, err
 	}

@@ -1,9 +1,11 @@
 package zktree
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"maps"
+	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -70,7 +72,12 @@ func Plan(ctx context.Context, c *zkstream.Client, path string, tree *zktext.Nod
 	for i, top := range tops {
 		paths[i] = join(path, top.Name)
 	}
-	there, err := loader{c, func(path string) bool { return p.extra == trim || p.named[path] != nil }, nil}.load(ctx, paths...)
+	most := len(p.named) + mostSurplus
+	if p.extra == trim {
+		most = math.MaxInt
+	}
+	wanted := func(path string) bool { return p.extra == trim || p.named[path] != nil }
+	there, err := loader{client: c, wanted: wanted, most: most}.load(ctx, paths...)
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +135,8 @@ func (p *planner) compare(path string, n *zktext.Node, there *found) error {
 	} else {
 		p.old = append(p.old, there)
 		version := there.data.Stat().Version
-		if p.compareProperties(path, zktext.Properties(content), properties(there.data)) {
+		old := there.data.Bytes()
+		if !bytes.Equal(content, old) && p.compareProperties(path, zktext.Properties(content), zktext.Properties(old)) {
 			p.step(&zk.SetDataRequest{Path: path, Data: content, Version: version}, path, content)
 		} else {
 			p.step(&zk.CheckVersionRequest{Path: path, Version: version}, path, nil)
@@ -136,7 +144,7 @@ func (p *planner) compare(path string, n *zktext.Node, there *found) error {
 		for _, child := range there.children {
 			children[child.path] = child
 			if p.named[child.path] == nil {
-				p.surplus(child)
+				p.extraNode(child)
 			}
 		}
 	}
@@ -157,8 +165,8 @@ func (p *planner) step(op any, path string, content []byte) {
 	p.changes.steps = append(p.changes.steps, step{op, size})
 }
 
-// surplus plans for a node that is not in the text.
-func (p *planner) surplus(f *found) {
+// extraNode plans for a node that is not in the text.
+func (p *planner) extraNode(f *found) {
 	switch {
 	case p.extra == warn:
 		p.changes.add(KeepExtra, f.path)

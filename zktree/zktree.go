@@ -14,6 +14,7 @@ package zktree
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -44,12 +45,80 @@ const inFlight = 64
 type loader struct {
 	client   *zkstream.Client
 	wanted   func(path string) bool // whether to read the node at path, and so what is below it
-	progress func(done, total int)  // may be nil
+	most     int                    // nodes of a tree that is read as a whole, also those that are not wanted
+	progress func(done, total int)  // may be nil; if not, the nodes are read one by one
 }
+
+// mostSurplus is how many nodes are read in vain rather than reading the others one by one.
+const mostSurplus = 10_000
 
 // load reads the nodes at paths and what is below them, but for paths that are not wanted: of those only the names are
 // known, and nothing of what is below. Nodes that go meanwhile are left out. Where there is no node at a path, it returns nil.
 func (l loader) load(ctx context.Context, paths ...string) ([]*found, error) {
+	if l.progress != nil {
+		return l.loadSingly(ctx, paths)
+	}
+	roots := make([]*found, len(paths))
+	large := make([]bool, len(paths))
+	g, gctx := errgroup.WithContext(ctx)
+	g.SetLimit(inFlight)
+	for i, path := range paths {
+		g.Go(func() (err error) {
+			if roots[i], err = l.loadWhole(gctx, path); errors.Is(err, zkstream.ErrTooLarge) {
+				large[i], err = true, nil
+			}
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	for i, path := range paths {
+		if large[i] {
+			one, err := l.loadSingly(ctx, []string{path})
+			if err != nil {
+				return nil, err
+			}
+			roots[i] = one[0]
+		}
+	}
+	return roots, nil
+}
+
+// loadWhole reads the tree at path by a stream, in a fraction of the time that single requests take. The error is ErrTooLarge
+// if it has more nodes than l.most.
+func (l loader) loadWhole(ctx context.Context, path string) (*found, error) {
+	trees := l.client.Tree(ctx, path, zkstream.WithMaxNodes(l.most))
+	defer trees.Close()
+	tree, err := trees.Next(ctx)
+	if err != nil || !tree.Exists() {
+		return nil, err
+	}
+	return l.pick(tree, path)
+}
+
+// pick returns what is wanted of a tree.
+func (l loader) pick(tree zkstream.Tree, path string) (*found, error) {
+	f := &found{path: path}
+	if !l.wanted(path) {
+		return f, nil
+	}
+	f.data, _ = tree.Get(path)
+	if err := f.data.Err(); err != nil {
+		return nil, &zkstream.PathError{Op: "get", Path: path, Err: err}
+	}
+	for _, name := range tree.Children(path) {
+		child, err := l.pick(tree, join(path, name))
+		if err != nil {
+			return nil, err
+		}
+		f.children = append(f.children, child)
+	}
+	return f, nil
+}
+
+// loadSingly reads the nodes one by one.
+func (l loader) loadSingly(ctx context.Context, paths []string) ([]*found, error) {
 	roots := make([]*found, len(paths))
 	for i, path := range paths {
 		roots[i] = &found{path: path}
