@@ -76,6 +76,7 @@ examples:
 	go run ./examples/discovery
 	go run ./examples/config
 	go run ./examples/curator
+	go run ./examples/system
 
 simulate:
 	go test -timeout 0 -run 'TestSimulation$$' ./internal/simulation -args -seeds $(SEEDS)

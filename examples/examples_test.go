@@ -20,7 +20,9 @@ var examples = map[string][]string{
 	"loadbalancer": {"3 servers: reload", "    server 10.0.0.2:8080 weight=2;"},
 	"tree":         {"    db  ", "      primary  starting", "    web  ready"},
 	"curator":      {"search: 10.0.0.1:8080 (UP), 10.0.0.2:8080 (OUT_OF_SERVICE)", "in use: [10.0.0.1:8080]"},
-	"config":       {"good: {Threads:8 Database:db1 Features:[a] Timeout:0s}", "      still {Threads:8 Database:db1 Features:[a] Timeout:0s}"},
+	"system": {"timeout: 30", "/search/blue/providers: [10.0.0.1:8080]", "moving the link to /search/green/providers", "/search/green/providers: [10.0.0.2:8080]",
+		"/none: []"},
+	"config": {"good: {Threads:8 Database:db1 Features:[a] Timeout:0s}", "      still {Threads:8 Database:db1 Features:[a] Timeout:0s}"},
 }
 
 // run runs an example, checks its lines, and returns them.
