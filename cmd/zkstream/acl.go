@@ -43,7 +43,7 @@ func (c *cli) aclGetCommand() *cobra.Command {
 			for _, entry := range acl {
 				list = append(list, aclJSON{entry.Scheme, entry.ID, permsText(entry.Perms)})
 				if c.output == textOutput {
-					fmt.Fprintf(c.out, "%s:%s:%s\n", entry.Scheme, entry.ID, permsText(entry.Perms))
+					fmt.Fprintf(c.out, "%s:%s:%s\n", entry.Scheme, oneLine(entry.ID, 0), permsText(entry.Perms))
 				}
 			}
 			if c.output == jsonOutput {

@@ -35,12 +35,15 @@ func (c *cli) completeArguments(cmd *cobra.Command) {
 	if cmd.ValidArgsFunction != nil || !strings.HasPrefix(strings.TrimPrefix(usage, "["), "PATH") {
 		return
 	}
-	many := strings.Contains(usage, "PATH...")
+	many, command := strings.Contains(usage, "PATH..."), strings.Contains(usage, "COMMAND")
 	cmd.ValidArgsFunction = func(cmd *cobra.Command, args []string, word string) ([]string, cobra.ShellCompDirective) {
-		if len(args) > 0 && !many {
-			return nil, cobra.ShellCompDirectiveNoFileComp
+		switch {
+		case len(args) == 0 || many:
+			return c.completePath(cmd.Context(), word)
+		case command:
+			return nil, cobra.ShellCompDirectiveDefault
 		}
-		return c.completePath(cmd.Context(), word)
+		return nil, cobra.ShellCompDirectiveNoFileComp
 	}
 }
 

@@ -42,6 +42,7 @@ func TestPathsAreCompletedFromTheServer(t *testing.T) {
 		"acl get /sear":      "/search/ " + noFilesNoSpace,
 		"acl set /sear":      "/search/ " + noFilesNoSpace,
 		"watch --tree /sear": "/search/ " + noFilesNoSpace,
+		"watch /a -- ca":     files,
 		"import fi":          files,
 		"import file /sear":  "/search/ " + noFilesNoSpace,
 		"validate fi":        files,

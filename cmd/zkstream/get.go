@@ -4,7 +4,6 @@ import (
 	"context"
 	enchex "encoding/hex"
 	"encoding/json"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -75,8 +74,7 @@ func (c *cli) printProperty(p zkstream.Properties, name string) error {
 	if s, err := zkstream.Value[string](p, name); err == nil && c.output == textOutput {
 		text = s
 	}
-	_, err = fmt.Fprintln(c.out, text)
-	return err
+	return c.printContent([]byte(text + "\n"))
 }
 
 // readContent returns an argument, or the standard input if it is "-".

@@ -186,6 +186,6 @@ func (c *cli) printChange(change zktree.Change) error {
 	if c.output == jsonOutput {
 		return c.printJSON(newChangeJSON(change))
 	}
-	_, err := fmt.Fprintln(c.out, change)
+	_, err := fmt.Fprintln(c.out, oneLine(change.String(), 0))
 	return err
 }

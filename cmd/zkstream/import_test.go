@@ -83,6 +83,11 @@ func TestImport(t *testing.T) {
 		t.Error(stdout)
 	}
 
+	s.stdin = "/search\n  two = 'lines\\nand \\x1b[31mred'\n"
+	if stdout, _, _ = s.run("diff", "-"); !strings.Contains(stdout, `"/search add property two = lines\nand \x1b[31mred"`) {
+		t.Error(stdout)
+	}
+
 	equal(t, s.ok("import", file, "--keep"), "")
 	equal(t, content(t, server, "/search/new"), `{"link ->":"/search"}`)
 	equal(t, s.ok("import", file, "--trim"), "")

@@ -1,6 +1,5 @@
 // Command zkstream looks at a ZooKeeper, changes it, and follows it, from the shell and from scripts.
 //
-//	go install github.com/zkstream/zkstream/cmd/zkstream@latest
 //	zkstream --servers zk1,zk2,zk3/app tree /
 //
 // The standard output has what was asked for, and nothing else. It ends with 0, or with 1 after an error, 2 for a wrong
