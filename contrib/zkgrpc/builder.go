@@ -75,9 +75,12 @@ func (b *Builder) Build(target resolver.Target, cc resolver.ClientConn, _ resolv
 	if b.client == nil {
 		return nil, errors.New("zkgrpc: the client is nil")
 	}
+	if target.URL.Host != "" {
+		return nil, fmt.Errorf("zkgrpc: target %q: it names servers of ZooKeeper, but they are the client's: write zk:///path, or use a DialingBuilder", target.URL.String())
+	}
 	path, err := pathOf(target)
 	if err != nil {
-		return nil, fmt.Errorf("zkgrpc: target %q: %w", target.URL.String(), err)
+		return nil, err
 	}
 	s, err := b.service(path)
 	if err != nil {
@@ -86,13 +89,13 @@ func (b *Builder) Build(target resolver.Target, cc resolver.ClientConn, _ resolv
 	return s.join(cc), nil
 }
 
+// pathOf returns the path that a target names.
 func pathOf(target resolver.Target) (string, error) {
-	u := target.URL
-	switch {
-	case u.Host != "" || u.User != nil:
-		return "", errors.New("it names servers of ZooKeeper, but they are the client's: write zk:///path")
-	case u.RawQuery != "" || u.Fragment != "":
-		return "", errors.New(`"?" and "#" have no meaning in it: write %3F and %23 if they belong to the path`)
+	if u := target.URL; u.RawQuery != "" || u.Fragment != "" {
+		return "", fmt.Errorf(`zkgrpc: target %q: "?" and "#" have no meaning in it: write %%3F and %%23 if they belong to the path`, u.String())
+	}
+	if u := target.URL; u.User != nil {
+		return "", fmt.Errorf("zkgrpc: target %q: a credential belongs to the client", u.Redacted())
 	}
 	return "/" + strings.TrimSuffix(target.Endpoint(), "/"), nil
 }

@@ -6,6 +6,8 @@
 //
 //	err := zkgrpc.Registrar{Client: client, Path: "/search/providers"}.Serve(ctx, server, listener)
 //
+// A program that has nothing but a target, "zk://zk1:2181,zk2:2181/search/providers", takes a [DialingBuilder].
+//
 // # Which servers get calls
 //
 // The servers are the nodes below the path, in the format that [WithFormat] names: zkstream's own, or that of any

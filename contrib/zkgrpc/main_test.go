@@ -20,6 +20,7 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/test/bufconn"
 )
 
@@ -78,7 +79,7 @@ func (w *world) builder(opts ...zkgrpc.Option) *zkgrpc.Builder {
 }
 
 // dial returns a ClientConn of the target in this network, which is closed at the end of the test.
-func (w *world) dial(b *zkgrpc.Builder, target string, opts ...grpc.DialOption) *grpc.ClientConn {
+func (w *world) dial(b resolver.Builder, target string, opts ...grpc.DialOption) *grpc.ClientConn {
 	w.t.Helper()
 	cc, err := grpc.NewClient(target, append([]grpc.DialOption{
 		grpc.WithResolvers(b), insecureCredentials, grpc.WithContextDialer(w.dialServer),

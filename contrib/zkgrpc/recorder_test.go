@@ -8,7 +8,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/zkstream/zkstream/contrib/zkgrpc"
 	"google.golang.org/grpc/resolver"
 )
 
@@ -83,7 +82,7 @@ func targetOf(t *testing.T, target string) resolver.Target {
 }
 
 // record builds a resolver of the target, which is closed at the end of the test.
-func record(t *testing.T, b *zkgrpc.Builder, target string) *recorder {
+func record(t *testing.T, b resolver.Builder, target string) *recorder {
 	t.Helper()
 	r := &recorder{}
 	built, err := b.Build(targetOf(t, target), r, resolver.BuildOptions{})

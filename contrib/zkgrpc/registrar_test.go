@@ -288,7 +288,7 @@ func TestARegistrationThatIsRefusedStopsTheServer(t *testing.T) {
 	for name, broken := range map[string]func(w *world, r *zkgrpc.Registrar){
 		"not authenticated": func(w *world, r *zkgrpc.Registrar) {
 			w.create("/s", "")
-			if err := w.zk.SetACL("/s", zktest.ACL{Perms: 31, Scheme: "digest", ID: "other:x"}); err != nil {
+			if err := w.zk.SetACL("/s", forbidden); err != nil {
 				w.t.Fatal(err)
 			}
 		},

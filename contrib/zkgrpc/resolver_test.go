@@ -155,6 +155,7 @@ func TestAnEmptyListIsSaidToWhoAllowsIt(t *testing.T) {
 		careful.expect(t, "[10.0.0.1:80]", "zkgrpc: there are no servers at /s", "zkgrpc: there is no service at /s")
 		trusting.expect(t, "[10.0.0.1:80]", "[]")
 		w.create("/s", "")
+		synctest.Wait()
 		w.create("/s/"+addr(1), "")
 		synctest.Wait()
 		careful.expect(t, "zkgrpc: there are no servers", "[10.0.0.1:80]") // the error is over
@@ -200,6 +201,7 @@ func TestATargetThatCannotBeMeant(t *testing.T) {
 			"zk://zk1:2181/s":   "write zk:///path",
 			"zk:///s?format=zc": "have no meaning",
 			"zk:///s#1":         "have no meaning",
+			"zk://me@/s":        "belongs to the client",
 		} {
 			_, err := b.Build(targetOf(t, target), &recorder{}, resolver.BuildOptions{})
 			if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), target) {

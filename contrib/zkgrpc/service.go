@@ -129,8 +129,7 @@ func (s *service) pause(ctx context.Context, failures int) bool {
 	case <-ctx.Done():
 		return false
 	}
-	most := min(minPause<<min(failures, 10), maxPause)
-	rest := time.NewTimer(rand.N(most)) // random, so that many processes do not ask at once
+	rest := time.NewTimer(pauseAfter(failures) - minPause)
 	defer rest.Stop()
 	select {
 	case <-rest.C:
@@ -139,6 +138,12 @@ func (s *service) pause(ctx context.Context, failures int) bool {
 		return false
 	}
 	return true
+}
+
+// pauseAfter returns the pause after so many failures in a row, counted from 0. It is random, so that many processes do not
+// ask at once.
+func pauseAfter(failures int) time.Duration {
+	return minPause + rand.N(min(minPause<<min(failures, 10), maxPause-minPause))
 }
 
 // update makes a snapshot known.
