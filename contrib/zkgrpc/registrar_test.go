@@ -5,7 +5,6 @@ import (
 	"net"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,42 +45,6 @@ func (w *world) serveRegistered(r zkgrpc.Registrar, health grpc_health_v1.Health
 	go func() { s.result <- r.Serve(ctx, server, s.listener); close(s.result) }()
 	w.t.Cleanup(func() { cancel(); <-s.result })
 	return s
-}
-
-// A countingListener counts the connections that are open.
-type countingListener struct {
-	net.Listener
-	open, openAtClose atomic.Int64
-	closed            atomic.Bool
-}
-
-func (l *countingListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	l.open.Add(1)
-	return &countedConn{Conn: conn, closed: func() { l.open.Add(-1) }}, nil
-}
-
-func (l *countingListener) Close() error {
-	if l.closed.CompareAndSwap(false, true) {
-		l.openAtClose.Store(l.open.Load())
-	}
-	return l.Listener.Close()
-}
-
-type countedConn struct {
-	net.Conn
-	closed func()
-	did    atomic.Bool
-}
-
-func (c *countedConn) Close() error {
-	if c.did.CompareAndSwap(false, true) {
-		c.closed()
-	}
-	return c.Conn.Close()
 }
 
 func (w *world) registered(path string) []string {
@@ -324,14 +287,6 @@ func TestAClientThatIsClosedWhileTheServerServes(t *testing.T) {
 	})
 }
 
-// named is a listener on an address that a bubble has no network for.
-type named struct {
-	net.Listener
-	addr net.TCPAddr
-}
-
-func (n named) Addr() net.Addr { return &n.addr }
-
 func TestAListenersOwnAddressIsRegistered(t *testing.T) {
 	inBubble(t, func(t *testing.T, w *world) {
 		for at, want := range map[string]func() []string{
@@ -360,6 +315,24 @@ func TestAListenersOwnAddressIsRegistered(t *testing.T) {
 				t.Error(err)
 			}
 			w.expectRegistered()
+		}
+	})
+}
+
+func TestAServerIsNotRegisteredBeforeItAccepts(t *testing.T) {
+	inBubble(t, func(t *testing.T, w *world) {
+		ctx, cancel := context.WithCancel(t.Context())
+		l := lateListener{bufconn.Listen(1), make(chan struct{})}
+		r := zkgrpc.Registrar{Client: w.client, Path: "/s", Endpoint: discovery.Endpoint{Addr: addr(1)}}
+		result := make(chan error, 1)
+		go func() { result <- r.Serve(ctx, grpc.NewServer(), l) }()
+		time.Sleep(time.Minute)
+		w.expectRegistered()
+		close(l.release)
+		w.expectRegistered(addr(1))
+		cancel()
+		if err := <-result; err != nil {
+			t.Error(err)
 		}
 	})
 }
