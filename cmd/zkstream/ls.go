@@ -32,7 +32,7 @@ func (c *cli) lsCommand() *cobra.Command {
 				return noNode("ls", path)
 			}
 			if c.output == jsonOutput {
-				return c.printJSON(list.Names())
+				return c.printJSON(append([]string{}, list.Names()...)) // none is [], not null
 			}
 			for name := range list.All() {
 				fmt.Fprintln(c.out, name)

@@ -66,7 +66,7 @@ func (v childrenView) json(at string) any {
 		Children []string `json:"children"`
 		Added    []string `json:"added,omitempty"`
 		Removed  []string `json:"removed,omitempty"`
-	}{at, v.c.Path(), v.c.Exists(), v.c.Names(), v.added, v.removed}
+	}{at, v.c.Path(), v.c.Exists(), append([]string{}, v.c.Names()...), v.added, v.removed}
 }
 
 // treeView shows what has changed in a tree.

@@ -112,6 +112,9 @@ func TestWatchAsJSON(t *testing.T) {
 	if out := s.ok("watch", "/search", "-n", "1", "-o", "json"); !strings.HasPrefix(out, `{"time":"20`) || !strings.Contains(out, `"path":"/search","exists":true,"text":"{`) {
 		t.Error(out)
 	}
+	if out := s.ok("watch", "/search/providers", "-n", "1", "-o", "json", "--children"); !strings.HasSuffix(out, `"exists":true,"children":[]}`+"\n") {
+		t.Error(out)
+	}
 	if out := s.ok("watch", "/search", "-n", "1", "-o", "json", "--children"); !strings.HasSuffix(out, `"path":"/search","exists":true,"children":["providers"],"added":["providers"]}`+"\n") {
 		t.Error(out)
 	}
