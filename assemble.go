@@ -24,11 +24,12 @@ type shape struct {
 type assembler struct {
 	supervisor *supervisor
 	shape      shape
-	subs       subscribers[Tree]
+	subs       subscribers[assembled]
 	root       *treeNode
 	queue      []*treeNode // to be looked at
 	nodes      int         // members
-	pending    int         // members that the first snapshot waits for
+	pending    int         // members that first snapshots wait for
+	covered    int64       // what the client had written when it was last looked which these are
 	round      uint64      // of publishing; a branch that was made in this round is not published yet
 	changed    bool        // since the last snapshot
 	begun      bool        // there has been a snapshot
@@ -59,7 +60,7 @@ func (a *assembler) drop(m *treeNode) {
 	a.nodes--
 }
 
-// settled notes that the first snapshot need not wait for m any more.
+// settled notes that first snapshots need not wait for m any more.
 func (a *assembler) settled(m *treeNode) {
 	if m.first {
 		m.first = false
@@ -67,8 +68,15 @@ func (a *assembler) settled(m *treeNode) {
 	}
 }
 
+// assembled is what a subscriber of an assembler gets.
+type assembled struct {
+	tree    Tree
+	changed bool // since the one before
+}
+
 // run looks at all that was read, and publishes what is new.
 func (a *assembler) run() {
+	waited := a.pending > 0
 	for len(a.queue) > 0 {
 		queue := a.queue
 		a.queue = nil
@@ -82,15 +90,40 @@ func (a *assembler) run() {
 			}
 		}
 	}
-	if a.ended || a.pending > 0 || a.begun && !a.changed {
+	changed := a.changed || !a.begun
+	if a.ended || !a.begun && a.pending > 0 || !changed && !(waited && a.pending == 0) {
 		return
 	}
 	a.begun, a.changed = true, false
 	a.round++
 	a.last = Tree{a.shape.path, branch{a.root.shown, a.root.below()}}
 	for _, sub := range a.subs {
-		sub.put(a.last)
+		sub.put(assembled{a.last, changed})
 	}
+}
+
+// catchUp has first snapshots wait for what may be older than what the client itself has written, and is being read again.
+func (a *assembler) catchUp() {
+	s := a.supervisor
+	wrote := s.conn.Wrote()
+	if wrote <= a.covered {
+		return
+	}
+	a.covered = wrote
+	if s.unsettledLocked() == 0 && len(s.denied) == 0 {
+		return
+	}
+	var visit func(m *treeNode)
+	visit = func(m *treeNode) {
+		if m.awaitLocked(wrote) && !m.first {
+			m.first = true
+			a.pending++
+		}
+		for _, c := range m.children() {
+			visit(c)
+		}
+	}
+	visit(a.root)
 }
 
 // settle has the tree show what was read of m, unless that does not go together yet: then more is on its way, and

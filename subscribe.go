@@ -68,7 +68,14 @@ func (s *supervisor) leaveLocked(w watch, sub subscriber[reading]) {
 //
 // If what was read is up to date, sub has it when join returns, and nothing is sent. Otherwise sub gets the next
 // answer. That is never older than what the client itself has written: replies arrive in order, so a read whose
-// answer is still to come was carried out after a write that has been answered.
+// answer is still to come was carried out after a write that has been answered. What a batch has read, before its watch is set, may be
+// older:
+//
+//  1. The batch is asked for, and behind it a write of the client's own goes to the same node.
+//  2. The batch is answered, with the old content, and the watch is asked for.
+//  3. The write is answered, and its caller opens a stream. No event has come, since no watch was set.
+//
+// So sub then waits until the watch is set, before which the event comes.
 func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(watch)) error {
 	s.mu.Lock()
 	if s.reason != nil {
@@ -92,9 +99,12 @@ func (s *supervisor) joinLocked(path string, k kind, sub subscriber[reading], on
 	}
 	on(w)
 	w.subs.add(sub)
-	if w.state == armed || w.state == arming && w.last != nil {
+	switch {
+	case w.state == armed, w.state == arming && w.zxid >= s.conn.Wrote():
 		sub.put(reading{node: w.last})
 		return true
+	case w.state == arming:
+		w.awaited = true
 	}
 	return false
 }

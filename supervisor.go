@@ -329,7 +329,7 @@ func (s *supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) (arm bool) {
 	if r.changed {
 		r.node = n
 	}
-	w.last, w.zxid, w.confirmed, w.failures = r.node, a.Zxid, !r.changed, 0
+	w.last, w.zxid, w.confirmed, w.failures, w.awaited = r.node, a.Zxid, !r.changed, 0, false
 	s.counts.reads[w.kind]++
 	w.subs.put(r)
 	switch {
@@ -352,7 +352,12 @@ func (s *supervisor) Armed(ws []zkconn.Watch, zxid int64) {
 		w := watchOf(zw)
 		switch w.state {
 		case arming:
+			last, awaited := w.last, w.awaited
+			w.awaited = false
 			s.armedLocked(w)
+			if awaited {
+				w.subs.put(reading{node: last})
+			}
 		case armed:
 		default: // an event has come first, or the supervisor has stopped
 			continue

@@ -12,7 +12,7 @@ type treeNode struct {
 	places        [2]int32
 	content, list tap
 	queued        bool // in assembler.queue
-	first         bool // counted in assembler.pending
+	first         bool // counted in assembler.pending: first snapshots wait for it
 	early         bool // it has been read, but is younger than its parent's list
 	gone          bool // from the tree
 }
@@ -189,6 +189,25 @@ func (m *treeNode) retryLocked() bool {
 		m.joinLocked(m.entry.path, kindChildren)
 	}
 	return content || list
+}
+
+// awaitLocked has m wait for the next answer of each of its watches whose last one may be older than what the client has
+// written, and reports whether there is any. Meanwhile the tree keeps what it shows.
+func (m *treeNode) awaitLocked(wrote int64) (waits bool) {
+	for i, t := range [...]*tap{&m.content, &m.list} {
+		w := &m.entry.slots[i]
+		switch {
+		case *t != read:
+		case w.state == armed, w.zxid >= wrote:
+		case w.state == arming:
+			w.awaited = true
+			*t = unread
+		default:
+			*t = unread
+		}
+		waits = waits || *t == unread
+	}
+	return m.retryLocked() || waits
 }
 
 // leaveLocked leaves the watches of m.

@@ -11,10 +11,16 @@ type treeStream[T any] struct {
 	Stream[T]
 	assembler *assembler
 	wrap      func(Tree) T
+	begun     bool // it has had a snapshot; guarded by supervisor.mu
 }
 
-// put delivers a snapshot. supervisor.mu is held.
-func (s *treeStream[T]) put(t Tree) { s.assembler.supervisor.counts.snapshot(s.publish(s.wrap(t))) }
+// put delivers a snapshot, if that is new to this stream. supervisor.mu is held.
+func (s *treeStream[T]) put(t assembled) {
+	if s.begun && t.changed || !s.begun && s.assembler.pending == 0 {
+		s.begun = true
+		s.assembler.supervisor.counts.snapshot(s.publish(s.wrap(t.tree)))
+	}
+}
 
 // end ends the stream for its supervisor's reasons, whose mu is held.
 func (s *treeStream[T]) end(reason error) bool {
@@ -66,9 +72,9 @@ func assemble[T any](ctx context.Context, sup *supervisor, op string, sh shape, 
 	return &s.Stream
 }
 
-// assemble makes sub a subscriber of trees of a shape. If one has been assembled already, sub has it when assemble
-// returns. It reports why it cannot.
-func (s *supervisor) assemble(sh shape, sub subscriber[Tree], on func(*assembler)) error {
+// assemble makes sub a subscriber of trees of a shape. If one has been assembled already that is as new as what the client has
+// written, sub has it when assemble returns. It reports why it cannot.
+func (s *supervisor) assemble(sh shape, sub subscriber[assembled], on func(*assembler)) error {
 	s.mu.Lock()
 	if s.reason != nil {
 		s.mu.Unlock()
@@ -76,15 +82,20 @@ func (s *supervisor) assemble(sh shape, sub subscriber[Tree], on func(*assembler
 	}
 	a := s.assemblers[sh]
 	if a != nil {
+		s.assembleLocked() // what has been answered, and is still to be put together
+	}
+	if a = s.assemblers[sh]; a != nil {
+		a.catchUp()
 		on(a)
 		a.subs.add(sub)
 		if a.begun {
-			sub.put(a.last)
+			sub.put(assembled{a.last, false})
 		}
 		s.mu.Unlock()
+		s.conn.Pump()
 		return nil
 	}
-	a = &assembler{supervisor: s, shape: sh, round: 1}
+	a = &assembler{supervisor: s, shape: sh, round: 1, covered: s.conn.Wrote()}
 	s.assemblers[sh] = a
 	on(a)
 	a.subs.add(sub)

@@ -61,6 +61,7 @@ type slot struct {
 	state    watchState
 	failures uint8 // of its read, in a row
 	queued   bool  // in supervisor.stale or urgent
+	awaited  bool  // a subscriber waits until it is armed, since what was read may be older than what the client has written
 
 	// zxid is later than the read that last is of: that of a recheck, or of a read that found nothing new. What was read has not
 	// changed since as far as the watch goes. The rest of the metadata may have: a node's content stays the same when it gets a
@@ -239,7 +240,7 @@ func (s *supervisor) moveLocked(w watch, to watchState) {
 	case parked:
 		s.parked = append(s.parked, w)
 	case none:
-		w.subs, w.last, w.zxid, w.failures, w.confirmed = followers{}, nil, 0, 0, false
+		w.subs, w.last, w.zxid, w.failures, w.confirmed, w.awaited = followers{}, nil, 0, 0, false, false
 		if w.slots[0].state == none && w.slots[1].state == none {
 			delete(s.table(w.kind), w.path)
 		}
@@ -279,4 +280,12 @@ func (s *supervisor) failLocked(w watch, err error) {
 	subs := w.subs
 	s.moveLocked(w, none)
 	subs.end(&PathError{Op: w.kind.String(), Path: s.chroot.relative(w.path), Err: err})
+}
+
+// unsettledLocked returns how many watches are not known to show what the server has.
+func (s *supervisor) unsettledLocked() (n int) {
+	for _, c := range s.counts.watches {
+		n += c[stale] + c[asked] + c[refired] + c[arming] + c[resting]
+	}
+	return n
 }

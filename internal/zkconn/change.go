@@ -137,6 +137,10 @@ func (c *Conn) SameHistory(ch *Change) bool { return ch.generation == c.generati
 // Zxid returns the highest zxid that a server has named in this generation, or 0.
 func (c *Conn) Zxid() int64 { return c.zxid.Load() }
 
+// Wrote returns a zxid that everything which this client has written, or has synced with, is at most as new as, so far as it has
+// been acknowledged; 0 if that is nothing. It is up to date when the caller of the write gets the answer.
+func (c *Conn) Wrote() int64 { return c.wrote.Load() }
+
 // changes are the Changes that go-zookeeper has, by path.
 type changes struct {
 	mu     sync.Mutex // guards what follows

@@ -54,7 +54,7 @@ func (w *wire) reply(xid int32) (wanted bool, err error) {
 		head.setInt32At(atReplyCode, wrong)
 		code = wrong
 	}
-	w.answered(op, code)
+	w.answered(op, head.int64At(atReplyZxid), code)
 	if op != opAuth {
 		w.handled(head.int64At(atReplyZxid), r.sent)
 	}
@@ -100,8 +100,10 @@ func (w *wire) stalled() error {
 
 // answered draws the conclusions that go-zookeeper does not: when the session has ended as asked, and
 // when a SetWatches was refused. That concerns only watches of go-zookeeper's, set through the handle.
-func (w *wire) answered(op, code int32) {
+func (w *wire) answered(op int32, zxid int64, code int32) {
 	switch {
+	case code == 0 && writes(op) && zxid > w.conn.wrote.Load():
+		w.conn.wrote.Store(zxid) // only here, and by one goroutine at a time
 	case op == opClose && code == 0:
 		w.conn.mu.Lock()
 		w.conn.identity = identity{}
@@ -109,4 +111,13 @@ func (w *wire) answered(op, code int32) {
 	case op == opSetWatches && code != 0:
 		w.conn.log.Warn("zkstream: the server refused to re-arm watches", "server", w.server, "code", code)
 	}
+}
+
+// writes reports whether the answer to op says that something has been written, or that all writes before it are visible.
+func writes(op int32) bool {
+	switch op {
+	case opCreate, opCreateContainer, opCreateTTL, opDelete, opSetData, opSetACL, opMulti, opSync:
+		return true
+	}
+	return false
 }

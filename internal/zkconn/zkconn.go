@@ -135,6 +135,7 @@ type Conn struct {
 	generation atomic.Int64 // of the newest session; see Session.Generation
 	isUp       atomic.Bool  // there is a session, and it takes requests; written with mu held
 	zxid       atomic.Int64 // see Zxid
+	wrote      atomic.Int64 // see Wrote
 	pending    atomic.Int64 // calls of Do and Run under way; grows with mu held, while there is a session
 
 	changes  changes // that go-zookeeper has
