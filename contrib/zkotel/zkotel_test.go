@@ -70,7 +70,7 @@ func text(set attribute.Set) string {
 		switch kv.Key {
 		case "db.system.name", "server.address", "server.port":
 		default:
-			parts = append(parts, fmt.Sprintf("%s=%s", kv.Key[strings.LastIndex(string(kv.Key), ".")+1:], kv.Value.Emit()))
+			parts = append(parts, fmt.Sprintf("%s=%s", kv.Key[strings.LastIndex(string(kv.Key), ".")+1:], kv.Value.String()))
 		}
 	}
 	return strings.Join(parts, " ")
