@@ -26,18 +26,23 @@ func (l *subscribers[V]) add(s subscriber[V]) {
 
 // remove takes s out, if it is in.
 func (l *subscribers[V]) remove(s subscriber[V]) {
-	i, last := int(*s.place()), len(*l)-1
-	if i > last || (*l)[i] != s {
-		return
+	*l, _ = removeMember(*l, s, subscriber[V].place)
+}
+
+// removeMember takes m out of list and reports whether it was in. The last member moves to its place. place returns where a
+// member keeps its place, so nothing is searched. An empty list is nil.
+func removeMember[M comparable](list []M, m M, place func(M) *int32) ([]M, bool) {
+	i, last := int(*place(m)), len(list)-1
+	if i > last || list[i] != m {
+		return list, false
 	}
-	moved := (*l)[last]
-	(*l)[i] = moved
-	*moved.place() = int32(i)
-	(*l)[last] = nil
-	*l = (*l)[:last]
+	list[i] = list[last]
+	*place(list[i]) = int32(i)
+	clear(list[last:])
 	if last == 0 {
-		*l = nil
+		return nil, true
 	}
+	return list[:last], true
 }
 
 // followers is a set of streams, or of nodes of trees. Most have one, for which two words do.

@@ -16,7 +16,7 @@ type scope struct {
 // scoped is a stream as its scope sees it.
 type scoped interface {
 	leave(reason error)
-	scopePlace() *int // place in members
+	scopePlace() *int32 // place in members
 }
 
 // scopes are the open scopes of this process, by the Done channel of their context.
@@ -38,7 +38,7 @@ func enterScope(ctx context.Context, s scoped) *scope {
 		scopes.open[ctx.Done()] = sc
 		sc.stop = context.AfterFunc(ctx, sc.end)
 	}
-	*s.scopePlace() = len(sc.members)
+	*s.scopePlace() = int32(len(sc.members))
 	sc.members = append(sc.members, s)
 	return sc
 }
@@ -47,16 +47,8 @@ func enterScope(ctx context.Context, s scoped) *scope {
 func (sc *scope) remove(s scoped) {
 	scopes.mu.Lock()
 	defer scopes.mu.Unlock()
-	i, last := *s.scopePlace(), len(sc.members)-1
-	if i > last || sc.members[i] != s { // the context has ended
-		return
-	}
-	moved := sc.members[last]
-	sc.members[i] = moved
-	*moved.scopePlace() = i
-	sc.members[last] = nil
-	sc.members = sc.members[:last]
-	if last == 0 {
+	var removed bool // else the context has ended
+	if sc.members, removed = removeMember(sc.members, s, scoped.scopePlace); removed && sc.members == nil {
 		sc.closeLocked()
 		sc.stop()
 	}

@@ -33,7 +33,7 @@ type Stream[T any] struct {
 	notify func()    // called after each send and at the end, with mu held; may be nil
 	queue  *queue[T] // what is in ch, if that holds more than one; else nil
 	index  int32     // place in the source's list; guarded by the source's lock
-	member int       // place in the scope's list; guarded by the lock of scopes
+	member int32     // place in the scope's list; guarded by the lock of scopes
 }
 
 // source is where a stream's snapshots come from. It forgets the stream when its user ends it.
@@ -226,4 +226,4 @@ func (s *Stream[T]) endWith(ctx context.Context) {
 	}
 }
 
-func (s *Stream[T]) scopePlace() *int { return &s.member }
+func (s *Stream[T]) scopePlace() *int32 { return &s.member }
