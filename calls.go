@@ -9,7 +9,7 @@ import (
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-// AnyVersion is the version of a Write, DeleteNode or SetACL that does not ask for one.
+// AnyVersion has [Client.Write], [Client.DeleteNode] and [Client.SetACL] ask for no version.
 const AnyVersion int32 = -1
 
 // call calls fn, and gives its error the op and path. If the arguments have been refused, which err says, it only does the
@@ -59,7 +59,7 @@ func (c *Client) change(ctx context.Context, op, path string, request any) (r zk
 
 // Get reads a node from the server. A missing node is no error: Exists is false then. What it returns is at least as new as
 // each change that this client has made, and that its calls and streams have shown before. Changes that other clients have
-// made in the last moments may be missing, unless Sync is called first. The error is a *PathError: zk.ErrNoAuth, for
+// made in the last moments may be missing, unless [Client.Sync] is called first. The error is a [*PathError]: [zk.ErrNoAuth], for
 // example. It returns when the server has answered or ctx ends, and meanwhile retries through lost connections.
 func (c *Client) Get(ctx context.Context, path string) (Data, error) {
 	n, err := c.readNode(ctx, "get", path, kindData)
@@ -79,13 +79,13 @@ func (c *Client) readNode(ctx context.Context, op, path string, k kind) (n *node
 }
 
 // List reads the names of a node's children from the server. A missing node is no error: Exists is false then. How new the
-// names are, and its errors, are as those of Get.
+// names are, and its errors, are as those of [Client.Get].
 func (c *Client) List(ctx context.Context, path string) (Children, error) {
 	n, err := c.readNode(ctx, "list", path, kindChildren)
 	return Children{n}, err
 }
 
-// ACL reads the access control list of a node, with the node's metadata. The error is a *PathError: zk.ErrNoNode, for
+// ACL reads the access control list of a node, with the node's metadata. The error is a [*PathError]: [zk.ErrNoNode], for
 // example. Servers show the list only to who may read or administer the node.
 func (c *Client) ACL(ctx context.Context, path string) ([]zk.ACL, zk.Stat, error) {
 	var acl []zk.ACL
@@ -104,7 +104,7 @@ func (c *Client) ACL(ctx context.Context, path string) ([]zk.ACL, zk.Stat, error
 }
 
 // Sync returns when the server that the client is connected to has caught up with everything that the ensemble had
-// carried out when Sync was called. Any path will do: servers do not look whether the node exists. The error is a *PathError.
+// carried out when Sync was called. Any path will do: servers do not look whether the node exists. The error is a [*PathError].
 func (c *Client) Sync(ctx context.Context, path string) error {
 	return c.read(ctx, "sync", path, func(zc *zk.Conn, abs string) error {
 		_, err := zc.Sync(abs)
@@ -112,10 +112,10 @@ func (c *Client) Sync(ctx context.Context, path string) error {
 	})
 }
 
-// Write replaces the content of a node, if the node has that version (Stat.Version); AnyVersion asks for none. It returns the
+// Write replaces the content of a node, if the node has that version (Stat.Version); [AnyVersion] asks for none. It returns the
 // node's metadata from then on. It returns when the server has answered or ctx ends, and meanwhile retries
-// through lost connections, but never what may have been carried out. The error is a *PathError: zk.ErrNoNode and
-// zk.ErrBadVersion, for example, or one with ErrUnknown inside, if the connection was lost and the node has been
+// through lost connections, but never what may have been carried out. The error is a [*PathError]: [zk.ErrNoNode] and
+// [zk.ErrBadVersion], for example, or one with [ErrUnknown] inside, if the connection was lost and the node has been
 // changed since, perhaps by this call. With AnyVersion, a node that has this content and has been changed since counts as written.
 func (c *Client) Write(ctx context.Context, path string, data []byte, version int32) (zk.Stat, error) {
 	r, err := c.change(ctx, "set", path, &zk.SetDataRequest{Path: c.chroot.absolute(path), Data: data, Version: version})
@@ -125,18 +125,18 @@ func (c *Client) Write(ctx context.Context, path string, data []byte, version in
 	return *r.Stat, nil
 }
 
-// DeleteNode deletes a node without children, if it has that version (Stat.Version); AnyVersion asks for none. It
+// DeleteNode deletes a node without children, if it has that version (Stat.Version); [AnyVersion] asks for none. It
 // returns when the server has answered or ctx ends, and meanwhile retries through lost connections, but never what may
-// have been carried out. The error is a *PathError: zk.ErrNoNode, zk.ErrBadVersion or zk.ErrNotEmpty, for example, or one with
-// ErrUnknown inside, if the connection was lost and the node is gone, which may be this call's doing or somebody else's.
+// have been carried out. The error is a [*PathError]: [zk.ErrNoNode], [zk.ErrBadVersion] or [zk.ErrNotEmpty], for example, or one with
+// [ErrUnknown] inside, if the connection was lost and the node is gone, which may be this call's doing or somebody else's.
 func (c *Client) DeleteNode(ctx context.Context, path string, version int32) error {
 	_, err := c.change(ctx, "delete", path, &zk.DeleteRequest{Path: c.chroot.absolute(path), Version: version})
 	return err
 }
 
-// SetACL replaces the access control list of a node, if that has this version (Stat.Aversion); AnyVersion asks for none. It
-// returns when the server has answered or ctx ends. The error is a *PathError: zk.ErrInvalidACL, for example, or
-// one with ErrUnknown inside, if the connection was lost while the request was under way, and the list's version does not
+// SetACL replaces the access control list of a node, if that has this version (Stat.Aversion); [AnyVersion] asks for none. It
+// returns when the server has answered or ctx ends. The error is a [*PathError]: [zk.ErrInvalidACL], for example, or
+// one with [ErrUnknown] inside, if the connection was lost while the request was under way, and the list's version does not
 // show that it was not carried out.
 func (c *Client) SetACL(ctx context.Context, path string, acl []zk.ACL, version int32) error {
 	_, err := c.change(ctx, "setacl", path, &zkconn.SetACL{Path: c.chroot.absolute(path), ACL: acl, Version: version})
@@ -144,8 +144,8 @@ func (c *Client) SetACL(ctx context.Context, path string, acl []zk.ACL, version 
 }
 
 // Delete deletes the node at path, which must have no children. It returns when the server has answered
-// or ctx ends, and meanwhile retries through lost connections. The error is a *PathError: zk.ErrNoNode
-// or zk.ErrNotEmpty, for example. ErrUnknown is in it if the connection was lost and the node is gone, which may be
+// or ctx ends, and meanwhile retries through lost connections. The error is a [*PathError]: [zk.ErrNoNode]
+// or [zk.ErrNotEmpty], for example. [ErrUnknown] is in it if the connection was lost and the node is gone, which may be
 // this call's doing or somebody else's.
 func (c *Client) Delete(ctx context.Context, path string) error {
 	return c.DeleteNode(ctx, path, AnyVersion)
@@ -153,11 +153,11 @@ func (c *Client) Delete(ctx context.Context, path string) error {
 
 // Multi carries out all operations in one transaction, or none. They are go-zookeeper's *zk.CreateRequest, *zk.SetDataRequest,
 // *zk.DeleteRequest and *zk.CheckVersionRequest, with paths below the chroot, as those in the responses are; others are an
-// error. A node created without an access control list gets that of WithDefaultACL. No operation at all is no transaction.
+// error. A node created without an access control list gets that of [WithDefaultACL]. No operation at all is no transaction.
 //
-// If an operation is refused, none is carried out. The error is then a *PathError with that one's path, and each response
-// says what became of its operation: nil before it, though undone, and an error from there on. As with Write,
-// what may have been carried out is not sent again: ErrUnknown is in the error if the connection was lost, and
+// If an operation is refused, none is carried out. The error is then a [*PathError] with that one's path, and each response
+// says what became of its operation: nil before it, though undone, and an error from there on. As with [Client.Write],
+// what may have been carried out is not sent again: [ErrUnknown] is in the error if the connection was lost, and
 // what the operations would change has been changed since.
 func (c *Client) Multi(ctx context.Context, ops ...any) (responses []zk.MultiResponse, err error) {
 	if len(ops) == 0 {

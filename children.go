@@ -24,7 +24,7 @@ func orMissing(n *node) *node {
 
 // Children streams the names of the children of path: the present ones at once, then again after each
 // child that comes or goes. A path without a node is a snapshot whose Exists is false. The stream ends
-// with a *PathError if path is not valid or may not be read.
+// with a [*PathError] if path is not valid or may not be read.
 func (c *Client) Children(ctx context.Context, path string) *Stream[Children] {
 	return subscribe(ctx, c.supervisor, kindChildren, path, func(n *node) Children { return Children{n} })
 }

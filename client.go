@@ -17,8 +17,8 @@ import (
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-// A Client, which [Connect] makes, is a connection to a ZooKeeper ensemble that keeps itself alive, and the streams and
-// registrations on it. All methods may be called from several goroutines.
+// A Client is a connection to a ZooKeeper ensemble that keeps itself alive, and the streams and registrations on it. [Connect]
+// makes one. It is safe for concurrent use.
 type Client struct {
 	conn       *zkconn.Conn
 	supervisor *supervisor

@@ -12,7 +12,7 @@ import (
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-// A CreateOption changes what CreateNode creates.
+// A CreateOption changes what [Client.CreateNode] creates.
 type CreateOption func(*createOptions)
 
 type createOptions struct {
@@ -33,17 +33,18 @@ func Sequential() CreateOption { return func(o *createOptions) { o.sequential = 
 // (ZooKeeper 3.5.3 and later).
 func Container() CreateOption { return func(o *createOptions) { o.container = true } }
 
-// TTL makes a node that the servers delete when it has had no children and was not changed for d, in milliseconds.
-// Servers do this only if they are told to (zookeeper.extendedTypesEnabled); the error is ErrUnimplemented otherwise.
+// TTL makes a node that the servers delete once it has had no children, and no change, for d, which counts in whole
+// milliseconds. Servers have such nodes only if zookeeper.extendedTypesEnabled is set; otherwise the error has
+// [ErrUnimplemented] inside.
 func TTL(d time.Duration) CreateOption { return func(o *createOptions) { o.ttl = d } }
 
-// NodeACL sets the access control list of the node. The default is that of WithDefaultACL.
+// NodeACL sets the access control list of the node. The default is that of [WithDefaultACL].
 func NodeACL(acl []zk.ACL) CreateOption {
 	acl = slices.Clone(acl)
 	return func(o *createOptions) { o.acl = acl }
 }
 
-// Parents creates the nodes above that are missing, empty, with the list of WithDefaultACL. They stay when the node
+// Parents creates the nodes above that are missing, empty, with the list of [WithDefaultACL]. They stay when the node
 // itself cannot be created.
 func Parents() CreateOption { return func(o *createOptions) { o.parents = true } }
 
@@ -74,9 +75,9 @@ func (o *createOptions) request(path string, data []byte) (any, error) {
 	return &zk.CreateRequest{Path: path, Data: data, Acl: o.acl, Flags: flags}, nil
 }
 
-// Create creates the node at path with properties as SetProperties writes them, and its parents, empty,
+// Create creates the node at path with properties as [Client.SetProperties] writes them, and its parents, empty,
 // where they are missing. It returns when the server has answered or ctx ends, and meanwhile retries
-// through lost connections. The error is a *PathError: zk.ErrNodeExists, for example. ErrUnknown is in it
+// through lost connections. The error is a [*PathError]: [zk.ErrNodeExists], for example. [ErrUnknown] is in it
 // if the connection was lost, and a node is there that may be this call's or somebody else's.
 func (c *Client) Create(ctx context.Context, path string, props map[string]any) error {
 	data, err := content.Encode(props)
@@ -87,13 +88,13 @@ func (c *Client) Create(ctx context.Context, path string, props map[string]any) 
 	return err
 }
 
-// CreateNode creates a node with that content, and returns its path, to which Sequential has appended a number. The
-// default is a lasting node, with the access control list of WithDefaultACL, and a parent that exists.
+// CreateNode creates a node with that content, and returns its path, to which [Sequential] has appended a number. The
+// default is a lasting node, with the access control list of [WithDefaultACL], and a parent that exists.
 //
 // It returns when the server has answered or ctx ends, and meanwhile retries through lost connections, but never what may
-// have been carried out. The error is a *PathError: zk.ErrNodeExists, or zk.ErrNoNode if the parent is missing. If the
+// have been carried out. The error is a [*PathError]: [zk.ErrNodeExists], or [zk.ErrNoNode] if the parent is missing. If the
 // connection was lost, an ephemeral node that belongs to this session, has this content and was not there before is this
-// call's; of others nobody can know: ErrUnknown.
+// call's; of others nobody can know: [ErrUnknown].
 func (c *Client) CreateNode(ctx context.Context, path string, data []byte, opts ...CreateOption) (string, error) {
 	change, parents, err := c.creation(path, data, opts)
 	var created string

@@ -11,7 +11,7 @@ import (
 type Data struct{ n *node }
 
 // Data streams the content of path: the present one at once, then again after each change. A path
-// without a node is a snapshot whose Exists is false. The stream ends with a *PathError if path is not
+// without a node is a snapshot whose Exists is false. The stream ends with a [*PathError] if path is not
 // valid or may not be read.
 func (c *Client) Data(ctx context.Context, path string) *Stream[Data] {
 	return subscribe(ctx, c.supervisor, kindData, path, func(n *node) Data { return Data{n} })
@@ -35,6 +35,6 @@ func (d Data) Stat() zk.Stat { return orMissing(d.n).stat }
 // Properties returns the snapshot as a mapping.
 func (d Data) Properties() Properties { return Properties(d) }
 
-// Err returns why the content could not be read: zk.ErrNoAuth for a node in a Tree that may not be read. It is nil for every
+// Err returns why the content could not be read: [zk.ErrNoAuth] for a node in a Tree that may not be read. It is nil for every
 // other snapshot.
 func (d Data) Err() error { return orMissing(d.n).err() }

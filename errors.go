@@ -7,21 +7,21 @@ import (
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-// ErrClosed is why a stream ended, or a call failed, when its client was closed; also why a stream or
-// a registration ended that was closed itself.
+// ErrClosed is the reason why a stream or registration has ended that was closed, itself or with its client. It is
+// inside the error of each call on a client that is closed.
 var ErrClosed = zkconn.ErrClosed
 
-// ErrTooLarge is inside the error of what is larger than can be carried: a reply of more than 16 MB,
-// or properties of more than the 1 MB that a server takes (its jute.maxbuffer).
+// ErrTooLarge is inside the errors about data over a limit: a reply of more than 16 MB, or a request of more than
+// [WithMaxRequest] allows, or than the server takes (its jute.maxbuffer). A request is counted with its path.
 var ErrTooLarge = zkconn.ErrTooLarge
 
-// ErrUnknown is inside the error of a call whose outcome nobody can know: the connection was lost, or the
-// context ended, while its request was under way, and the tree does not show what became of it. Who writes
-// what nobody else writes can tell by reading the node.
+// ErrUnknown is inside the error of a write of which nobody can know whether it was carried out. Its connection was lost,
+// or its context ended, while the request was under way, and the tree does not show what became of it. If nobody else
+// writes the node, reading it answers the question.
 var ErrUnknown = calls.ErrUnknown
 
-// What a server may answer and go-zookeeper has no name for. The names in ZooKeeper's own library are QUOTAEXCEEDED,
-// UNIMPLEMENTED, EPHEMERALONLOCALSESSION and NOTREADONLY.
+// Errors that a server may answer with, and that package zk has no name for. ZooKeeper's own library calls them
+// QUOTAEXCEEDED, UNIMPLEMENTED, EPHEMERALONLOCALSESSION and NOTREADONLY.
 var (
 	// ErrQuotaExceeded: the node is under a quota that the servers keep (enforceQuota).
 	ErrQuotaExceeded = zkconn.ErrQuotaExceeded
@@ -33,8 +33,8 @@ var (
 	ErrNotReadOnly = zkconn.ErrNotReadOnly
 )
 
-// A PathError says what failed on which znode. Err, which Unwrap gives, is go-zookeeper's where it has
-// one, such as zk.ErrNoNode.
+// A PathError says which operation failed on which node. Err is an error of package zk where that has one for the cause,
+// such as [zk.ErrNoNode]; [errors.Is] finds it.
 type PathError struct {
 	Op   string // "create" or "children", for example
 	Path string // as the caller named it: without the chroot

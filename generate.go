@@ -11,8 +11,8 @@ import (
 // finds out on the way which nodes it depends on, and for tests of what consumes a stream.
 //
 // run is called in a goroutine of its own. Its deliver takes the place of what has not been received yet, and never blocks.
-// The stream ends with the error that run returns, or with ErrClosed if that is nil. When the stream ends before, by ctx, by
-// Close or with the client, the ctx of run ends, and run is to return; Client.Close waits for that. What it delivers then
+// The stream ends with the error that run returns, or with [ErrClosed] if that is nil. When the stream ends before, by ctx, by
+// Close or with the client, the ctx of run ends, and run is to return; [Client.Close] waits for that. What it delivers then
 // goes nowhere. run must not call Client.Close.
 func Generate[T any](ctx context.Context, c *Client, run func(ctx context.Context, deliver func(T)) error) *Stream[T] {
 	switch {

@@ -9,7 +9,7 @@ import (
 // Merge returns a stream of all snapshots of its sources. A slow consumer gets the newest snapshot of
 // each source: one source's never displaces another's. Sources take turns. It owns its sources, as Map
 // does, and ends as soon as one of them ends, with its reason; without sources it has ended already,
-// with ErrClosed. A source may be the result of another Merge.
+// with [ErrClosed]. A source may be the result of another Merge.
 //
 // Its channel is buffered, and holds the newest snapshot of each source that has not been received. When Merge
 // ends, what its sources had last is in there. If T is not comparable, the newest snapshot of a source may, rarely,

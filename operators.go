@@ -55,13 +55,13 @@ func transform[T, U any](s *Stream[T], out *Stream[U], fn func(T)) *Stream[U] {
 // Map returns a stream of fn of each snapshot of s. It owns s: closing the result closes s, and the end
 // of s, with its reason, is the result's. fn runs in a goroutine of its own; it may be slow, and then
 // it skips to the newest snapshot. As in any goroutine, a panic in fn ends the process. fn must not call
-// Client.Close, which waits for it.
+// [Client.Close], which waits for it.
 func Map[T, U any](s *Stream[T], fn func(T) U) *Stream[U] {
 	out := newStream[U](s.tasks)
 	return transform(s, out, func(v T) { out.publish(fn(v)) })
 }
 
-// Filter returns a stream of those snapshots of s for which keep is true. It owns s and calls keep as Map does.
+// Filter returns a stream of those snapshots of s for which keep is true. It owns s and calls keep as [Map] does.
 func Filter[T any](s *Stream[T], keep func(T) bool) *Stream[T] {
 	out := newStream[T](s.tasks)
 	return transform(s, out, func(v T) {
@@ -72,7 +72,7 @@ func Filter[T any](s *Stream[T], keep func(T) bool) *Stream[T] {
 }
 
 // Distinct returns a stream of those snapshots of s that are not the same as the one that it delivered last:
-// for which same(last, snapshot) is false. It delivers the first one. It owns s and calls same as Map does.
+// for which same(last, snapshot) is false. It delivers the first one. It owns s and calls same as [Map] does.
 //
 // Streams of nodes never deliver the same state twice. Distinct is for what Map makes of them, which is
 // often the same for different states.
@@ -91,7 +91,7 @@ func Distinct[T any](s *Stream[T], same func(a, b T) bool) *Stream[T] {
 // Settle returns a stream of the newest snapshot of s, delivered when no other has come for the duration
 // quiet, but at the latest when most has passed since the first that has not been delivered. It is for what is
 // costly to repeat, as the reload of a load balancer. With quiet or most of 0 or less, each snapshot is
-// delivered at once. When s ends, what waits is delivered first. It owns s, as Map does.
+// delivered at once. When s ends, what waits is delivered first. It owns s, as [Map] does.
 func Settle[T any](s *Stream[T], quiet, most time.Duration) *Stream[T] {
 	out := newStream[T](s.tasks)
 	return operate(s.tasks, out, owner{s}, func() error {
@@ -122,7 +122,7 @@ func Settle[T any](s *Stream[T], quiet, most time.Duration) *Stream[T] {
 }
 
 // Combine returns a stream of fn of the newest snapshots of a and b: the first as soon as both have
-// one, then one for each change of either. It owns its sources and calls fn as Map does. It ends as soon as
+// one, then one for each change of either. It owns its sources and calls fn as [Map] does. It ends as soon as
 // one of them ends, with its reason, after a last snapshot of what both had last. a and b may be the same stream.
 func Combine[A, B, C any](a *Stream[A], b *Stream[B], fn func(A, B) C) *Stream[C] {
 	if any(a) == any(b) { // then A is B; and two receivers would get a part of the snapshots each

@@ -52,7 +52,7 @@ func WithLogger(l *slog.Logger) Option { return func(o *options) { o.log = l } }
 //
 // A server that refuses it is left for the next. When all have refused it, [Connect] fails. A client that has
 // been connected tries on instead, as after any failure, for somebody may mend it: its streams and registrations
-// stay, the log has a line of level error, and inside the errors of calls is zk.ErrAuthFailed. The same goes for
+// stay, the log has a line of level error, and inside the errors of calls is [zk.ErrAuthFailed]. The same goes for
 // servers that enforce authentication by a scheme that was not given (enforce.auth.enabled, from ZooKeeper 3.7).
 func WithAuth(scheme string, credential []byte) Option {
 	auth := zkconn.Auth{Scheme: scheme, Credential: append([]byte(nil), credential...)}
@@ -81,26 +81,28 @@ func WithDialer(dial func(ctx context.Context, network, addr string) (net.Conn, 
 // [WithDialer] the dialer. See [Connect] for when names are resolved.
 func WithResolver(r *net.Resolver) Option { return func(o *options) { o.resolve = r } }
 
-// WithDefaultACL sets the access control list of the nodes that Create, and parents that Register,
-// makes. The default is open: anybody may do anything.
+// WithDefaultACL sets the access control list of the nodes that [Client.Create] and [Client.CreateNode] make, and of
+// the parents that [Client.Register] makes. The default is open: anybody may do anything.
 func WithDefaultACL(acl []zk.ACL) Option {
 	acl = append([]zk.ACL(nil), acl...)
 	return func(o *options) { o.acl = acl }
 }
 
-// WithMaxInFlight limits how many reads the streams have under way at once, and apart from that how
-// many calls; the default is 64.
+// WithMaxInFlight limits the requests under way at once: n reads for streams and, counted apart from these, n calls. The
+// default is 64.
 func WithMaxInFlight(n int) Option { return func(o *options) { o.max = n } }
 
-// WithMaxRequest sets the size from which on a request is not sent: then the call's error is ErrTooLarge. Set it to what
-// the servers take, their jute.maxbuffer; the default is the servers' own, 1 MB less one byte. A server ends the connection
-// without a word when a request is larger than that. A smaller limit than this that a server has is found out, at the price
-// of three connections for each such request: ErrTooLarge then, too.
+// WithMaxRequest sets how many bytes a request may have, path included. A larger one is not sent, and the call's error has
+// [ErrTooLarge] inside. Set it to the limit of the servers, their jute.maxbuffer. The default is theirs, 1 MB less one byte.
+//
+// A server closes the connection, without an answer, when a request is over its limit. If that is lower than this one, the
+// client finds out: a request that has cost three connections is given up, with ErrTooLarge, too.
 func WithMaxRequest(bytes int) Option { return func(o *options) { o.maxRequest = bytes } }
 
-// WithRecheck sets how long a change may take to arrive whose event has not come, on a connection that is never
-// lost; the default is 30 seconds, 0 turns rechecks off. ZooKeeper sends no event of a node to who may not read it
-// at that moment, although the watch is used up by it. So the client asks the server, in rounds of this length,
-// which of its watches have missed something: in one request for many, and at most 256 watches a second; with more
-// than that, a round takes longer.
+// WithRecheck sets the interval of rechecks: the time within which a change arrives although its event was lost, on a
+// connection that is never lost. The default is 30 seconds; 0 turns rechecks off.
+//
+// ZooKeeper sends no event to a session that may not read the node at that moment, although the event uses up the watch. So
+// in each interval the client asks the server which of its watches have missed something. One request is for many watches,
+// and there are at most 256 watches a second; if there are more, a round takes longer than the interval.
 func WithRecheck(d time.Duration) Option { return func(o *options) { o.recheck = d } }

@@ -34,7 +34,7 @@ func (p Properties) Exists() bool { return orMissing(p.n).exists() }
 // Stat returns the node's metadata as it was when the content was read; zero if there was no node.
 func (p Properties) Stat() zk.Stat { return orMissing(p.n).stat }
 
-// Err returns why the content could not be read: zk.ErrNoAuth for one of [Instances] that may not be read; or the error
+// Err returns why the content could not be read: [zk.ErrNoAuth] for one of [Instances] that may not be read; or the error
 // that [Properties.With] was given. It is nil for every other snapshot.
 func (p Properties) Err() error { return orMissing(p.n).err() }
 
@@ -68,7 +68,7 @@ func (p Properties) All() iter.Seq2[string, any] {
 func (p Properties) Get(key string) (any, bool) { return p.decoded().Get(key) }
 
 // Decode decodes the content into dst, a pointer to a struct or map, as encoding/json would. Blank
-// content is an empty object. The error is a *PathError: zk.ErrNoNode if there was no node, that of Err if it may not
+// content is an empty object. The error is a [*PathError]: [zk.ErrNoNode] if there was no node, that of Err if it may not
 // be read, and encoding/json's for content that does not fit.
 func (p Properties) Decode(dst any) error {
 	data := p.Bytes()
@@ -103,8 +103,8 @@ func (p Properties) With(values map[string]json.RawMessage, err error) (Properti
 	return Properties{n}, nil
 }
 
-// Value returns a property as a T, as encoding/json would decode it; as a json.RawMessage it is as it stands. The error is a
-// *PathError that names the property if there is none of that name, or if its value is no T.
+// Value returns a property as a T, as encoding/json would decode it; as a [json.RawMessage] it is as it stands. The error is a
+// [*PathError] that names the property if there is none of that name, or if its value is no T.
 func Value[T any](p Properties, key string) (T, error) {
 	var v T
 	if err := p.decoded().Decode(key, &v); err != nil {
@@ -126,18 +126,18 @@ type PropertyStream struct {
 
 // Properties streams the content of path as a mapping: the present one at once, then again after each
 // change, those by Update and Set included. A path without a node is a snapshot whose Exists is false.
-// The stream ends with a *PathError if path is not valid or may not be read.
+// The stream ends with a [*PathError] if path is not valid or may not be read.
 func (c *Client) Properties(ctx context.Context, path string) *PropertyStream {
 	s := subscribe(ctx, c.supervisor, kindData, path, func(n *node) Properties { return Properties{n} })
 	return &PropertyStream{s, c, path}
 }
 
-// Update is Client.UpdateProperties on the stream's node.
+// Update is [Client.UpdateProperties] on the stream's node.
 func (s *PropertyStream) Update(ctx context.Context, props map[string]any) error {
 	return s.client.UpdateProperties(ctx, s.path, props)
 }
 
-// Set is Client.SetProperties on the stream's node.
+// Set is [Client.SetProperties] on the stream's node.
 func (s *PropertyStream) Set(ctx context.Context, props map[string]any) error {
 	return s.client.SetProperties(ctx, s.path, props)
 }
@@ -150,9 +150,9 @@ type Decoded[T any] struct {
 	Stat   zk.Stat // the node's metadata
 }
 
-// Decode returns a stream of the snapshots of s, each decoded as by Properties.Decode into a new T. s is what
-// Client.Properties returns, or any stream of Properties. Bad content does not end the stream: that snapshot
-// has Err, and the last good Value, decoded anew. Decode owns s, as Map does.
+// Decode returns a stream of the snapshots of s, each decoded as by [Properties.Decode] into a new T. s is what
+// [Client.Properties] returns, or any stream of Properties. Bad content does not end the stream: that snapshot
+// has Err, and the last good Value, decoded anew. Decode owns s, as [Map] does.
 func Decode[T any, S *PropertyStream | *Stream[Properties]](s S) *Stream[Decoded[T]] {
 	source, ok := any(s).(*Stream[Properties])
 	if !ok {
@@ -179,8 +179,8 @@ func Decode[T any, S *PropertyStream | *Stream[Properties]](s S) *Stream[Decoded
 
 // SetProperties replaces all properties of the node at path; nil means none. Its content is then JSON,
 // or the plain text if the only property is a string named "string_value". It returns when the server
-// has answered or ctx ends, and meanwhile retries through lost connections. The error is a *PathError:
-// zk.ErrNoNode, for example. ErrUnknown is in it if the connection was lost, and somebody else has changed the node
+// has answered or ctx ends, and meanwhile retries through lost connections. The error is a [*PathError]:
+// [zk.ErrNoNode], for example. [ErrUnknown] is in it if the connection was lost, and somebody else has changed the node
 // since.
 func (c *Client) SetProperties(ctx context.Context, path string, props map[string]any) error {
 	data, err := content.Encode(props)
@@ -194,7 +194,7 @@ func (c *Client) SetProperties(ctx context.Context, path string, props map[strin
 // UpdateProperties sets the named properties of the node at path and leaves all others as they are,
 // byte by byte; nil sets null. Updates from anywhere at the same time lose nothing: each is based on the
 // content that it replaces. It returns when the server has answered or ctx ends, and meanwhile retries
-// through lost connections and conflicts. The error is a *PathError: zk.ErrNoNode, for example. ErrUnknown is in it
+// through lost connections and conflicts. The error is a [*PathError]: [zk.ErrNoNode], for example. [ErrUnknown] is in it
 // if the connection was lost, and others have changed the same properties since.
 //
 // Content that is not UTF-8, and content that begins with "{" and is not JSON, is refused: nothing is written. Any other

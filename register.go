@@ -55,7 +55,7 @@ func WithContent(data []byte) RegisterOption {
 
 // WithSequence has the server append a number to the node's name: ten digits, greater than those of all nodes
 // that were created below the path before. Such a node is never in the way of another's, so there is
-// no Conflict. Each time that it is created again it has a new number, which [Registration.Path] tells.
+// no Conflict. Each time that it is created again it has a new number, which [Registration.Path] returns.
 //
 // A creation whose answer is lost leaves no second node: the registration looks for its own among the
 // children of the path, which its client must be allowed to list. It knows it by its session, name and
@@ -65,14 +65,14 @@ func WithSequence() RegisterOption {
 }
 
 // WithExistingPath has Register create its node only while there is a node at path, and never path itself: without it Register
-// returns zk.ErrNoNode at once, and later the registration is [Refused] until path is there again. The default
+// returns [zk.ErrNoNode] at once, and later the registration is [Refused] until path is there again. The default
 // creates path and what is missing above it.
 func WithExistingPath() RegisterOption {
 	return func(o *registerOptions) { o.existing = true }
 }
 
 // Register announces the server at addr, "host:port", as a provider of the service at path: it creates
-// the ephemeral node path/addr, and path where it is missing, unless WithExistingPath is given. The node's properties are props, with
+// the ephemeral node path/addr, and path where it is missing, unless [WithExistingPath] is given. The node's properties are props, with
 // "pid" set to the process's ID unless props has it. Register returns when the node exists. An address
 // that nobody can dial is refused; [Advertise] gives those of a listener on all addresses.
 //
@@ -87,7 +87,7 @@ func WithExistingPath() RegisterOption {
 // new node is deleted.
 //
 // If ctx ends before the node exists, the error says what it waited for, and nothing is left behind: what
-// may have been created is deleted, on the next connection at the latest. The error is a *PathError.
+// may have been created is deleted, on the next connection at the latest. The error is a [*PathError].
 // Register returns at once what retrying does not mend: no permission, an invalid ACL or path, bad
 // arguments, a server without ephemeral nodes, too large a content. Whatever else the server answers is
 // tried again. Once Register has returned nil, no refusal ends the registration: see [Refused].
@@ -191,7 +191,7 @@ func (o *registerOptions) validate(addr string, props map[string]any) ([]byte, e
 	return content.Encode(all)
 }
 
-// RegistrationStatus tells how a registration is.
+// RegistrationStatus is the state of a [Registration].
 type RegistrationStatus int
 
 // The states of a registration.
@@ -204,8 +204,8 @@ const (
 	// stay.
 	//
 	// While the connection is lost the registration stays Registered, until the session's state is [Expired].
-	// That comes as early as one connection can tell, and is no proof: a server that is cut off from its
-	// leader may go on answering for a while after the others have removed the node. See [Client.Session].
+	// One connection cannot know sooner, and even then it is no proof: a server that is cut off from its leader may
+	// go on answering for a while after the others have removed the node. See [Client.Session].
 	Registered
 	// Conflict: a node of that name is there, of another session or another registration. The
 	// registration waits for it to go.
@@ -259,7 +259,7 @@ func (r *Registration) Status(ctx context.Context) *Stream[RegistrationStatus] {
 	return r.status.stream(ctx)
 }
 
-// Refusal returns what keeps the node from being in place now, a *PathError: the server's error while the
+// Refusal returns what keeps the node from being in place now, a [*PathError]: the server's error while the
 // status is Refused, whose node is in the way while it is Conflict. It returns nil in every other state.
 func (r *Registration) Refusal() error { return r.fail("register", r.node.Obstacle()) }
 
@@ -290,7 +290,7 @@ func (r *Registration) Close() error {
 //
 // If the server refuses the change, or the content would be too large, the error says why, the properties
 // are dropped, and the registration goes on with what it had. If ctx ends first the properties are
-// kept, and put into the node when that can be done. The error is a *PathError.
+// kept, and put into the node when that can be done. The error is a [*PathError].
 func (r *Registration) Update(ctx context.Context, props map[string]any) error {
 	return r.fail("update", r.node.Update(ctx, props))
 }

@@ -8,7 +8,7 @@ import (
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-// SessionState tells how a client's session is.
+// SessionState is the state of a client's session.
 type SessionState int
 
 // The states of a session.
@@ -61,9 +61,9 @@ func (s Session) String() string {
 // Expired comes as early as one connection can tell, and is still no proof that nobody acts on the session's
 // ephemeral nodes any more, or that they are there until then. A server that is cut off from its leader answers
 // pings and reads for up to its syncLimit, while the leader lets the session expire and deletes the nodes; and a
-// process that is stopped learns nothing until it runs again. Who must be sure that he still holds a node asks
-// the quorum by a write: a create, a delete or a check in a transaction that was answered. Neither a read, a sync
-// nor a re-connection proves it.
+// process that is stopped learns nothing until it runs again. A program that must be sure that it still holds a node
+// asks the quorum by a write: a create, a delete, or a check in a transaction. An answer to that is proof. A read, a sync or
+// a new connection proves nothing.
 func (c *Client) Session(ctx context.Context) *Stream[Session] {
 	if c.supervisor == nil {
 		return endedStream[Session](fmt.Errorf("zkstream: session: %w", zkconn.ErrNoConn))

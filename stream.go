@@ -17,7 +17,7 @@ import (
 // retrying cannot mend. Then its channel is closed and Err gives the reason. A lost connection or an
 // expired session does not end it.
 //
-// All methods may be called from several goroutines; each snapshot goes to one of the receivers.
+// A Stream is safe for concurrent use. If several goroutines receive from it, each snapshot goes to one of them.
 type Stream[T any] struct {
 	ch     chan T
 	tasks  *tasks // of the client, whose Close waits for operators on this stream
@@ -104,7 +104,7 @@ func (s *Stream[T]) Latest() (T, bool) {
 }
 
 // Err returns nil while the stream is open, then why it ended: the cause of its context's end
-// (context.Cause), ErrClosed after Close of the stream or of its client, or a *PathError.
+// ([context.Cause]), [ErrClosed] after Close of the stream or of its client, or a [*PathError].
 func (s *Stream[T]) Err() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -114,7 +114,7 @@ func (s *Stream[T]) Err() error {
 // Close ends the stream. It does not block, and may be called more than once and from anywhere.
 func (s *Stream[T]) Close() { s.leave(ErrClosed) }
 
-// leave ends the stream for its user's reasons, and so tells its source.
+// leave ends the stream for a reason of its user's, and takes it out of its source.
 func (s *Stream[T]) leave(reason error) {
 	if s.end(reason) && s.source != nil {
 		s.source.forget()

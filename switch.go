@@ -9,7 +9,7 @@ import "context"
 // and open returns a stream of the node with that path. open is called for each snapshot of s, also if it is the
 // same as before; [Distinct] leaves those out.
 //
-// Switch owns s and what open returns, and calls open as Map does. The context that open gets ends with the
+// Switch owns s and what open returns, and calls open as [Map] does. The context that open gets ends with the
 // stream that it returns, and, while open is running, with s and with the result. open may return nil; then
 // nothing is delivered until s has a newer snapshot. The result ends as soon as s or the newest stream of open
 // ends, with its reason, after what that stream had last. If a reference may lead nowhere for a while, open

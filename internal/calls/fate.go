@@ -101,7 +101,7 @@ func untouched(ctx context.Context, zc *zk.Conn, op any, since int64) (bool, err
 	switch op := op.(type) {
 	case *zk.SetDataRequest:
 		return stat.Mzxid <= since || sameNode && op.Version != AnyVersion && stat.Version <= op.Version, nil
-	case *zkconn.SetACL: // no zxid tells of a change of the ACL
+	case *zkconn.SetACL: // a change of the ACL moves no zxid of the node
 		return sameNode && op.Version != AnyVersion && stat.Aversion <= op.Version, nil
 	}
 	// A creation has not made a node that was there before, and a deletion has not deleted one that is there still. A

@@ -14,15 +14,15 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// sequences are the ephemeral sequential nodes that calls under way have been told of, or have found. A call whose answer
-// was lost looks for its node among those of its session. Other calls that create nodes with the same content at
-// the same time have theirs there, too. Requests that are equal may share them out as they like, but each node
-// belongs to one call.
+// sequences is the set of ephemeral sequential nodes that belong to calls under way. A call whose answer was lost looks for
+// its node among those of its session. If other calls create nodes with the same content at the same time, theirs are there,
+// too. It does not matter which of these calls gets which of the nodes, but each node must belong to one call.
 //
-// gate keeps a search from seeing a node that is already answered for but not yet taken: a try has a part of it until it has
-// taken its node, and a search has all of it. It is no mutex, since both wait for the server meanwhile.
+// gate prevents this race. Call A has lost its answer, and searches. Call B has been answered with node 7, but has not taken
+// it yet. A sees node 7, which nobody has taken, and takes it. Then both have it. So a try holds a part of gate until it has
+// taken its node, and a search holds all of it. It is no mutex, since both wait for the server meanwhile.
 //
-// A nil one does nothing.
+// A nil *sequences does nothing.
 type sequences struct {
 	gate *semaphore.Weighted
 

@@ -16,7 +16,7 @@ var ErrUnknown = errors.New("nobody can know whether it was carried out")
 
 // A write carries out one change of the tree, and finds out what has become of it.
 //
-// An answer tells: the change was carried out, or was not. If the connection was lost before the request was sent, it was
+// An answer settles it: the change was carried out, or was not. If the connection was lost before the request was sent, it was
 // not, and it is sent again. That leaves the request that was sent and never answered. Sending it again could do harm. It
 // may have been carried out, and somebody may have changed the node since; a second try would undo that.
 //
@@ -173,8 +173,8 @@ func (w *write) first(ctx context.Context, zc *zk.Conn, change *zkconn.Change) e
 
 func isUnknown(why error) error { return fmt.Errorf("%w: %w", ErrUnknown, why) }
 
-// LookFirst has the server name its newest zxid before the first try of a large change. With that it can be told
-// afterwards what became of it.
+// LookFirst has the server name its newest zxid before the first try of a large change. Without a zxid from before it, the
+// tree cannot show afterwards what became of a try.
 func LookFirst(ctx context.Context, zc *zk.Conn, change *zkconn.Change) error {
 	if change.Size() < lookFirstSize {
 		return nil

@@ -28,16 +28,16 @@ func (k *keeper) create(zc *zk.Conn) error {
 		}
 		// The losses themselves may have cost the session, as pauses grow while no connection lasts. If each session
 		// began to count anew, no number of connections would ever be enough.
-		k.creation.Continue(k.sent)
+		k.creation.Continue(k.lastCreation)
 		if err := calls.LookFirst(k.ctx, zc, k.creation); err != nil {
 			return err
 		}
 	}
 	if err := calls.TooLarge(k.creation); err != nil {
-		k.refused, k.sent = true, nil // it is not sent again in this session
+		k.refused, k.lastCreation = true, nil // it is not sent again in this session
 		return err
 	}
-	k.replacement, k.sent = nil, k.creation
+	k.replacement, k.lastCreation = nil, k.creation
 	added := !slices.Contains(k.owners, k.session)
 	if added {
 		k.owners = append(k.owners, k.session)

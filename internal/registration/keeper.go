@@ -21,10 +21,10 @@ const sessionWait = 10 * time.Millisecond
 // stream shows the same, and everybody may read the node; else it looks now and then, with growing pauses.
 type keeper struct {
 	*Registration
-	conn     *zkconn.Conn
-	content  []byte         // that the node is to be created with
-	creation *zkconn.Change // that creates it; nil when that is to be made anew
-	sent     *zkconn.Change // the creation that was sent last, whose losses count on in the next session; or nil
+	conn         *zkconn.Conn
+	content      []byte         // that the node is to be created with
+	creation     *zkconn.Change // that creates it; nil when that is to be made anew
+	lastCreation *zkconn.Change // the creation that was sent last, whose losses count on in the next session; or nil
 
 	generation int64 // of the session that standing is about
 	session    int64 // its ID
@@ -36,15 +36,15 @@ type keeper struct {
 	hints Stream    // on the node; nil until there is a path to watch
 	hint  *Presence // its newest snapshot; nil before
 
-	singly      bool           // a batch of updates was refused: they are sent one by one, to see which it is
-	transaction *zkconn.Change // the newest for the updates that wait, whose losses count on; or nil
-	replacement *zkconn.Change // transaction, if its outcome is not known; or nil
-	replaced    int64          // czxid of the node that it was to replace
+	singly        bool           // a batch of updates was refused: they are sent one by one, to see which it is
+	transaction   *zkconn.Change // the newest for the updates that wait, whose losses count on; or nil
+	replacement   *zkconn.Change // transaction, if its outcome is not known; or nil
+	replacedCzxid int64          // czxid of the node that it was to replace
 
-	claimed    bool  // the path is ours among the registrations of the client; see claims
-	createSent bool  // a sequence node is being created, and the outcome is not known
-	first      int64 // number that it has at least, if the node above it is still the one that was
-	parent     int64 // created by this zxid
+	claimed     bool  // the path is ours among the registrations of the client; see claims
+	createSent  bool  // a sequence node is being created, and the outcome is not known
+	firstNumber int64 // number that it has at least, if the node above it is still the one that was
+	parentCzxid int64 // created by this zxid
 
 	refused  bool // the last creation was refused
 	failures int  // steps in a row that did not bring the keeper to rest
@@ -210,8 +210,8 @@ func (k *keeper) wasPlaced() bool {
 func (k *keeper) advance(zc *zk.Conn) error {
 	k.refused = false
 	if k.standing == unseen && !slices.Contains(k.owners, k.session) {
-		// Nothing of ours can be there in this session. Whatever else is, a try to create the node tells, and
-		// needs no read before: so a registration is back before all that is watched has been read again.
+		// Nothing of ours can be there in this session. If somebody else's node is, the creation is refused, so no read
+		// is needed first. Thus a registration is back before all that is watched has been read again.
 		k.standing, k.doubtful, k.createSent = absent, false, false
 		k.setStatus(Pending, nil)
 	}

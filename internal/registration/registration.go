@@ -20,7 +20,7 @@ import (
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-// Status tells how a registration is.
+// Status is the state of a registration.
 type Status int
 
 // The states of a registration: see zkstream.RegistrationStatus.

@@ -53,7 +53,7 @@ func (k *keeper) release() {
 }
 
 // beginSequence prepares the creation of a sequence node: it notes the first number that the node may get. A
-// server numbers the children of a node by a count of creations, which the node's metadata tells:
+// server numbers the children of a node by a count of creations, which follows from the node's metadata:
 // its Cversion counts each creation twice and takes off the children that there are.
 func (k *keeper) beginSequence(zc *zk.Conn) error {
 	if !k.claimed {
@@ -63,9 +63,9 @@ func (k *keeper) beginSequence(zc *zk.Conn) error {
 	if err != nil {
 		return err
 	}
-	k.first, k.parent = 0, 0
+	k.firstNumber, k.parentCzxid = 0, 0
 	if exists {
-		k.first, k.parent = (int64(stat.Cversion)+int64(stat.NumChildren))/2, stat.Czxid
+		k.firstNumber, k.parentCzxid = (int64(stat.Cversion)+int64(stat.NumChildren))/2, stat.Czxid
 	}
 	k.createSent = true
 	return nil
@@ -93,15 +93,15 @@ func (k *keeper) find(zc *zk.Conn) (bool, error) {
 	case errors.Is(err, zk.ErrNoNode):
 	case err != nil:
 		return false, err
-	case stat.Czxid != k.parent:
-		k.first = 0 // it has been deleted and created again, and counts anew
+	case stat.Czxid != k.parentCzxid:
+		k.firstNumber = 0 // it has been deleted and created again, and counts anew
 	}
 	for _, name := range names {
 		digits, ok := strings.CutPrefix(strings.TrimSuffix(parent, "/")+"/"+name, abs)
 		if !ok || len(digits) < 10 {
 			continue
 		}
-		if number, err := strconv.ParseInt(digits, 10, 64); err != nil || number >= 0 && number < k.first {
+		if number, err := strconv.ParseInt(digits, 10, 64); err != nil || number >= 0 && number < k.firstNumber {
 			continue // of another name that begins alike, or there before; numbers turn negative after 2^31
 		}
 		data, stat, err := zc.Get(abs + digits)

@@ -21,7 +21,7 @@ const (
 	foreign              // of somebody else
 )
 
-// standingOf tells whose a node is: in session, for a registration that may have created it in each of the
+// standingOf returns whose a node is: in session, for a registration that may have created it in each of the
 // sessions mine. A node that is not ephemeral belongs to session 0, which is nobody's.
 func standingOf(exists bool, owner, session int64, mine []int64) standing {
 	switch {

@@ -53,7 +53,7 @@ func (k *keeper) takeUpdates() []*update {
 	return slices.Clone(k.updates[:n])
 }
 
-// answer tells the callers of the first n updates what became of them.
+// answer returns err to the callers of the first n updates.
 func (k *keeper) answer(n int, err error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -96,7 +96,7 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 	}
 	k.replacement = nil
 	switch {
-	case lost != nil && stat.Czxid != k.replaced:
+	case lost != nil && stat.Czxid != k.replacedCzxid:
 		// The transaction whose answer was lost has been carried out: nobody else makes nodes in this session.
 		k.setContent(own)
 		return nil
@@ -127,7 +127,7 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 	case err == nil:
 		k.setContent(own)
 	case change.Lost():
-		k.replacement, k.replaced = change, stat.Czxid
+		k.replacement, k.replacedCzxid = change, stat.Czxid
 		return err
 	case errors.Is(err, zk.ErrBadVersion) || errors.Is(err, zk.ErrNoNode):
 		k.doubtful = true
@@ -138,7 +138,7 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 
 // setContent sets what the node is created with from now on.
 func (k *keeper) setContent(content []byte) {
-	k.content, k.creation, k.sent = content, nil, nil
+	k.content, k.creation, k.lastCreation = content, nil, nil
 }
 
 // merge puts the properties of the updates into a content.

@@ -157,7 +157,7 @@ func (r *requests) answered(xid int32, zxid int64, code int32, size int) error {
 	r.wire.answers++
 	r.wire.mu.Unlock()
 	r.wire.conn.answersTo(r.wire.addr, q.op, code)
-	r.wire.handled(zxid, q.sent)
+	r.wire.handled(zxid, q.sentAt)
 	return nil
 }
 

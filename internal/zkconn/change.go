@@ -34,8 +34,8 @@ const (
 //   - whether a try may have reached a server (Lost): its packet has been seen on its way out;
 //   - whether the request is what ends the connections (TooLarge).
 //
-// Make one with Conn.NewChange or Conn.NewTransaction for each thing that is to happen, and pass it to Conn.Send for each try. One
-// Change is not for several goroutines at once.
+// Make one with [Conn.NewChange] or [Conn.NewTransaction] for each thing that is to happen, and pass it to [Conn.Send] for each
+// try. A Change is not safe for concurrent use.
 type Change struct {
 	ops  []any  // as go-zookeeper's requests
 	op   int32  // opcode
@@ -188,17 +188,16 @@ func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error
 	return r, err
 }
 
-// Abandon has nothing of ch sent any more, and reports whether it may have been carried out, or be carried out
-// still. It is for a caller that gives up while Send runs in another goroutine: Do has returned, since ctx
-// has ended. A request that waits in go-zookeeper's queue stays there, but wire.Write sends something harmless
-// in its place.
+// Abandon stops ch from being sent, if that is still possible. It reports whether ch may have been carried out, or be carried
+// out still. It is for a caller that gives up while Send runs in another goroutine: Do has returned, since ctx has ended. A
+// request that waits in go-zookeeper's queue stays there, but wire.Write sends something harmless in its place.
 func (c *Conn) Abandon(ch *Change) (maybe bool) {
 	s := &c.changes
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, other := range s.byPath[ch.path] {
 		if other != ch && other.looksLike(ch) {
-			return true // their packets cannot be told apart
+			return true // which packet is whose cannot be known
 		}
 	}
 	ch.abandoned = true

@@ -42,7 +42,7 @@ func (c *Conn) shutdown() {
 	c.closing = true
 	wire := c.wire
 	c.mu.Unlock()
-	c.cancel() // dials end, hosts tells go-zookeeper to quit
+	c.cancel() // dials end, and hosts has go-zookeeper quit
 
 	// Ends within two seconds: go-zookeeper's own limits.
 	asked := make(chan struct{})

@@ -29,10 +29,10 @@ func (c *Conn) wait(ctx context.Context) error {
 	}
 }
 
-// Do waits for a session, calls fn and returns its error. It returns when ctx ends, although
-// go-zookeeper's calls do not: then fn goes on alone, its outcome is dropped, and Close waits for it. Left
-// tells that from the error: then the caller must not look at variables that fn writes. So that nothing new is
-// sent for a caller who has gone, fn looks at ctx before each of its requests.
+// Do waits for a session, calls fn and returns its error. It also returns when ctx ends, which go-zookeeper's calls do not.
+// Then fn goes on alone, its outcome is dropped, and Close waits for it. [Left] is true of the error, and the caller must not
+// look at variables that fn writes. fn looks at ctx before each of its requests, so that nothing new is sent for a caller
+// who has gone.
 //
 // If ctx ends while there is no session, the error also says why: see NoSession.
 func (c *Conn) Do(ctx context.Context, fn func(*zk.Conn) error) error {
@@ -124,9 +124,9 @@ func Left(err error) bool {
 	return ok
 }
 
-// Run waits for a session and calls fn in the caller's goroutine. ctx ends only the wait: once begun,
-// fn's outcome is always known to the caller, as far as the network lets anybody know. As with Do, no
-// request of fn runs in a later session than the one in which fn was called: that waits until fn returns.
+// Run waits for a session and calls fn in the caller's goroutine. ctx bounds only the wait for a session; once fn has
+// started, Run returns its result. As with Do, the next session is held back until fn returns, so no request of fn is sent
+// in a later session.
 func (c *Conn) Run(ctx context.Context, fn func(*zk.Conn) error) error {
 	if err := c.begin(ctx); err != nil {
 		return err

@@ -147,7 +147,7 @@ var maybeCarriedOut = []error{
 }
 
 // Transient reports whether err says nothing about the request itself, so that it may be sent again
-// once there is a session. Whether the request was carried out is not known: Change.Lost tells.
+// once there is a session. Whether the request was carried out is not known: see [Change.Lost].
 func Transient(err error) bool { return isAny(err, notCarriedOut) || isAny(err, maybeCarriedOut) }
 
 // ServerFailed reports whether err is a server's answer that something went wrong inside it. A request that has
@@ -156,7 +156,7 @@ func ServerFailed(err error) bool {
 	return isAny(err, []error{errRequestTimeout, errSystem, errRuntime, errData, errMarshalling})
 }
 
-// Permanent reports whether trying the same request again cannot mend err, as far as anybody can tell.
+// Permanent reports whether err will come again if the same request is sent again, as far as anybody can know.
 // All other errors may pass: a quota is raised, a node comes or goes, a server recovers.
 func Permanent(err error) bool {
 	return isAny(err, []error{

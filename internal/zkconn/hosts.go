@@ -40,20 +40,20 @@ type hosts struct {
 	conn  *Conn
 	names *names
 
-	mu        sync.Mutex // guards what follows
-	step      step
-	round     []endpoint    // still to be tried in this round
-	rounds    int           // begun since a connection has lasted
-	pause     time.Duration // before the next round
-	current   endpoint      // the newest that was tried
-	connected time.Time     // when current gave a session; zero: it has not
-	lost      time.Time     // when a connection that had lasted was found lost; at first, when the Conn was opened
-	expired   bool          // the last session is over, and calls made in it may still be under way
-	limit     time.Duration // for a dial, and for a handshake
-	attempted time.Time     // when the attempt under way began; zero: there is none
-	stage     string        // that it has reached
-	failures  map[endpoint]error
-	outage    outage
+	mu          sync.Mutex // guards what follows
+	step        step
+	round       []endpoint    // still to be tried in this round
+	rounds      int           // begun since a connection has lasted
+	pause       time.Duration // before the next round
+	current     endpoint      // the newest that was tried
+	connectedAt time.Time     // when current gave a session; zero: it has not
+	lostAt      time.Time     // when a connection that had lasted was found lost; at first, when the Conn was opened
+	expired     bool          // the last session is over, and calls made in it may still be under way
+	limit       time.Duration // for a dial, and for a handshake
+	attemptedAt time.Time     // when the attempt under way began; zero: there is none
+	stage       string        // that it has reached
+	failures    map[endpoint]error
+	outage      outage
 
 	refusalTold bool // AuthFailed has been emitted since a connection has lasted
 }
@@ -77,7 +77,7 @@ func (h *hosts) init(c *Conn) {
 	h.conn = c
 	h.names = newNames(c)
 	h.failures = map[endpoint]error{}
-	h.lost = time.Now()
+	h.lostAt = time.Now()
 	h.setLimit(len(c.cfg.Servers))
 }
 
@@ -99,11 +99,11 @@ func (h *hosts) Len() int { return len(h.conn.cfg.Servers) }
 func (h *hosts) Next() (server string, retryStart bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if !h.connected.IsZero() {
-		if time.Since(h.connected) >= lasting && h.failures[h.current] == nil {
-			h.rounds, h.round, h.lost, h.refusalTold, h.outage = 0, nil, time.Now(), false, outage{}
+	if !h.connectedAt.IsZero() {
+		if time.Since(h.connectedAt) >= lasting && h.failures[h.current] == nil {
+			h.rounds, h.round, h.lostAt, h.refusalTold, h.outage = 0, nil, time.Now(), false, outage{}
 		}
-		h.connected = time.Time{}
+		h.connectedAt = time.Time{}
 	}
 	switch {
 	case h.conn.ctx.Err() != nil || h.mustWaitLocked():
@@ -132,7 +132,7 @@ func (h *hosts) pauseLocked() time.Duration {
 	if timeout == 0 {
 		timeout = h.conn.cfg.Timeout
 	}
-	if time.Since(h.lost) < timeout {
+	if time.Since(h.lostAt) < timeout {
 		pauses.Most = max(pauses.First, min(pauses.Most, timeout/8))
 	}
 	return pauses.After(h.rounds)
@@ -202,7 +202,7 @@ func (h *hosts) next() (step, endpoint) {
 func (h *hosts) Connected() {
 	h.mu.Lock()
 	h.expired = false
-	h.connected = time.Now()
+	h.connectedAt = time.Now()
 	o := h.outage
 	ended := h.outage.connected()
 	h.mu.Unlock()

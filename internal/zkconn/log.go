@@ -11,7 +11,7 @@ import (
 // single attempts to connect is for debugging: hosts sums it up.
 type zkLogger struct{ log *slog.Logger }
 
-// lines are those that tell of nothing unusual, by their beginnings.
+// lines are the beginnings of those that report nothing unusual.
 var lines = []struct {
 	start   string
 	level   slog.Level

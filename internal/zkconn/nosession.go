@@ -4,16 +4,16 @@ package zkconn
 type noSession struct {
 	cause   error  // why it was given up
 	why     string // Failures
-	refused error  // of the credentials, or nil
+	refusal error  // of the credentials, or nil
 }
 
 func (e *noSession) Error() string { return e.cause.Error() + " (no session: " + e.why + ")" }
 
 func (e *noSession) Unwrap() []error {
-	if e.refused == nil {
+	if e.refusal == nil {
 		return []error{e.cause}
 	}
-	return []error{e.cause, e.refused}
+	return []error{e.cause, e.refusal}
 }
 
 // NoSession returns cause, the reason why a caller gives up. If there is no session, the error also says

@@ -10,7 +10,7 @@ import (
 type request struct {
 	xid, op int32
 	size    int // bytes
-	sent    time.Time
+	sentAt  time.Time
 
 	withdrawn bool // stands for one that was not sent
 }
@@ -56,14 +56,14 @@ func (w *wire) reply(xid int32) (wanted bool, err error) {
 	}
 	w.answered(op, head.int64At(atReplyZxid), code)
 	if op != opAuth {
-		w.handled(head.int64At(atReplyZxid), r.sent)
+		w.handled(head.int64At(atReplyZxid), r.sentAt)
 	}
 	return true, nil
 }
 
-// take finds the request that a reply answers, and forgets it. A server answers in order, but for
-// credentials; so a gap means that an answer was lost, and its caller would wait for ever. After the end
-// of the session nobody waits.
+// take removes the request that a reply answers. Servers answer in order, credentials excepted. So a request that is skipped
+// has lost its answer, and its caller would block for ever: that is an error, which drops the connection. A reply to
+// closeSession may skip requests, since their callers end with the session.
 func (w *wire) take(xid int32) (found request, asked bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -91,7 +91,7 @@ func (w *wire) stalled() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, r := range w.outstanding {
-		if age := time.Since(r.sent); r.op != opAuth && age > w.timeout {
+		if age := time.Since(r.sentAt); r.op != opAuth && age > w.timeout {
 			return fmt.Errorf("no answer to request %d (opcode %d) for %v", r.xid, r.op, age.Round(time.Millisecond))
 		}
 	}

@@ -16,7 +16,7 @@ import "time"
 //  3. The connection is lost again. With Z at 200, the third connection asks for changes of /b since 200:
 //     there are none, and the change at 150 is lost.
 //
-// Too small a Z does no harm: the node is read once more, and its content is no news.
+// Too small a Z does no harm: the node is read once more, and is the same as before.
 
 // rearmBytes is how large a SetWatches may be. A server refuses what is larger than its jute.maxbuffer.
 const rearmBytes = 128 << 10

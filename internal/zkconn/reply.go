@@ -5,7 +5,7 @@ import (
 	"io"
 )
 
-// Opcodes of ZooKeeper's protocol that go-zookeeper sends and wire has to tell apart.
+// Opcodes of ZooKeeper's protocol that go-zookeeper sends and that wire has to know.
 const (
 	opCreate          = 1
 	opDelete          = 2

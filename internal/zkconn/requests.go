@@ -50,7 +50,7 @@ type ownRequest struct {
 	watches  []Watch
 	size     int // bytes
 	expected int // bytes of the answer
-	sent     time.Time
+	sentAt   time.Time
 
 	kind   Kind        // what forCall reads
 	answer chan Answer // capacity 1; of forCall and forEphemerals
@@ -262,7 +262,7 @@ func (r *requests) beginLocked(op int32) (start int) {
 // sentLocked completes the request that begins at start, and awaits its answer.
 func (r *requests) sentLocked(start int, q ownRequest) {
 	r.out = r.out.end(start)
-	q.xid, q.size, q.sent = r.lastXid, len(r.out)-start, time.Now()
+	q.xid, q.size, q.sentAt = r.lastXid, len(r.out)-start, time.Now()
 	r.waiting = append(r.waiting, q)
 	r.wire.conn.counters.requests.Add(1)
 	r.countLocked(q, 1)
@@ -321,7 +321,7 @@ func (r *requests) oldest() (sent time.Time, op int32, found bool) {
 	if len(r.waiting) == 0 {
 		return time.Time{}, 0, false
 	}
-	return r.waiting[0].sent, r.waiting[0].op, true
+	return r.waiting[0].sentAt, r.waiting[0].op, true
 }
 
 // Pump asks for what is stale. It does not wait.

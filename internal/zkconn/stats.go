@@ -47,7 +47,7 @@ const (
 // attempt notes that an attempt begins.
 func (h *hosts) attempt() {
 	h.mu.Lock()
-	h.attempted, h.stage = time.Now(), stageDial
+	h.attemptedAt, h.stage = time.Now(), stageDial
 	h.mu.Unlock()
 }
 
@@ -58,11 +58,11 @@ func (h *hosts) reached(stage string) {
 	h.mu.Unlock()
 }
 
-// attemptEnded tells Config.Attempted how the attempt under way has ended, if there is one.
+// attemptEnded passes the outcome of the attempt under way to Config.Attempted, if there is one.
 func (h *hosts) attemptEnded(err error) {
 	h.mu.Lock()
-	began, e, stage := h.attempted, h.current, h.stage
-	h.attempted = time.Time{}
+	began, e, stage := h.attemptedAt, h.current, h.stage
+	h.attemptedAt = time.Time{}
 	h.mu.Unlock()
 	switch {
 	case err == nil || errors.Is(err, zk.ErrSessionExpired):

@@ -4,8 +4,8 @@
 // What the rest of zkstream may rely on:
 //
 //   - Events arrive in order and none is dropped; those of a session carry its ID and timeout. A watch
-//     that fires is told before any reply that the server sent after it.
-//   - A session that was lost is always told by an Expired event before the next Up.
+//     that fires is reported before any reply that the server sent after it.
+//   - The end of a session is always an Expired event before the next Up.
 //   - A request is handed to go-zookeeper only while there is a session, so it does not wait in
 //     go-zookeeper's queue for a session that its caller never meant.
 //   - No server can make the connection hang, loop without a pause, or stay unusable for ever.
@@ -78,7 +78,7 @@ var ErrNoConn = errors.New("the Client was not made by Connect")
 // ErrDown is for what is not sent because there is no session to send it in.
 var ErrDown = errors.New("no session")
 
-// EventKind tells what an Event is about.
+// EventKind is what an Event is about.
 type EventKind uint8
 
 // The kinds of Event.
@@ -167,7 +167,7 @@ type identity struct {
 	password []byte
 }
 
-// Open starts a connection. It returns at once; an Up event tells of the first session.
+// Open starts a connection. It returns at once; the first session is an Up event.
 func Open(cfg Config) (*Conn, error) {
 	cfg.Timeout = min(cfg.Timeout, math.MaxInt32*time.Millisecond) // what the protocol can say
 	c := &Conn{
