@@ -96,7 +96,7 @@ func (p *party) provide(t *testing.T, path string) string {
 
 // within returns a context for what has to happen.
 func within(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }
