@@ -14,8 +14,8 @@ import (
 
 // Content returns what zc.zk's import writes into the znode: the text itself if the only property is a
 // string named "string_value", otherwise a JSON object of the properties, sorted by name. A text that
-// would be read as something else, because it is blank or a JSON object, is written as JSON, too. Infinite numbers are
-// Infinity and -Infinity, which only Python's JSON has. The error names the property that JSON has no value for, such as a
+// would be read as something else, because it is blank or a JSON object, is written as JSON, too. Numbers that only
+// Python's JSON has are NaN, Infinity and -Infinity. The error names the property that JSON has no value for, such as a
 // string that is not UTF-8.
 func (n *Node) Content() ([]byte, error) {
 	if text, ok := n.Properties[textProperty].(string); ok && len(n.Properties) == 1 && isText(text) {
@@ -119,6 +119,8 @@ func appendJSON(b []byte, v any) ([]byte, error) {
 	switch v := v.(type) {
 	case float64:
 		switch {
+		case math.IsNaN(v):
+			return append(b, "NaN"...), nil
 		case math.IsInf(v, 1):
 			return append(b, "Infinity"...), nil
 		case math.IsInf(v, -1):

@@ -129,6 +129,9 @@ func propertyLine(name string, value any, alone bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if hasNaN(v) {
+		return "", errors.New("NaN has no literal")
+	}
 	line := name + " = "
 	if text, ok := v.(string); ok && alone && name == textProperty {
 		line += bytesLiteral(text) // it becomes the content as it stands, and zc.zk takes no unicode there
@@ -166,15 +169,14 @@ func says(line string, e entry) bool {
 // normalize returns a value in the types that Parse gives.
 func normalize(v any, depth int) (any, error) {
 	switch v := v.(type) {
-	case nil, bool, string, int64:
+	case nil, bool, string, int64, float64:
 		return v, nil
 	case int:
 		return int64(v), nil
-	case float64:
-		if math.IsNaN(v) {
-			return nil, errors.New("NaN has no literal")
+	case float32:
+		if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) { // of which package json knows nothing
+			return f, nil
 		}
-		return v, nil
 	case json.Number:
 		return normalizeNumber(v)
 	case []any:
@@ -214,6 +216,19 @@ func normalize(v any, depth int) (any, error) {
 		return nil, err
 	}
 	return normalize(plain, depth)
+}
+
+// hasNaN reports whether the number NaN is in a normalized value.
+func hasNaN(v any) bool {
+	switch v := v.(type) {
+	case float64:
+		return math.IsNaN(v)
+	case []any:
+		return slices.ContainsFunc(v, hasNaN)
+	case map[string]any:
+		return slices.ContainsFunc(slices.Collect(maps.Values(v)), hasNaN)
+	}
+	return false
 }
 
 func normalizeNumber(n json.Number) (any, error) {
