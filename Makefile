@@ -8,7 +8,7 @@
 # make fuzz           each fuzz target for ten minutes; FUZZTIME=1m for less
 # make bench          zkstream measured beside its peers; writes docs/BENCHMARKS.md
 # make bench-quick    the same with smaller sizes, in under two minutes; writes into bench/quick
-# make compat         the test-suites of kazoo, Curator's recipes and go-zookeeper, on zktest and on ZooKeeper
+# make compat         kazoo's tests, Curator's recipes and discovery, and go-zookeeper's tests, on zktest and on ZooKeeper
 # make older          the tests on a real server once more, on Debian's ZooKeeper where that is not the newest
 # make browser        brings a browser for the tests of the pages: Debian's Chromium, if there is none
 # make pictures       the pictures of the pages in docs, from the tests in the browser
@@ -100,7 +100,7 @@ bench-quick: zookeeper
 	cd bench && go run . -quick -o quick
 
 compat: zookeeper peers
-	ZKSTREAM_COMPAT=1 go test -v -timeout 15m -run 'TestKazoo|TestCurator|TestGoZooKeeper' ./zktest/compat
+	ZKSTREAM_COMPAT=1 go test -v -timeout 15m -run 'TestKazoo|TestCurator|TestGoZooKeeper' ./zktest/compat ./discovery
 
 browser:
 	@scripts/browser

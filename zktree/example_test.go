@@ -204,3 +204,64 @@ func ExampleResolve() {
 	// /b/c <nil>
 	// zkstream: resolve "/a/one": zktree: links in a loop: /a/one -> /a/two -> /a/one
 }
+
+func ExampleChildren() {
+	ctx := context.Background()
+	client, done := connect(ctx, `
+/lb
+  pool -> /search/blue
+/search
+  /blue
+    /10.0.0.1:80
+  /green
+    /10.0.0.2:80
+`)
+	defer done()
+
+	servers := zktree.Children(ctx, client, "/lb/pool")
+	fmt.Println(<-servers.C())
+	zktree.Link(ctx, client, "/search/green", "/lb/pool")
+	fmt.Println(<-servers.C())
+	// Output:
+	// /search/blue [10.0.0.1:80]
+	// /search/green [10.0.0.2:80]
+}
+
+func ExampleProperties() {
+	ctx := context.Background()
+	client, done := connect(ctx, `
+/cms
+  threads => /defaults
+/defaults
+  threads = 4
+`)
+	defer done()
+
+	type config struct{ Threads int }
+	configs := zkstream.Decode[config](zktree.Properties(ctx, client, "/cms"))
+	fmt.Println((<-configs.C()).Value.Threads)
+	client.UpdateProperties(ctx, "/defaults", map[string]any{"threads": 8})
+	fmt.Println((<-configs.C()).Value.Threads)
+	// Output:
+	// 4
+	// 8
+}
+
+func ExampleRegister() {
+	ctx := context.Background()
+	client, done := connect(ctx, "/cms\n  providers -> /pools/a\n/pools\n  /a\n  /b\n")
+	defer done()
+
+	server, err := zktree.Register(ctx, client, "/cms/providers", "10.0.0.1:80", nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer server.Close()
+	b := client.Children(ctx, "/pools/b")
+	fmt.Println(<-b.C())
+	zktree.Link(ctx, client, "/pools/b", "/cms/providers")
+	fmt.Println(<-b.C())
+	// Output:
+	// /pools/b []
+	// /pools/b [10.0.0.1:80]
+}

@@ -7,7 +7,11 @@
 //	err = zktree.Apply(ctx, client, changes)
 //
 // A tree text is in the format of package zktext. A link is a property whose name ends with " ->" and whose value is the
-// path of another node. It stands for a child of that name that the node does not have: see [Resolve].
+// path of another node. It stands for a child of that name that the node does not have: see [Resolve]. [Children], [Instances],
+// [Data] and [Properties] stream what a path leads to, and follow it when a link is moved; [Register] keeps a server registered
+// there:
+//
+//	servers := zktree.Children(ctx, client, "/lb/pools/cms/providers")
 //
 // All paths are those of the client, below its chroot.
 package zktree
