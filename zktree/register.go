@@ -24,7 +24,9 @@ type Registration struct {
 	opts   []zkstream.RegisterOption
 	cancel context.CancelCauseFunc
 	placed chan struct{} // closed when the node is in place for the first time
-	done   chan struct{}
+
+	stopped chan struct{} // closed when nothing is registered any more, and all is being withdrawn
+	done    chan struct{} // closed when all is withdrawn
 
 	mu       sync.Mutex               // guards what follows
 	present  *zkstream.Registration   // nil while path leads nowhere
@@ -47,7 +49,7 @@ func Register(ctx context.Context, c *zkstream.Client, path, addr string, props 
 	r := &Registration{
 		client: c, path: path, addr: addr,
 		opts:   append(slices.Clone(opts), zkstream.WithExistingPath()),
-		placed: make(chan struct{}), done: make(chan struct{}), moved: make(chan struct{}), updates: map[string]any{},
+		placed: make(chan struct{}), stopped: make(chan struct{}), done: make(chan struct{}), moved: make(chan struct{}), updates: map[string]any{},
 	}
 	var err error
 	if r.props, err = encoded(props); err != nil {
@@ -284,17 +286,23 @@ func (r *Registration) wasPlaced() bool {
 // finish waits until all nodes are withdrawn, or known to go with their session.
 func (r *Registration) finish(reason error) {
 	r.cancel(reason)
-	r.mu.Lock()
-	all := slices.Clone(r.leaving)
-	if r.present != nil {
-		all = append(all, r.present)
-	}
-	r.mu.Unlock()
-	for _, old := range all {
+	close(r.stopped)
+	for _, old := range r.all() {
 		<-old.Done()
 	}
 	r.mu.Lock()
 	r.err = reason
 	r.mu.Unlock()
 	close(r.done)
+}
+
+// all returns the registrations that may have a node.
+func (r *Registration) all() []*zkstream.Registration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := slices.Clone(r.leaving)
+	if r.present != nil {
+		all = append(all, r.present)
+	}
+	return all
 }

@@ -239,3 +239,33 @@ func TestARegistrationStaysWhileItsNewPlaceIsRefused(t *testing.T) {
 		names(t, server, "/two")
 	})
 }
+
+// Close does not wait for ever for a server, also while the registration moves.
+func TestCloseOfARegistrationWithoutAServer(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+		put(t, c, "/", "/lb\n  pool -> /one\n/one\n/two\n")
+		r, err := Register(t.Context(), c, "/lb/pool", addr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		server.Intercept(func(r zktest.Request) zktest.Fault {
+			if r.Op == zktest.OpCreate || r.Op == zktest.OpCreate2 {
+				return zktest.Fault{Delay: time.Hour} // so the move does not end
+			}
+			return zktest.Fault{}
+		})
+		set(t, server, "/lb", `{"pool ->": "/two"}`)
+		synctest.Wait()
+		server.Partition(true)
+		begun := time.Now()
+		if err := r.Close(); err == nil || time.Since(begun) > time.Minute {
+			t.Errorf("without a server: %v after %v", err, time.Since(begun))
+		}
+		server.Intercept(nil)
+		server.Partition(false)
+		time.Sleep(time.Minute)
+		<-r.Done()
+		names(t, server, "/one")
+		names(t, server, "/two")
+	})
+}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 
 	"github.com/zkstream/zkstream"
 )
@@ -56,14 +55,9 @@ func (r *Registration) Refusal() error {
 // Close withdraws the server, as zkstream.Registration's Close. Its error is of a node that is not withdrawn yet.
 func (r *Registration) Close() error {
 	r.cancel(zkstream.ErrClosed)
-	r.mu.Lock()
-	all := slices.Clone(r.leaving)
-	if r.present != nil {
-		all = append(all, r.present)
-	}
-	r.mu.Unlock()
+	<-r.stopped
 	var errs []error
-	for _, old := range all {
+	for _, old := range r.all() {
 		errs = append(errs, old.Close())
 	}
 	if err := errors.Join(errs...); err != nil {

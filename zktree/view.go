@@ -257,7 +257,9 @@ func compute[T any](ctx context.Context, c *zkstream.Client, op, path string, sa
 			case errors.Is(err, zkstream.ErrClosed):
 				return zkstream.ErrClosed
 			case err != nil:
-				return &zkstream.PathError{Op: op, Path: path, Err: err}
+				if led == nil || v.confirm() { // else the path may lead elsewhere by now
+					return &zkstream.PathError{Op: op, Path: path, Err: err}
+				}
 			case led != nil && same(last, value):
 			case led == nil || slices.Equal(led, v.leads) || v.confirm():
 				deliver(value)
