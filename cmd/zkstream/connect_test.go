@@ -22,7 +22,7 @@ func TestNoServerIsReached(t *testing.T) {
 	for _, args := range []string{"get /a", "watch /a", "register /a b:1", "rm -r /a", "tree", "export"} {
 		began := time.Now()
 		s.fails(statusError, "no server within 200ms", append(strings.Fields(args), "--timeout", "200ms")...)
-		if took := time.Since(began); took > 5*time.Second {
+		if took := time.Since(began); took > 20*time.Second {
 			t.Errorf("%s: %v", args, took)
 		}
 	}

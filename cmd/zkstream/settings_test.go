@@ -151,8 +151,16 @@ func TestTLS(t *testing.T) {
 	for _, name := range []string{"ZKSTREAM_TLS_CA", "ZKSTREAM_TLS_CERT", "ZKSTREAM_TLS_KEY"} {
 		delete(s.env, name)
 	}
-	s.fails(statusError, "certificate", append(get, "--tls", "--timeout", "300ms")...)
-	s.fails(statusError, "zk.other", append(get, "--tls-ca", cert, "--tls-server-name", "zk.other", "--timeout", "300ms")...)
+	for reason, flags := range map[string][]string{
+		"signed by unknown authority": {"--tls"},
+		"not zk.other":                {"--tls-ca", cert, "--tls-server-name", "zk.other"},
+	} {
+		s.fails(statusError, "no server within 300ms", append(append(get, "--timeout", "300ms"), flags...)...)
+		// This command says why as soon as it knows.
+		if out, _, status := s.run(append(append([]string{"servers"}, mine...), flags...)...); status != statusError || !strings.Contains(out, reason) {
+			t.Errorf("%q: status %d, %s", flags, status, out)
+		}
+	}
 	s.fails(statusError, "no server within 300ms", "get", "/search", "--tls-ca", cert, "--timeout", "300ms") // no certificate
 	s.fails(statusError, "no server within 300ms", "get", "/search", "--timeout", "300ms")                   // no TLS
 	s.fails(statusError, "go together", "get", "/search", "--tls-cert", clientCert)

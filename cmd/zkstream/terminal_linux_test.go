@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -66,29 +67,41 @@ func nextLine(t *testing.T, lines *bufio.Scanner, text string) string {
 	return ""
 }
 
+// asCounter in the environment makes this test binary a command that counts interrupts until it is terminated.
+const asCounter = "ZKSTREAM_TEST_AS_COUNTER"
+
+func init() {
+	if os.Getenv(asCounter) == "" || os.Getenv(asCommand) != "" {
+		return
+	}
+	signals := make(chan os.Signal, 16)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	fmt.Println("ready", os.Getppid())
+	n := 0
+	for s := range signals {
+		if s == syscall.SIGTERM {
+			fmt.Printf("terminated after %d interrupts\n", n)
+			os.Exit(0)
+		}
+		n++
+		fmt.Println("interrupted")
+	}
+}
+
 func TestCtrlCReachesTheCommandOfARegistrationOnce(t *testing.T) {
 	s, server := start(t, search)
-	const script = `
-trap 'n=$((n+1)); echo "interrupt $n"' INT
-trap 'echo "terminated after $n"; exit 0' TERM
-echo ready $PPID
-while :; do sleep 0.02; done`
-	keys, lines, wait := s.onTerminal("register", "/search/providers", "h:1", "--", "sh", "-c", script)
+	s.env[asCounter] = "1"
+	keys, lines, wait := s.onTerminal("register", "/search/providers", "h:1", "--", os.Args[0])
 	var pid int
 	if _, err := fmt.Sscanf(nextLine(t, lines, "ready"), "ready %d", &pid); err != nil {
 		t.Fatal(err)
 	}
-	for n := range 3 {
-		keys.WriteString("\x03")
-		if got := nextLine(t, lines, "interrupt"); !strings.HasSuffix(strings.TrimSpace(got), fmt.Sprintf("interrupt %d", n+1)) {
-			t.Errorf("%q after %d times Ctrl-C", got, n+1)
-		}
-	}
+	keys.WriteString("\x03")
+	nextLine(t, lines, "interrupted")
 	awaitNode(t, server, "/search/providers/h:1", true)
+	// An interrupt that was handed on would arrive before this.
 	syscall.Kill(pid, syscall.SIGTERM)
-	if got := nextLine(t, lines, "terminated"); !strings.Contains(got, "after 3") {
-		t.Error(got)
-	}
+	nextLine(t, lines, "terminated after 1 interrupts")
 	if status := wait(); status != 0 {
 		t.Errorf("status %d", status)
 	}
