@@ -1,5 +1,11 @@
 # make help           this list
 # make test           what to run before each commit; installs ZooKeeper if it is missing
+# make vet            gofmt, vet, staticcheck, tidiness of each module, govulncheck
+# make race           the tests of the library's own module, under the race detector
+# make full           what is too slow for that
+# make nested         each module with dependencies of its own: built alone, and its tests
+# make guard          ratios to raw go-zookeeper, against slower code
+# make examples       the programs in examples
 # make mutate         breaks the code that keeps the watches, place by place, and asks the tests and the simulation; SAMPLE=100 for fewer
 # make simulate       10,000 simulated schedules of faults; SEEDS=n for another number
 # make torture        an hour of faults on a real ensemble, with the peers; writes docs/RELIABILITY.md; FOR=10m for less
@@ -41,8 +47,11 @@ race:
 full:
 	go test -timeout 20m -run 'Storm|Simulation' . ./internal/simulation
 
-# The modules with dependencies of their own. The benchmark's tests are ratios, which the race detector bends: see guard.
+# The modules with dependencies of their own: first each as who has only its go.mod sees it, then their tests. The benchmark's
+# tests are ratios, which the race detector bends: see guard.
 nested: browser
+	@for module in $(NESTED); do (cd $$module && GOWORK=off go vet ./...) || exit; done
+	@bin=$$(mktemp -d) && (cd cmd/zkstream && GOWORK=off GOBIN=$$bin go install . && $$bin/zkstream version); status=$$?; rm -rf $$bin; exit $$status
 	@for module in $(filter-out bench,$(NESTED)); do \
 		echo "$$module:"; (cd $$module && go test -race -timeout 10m ./...) || exit; \
 	done
