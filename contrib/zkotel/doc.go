@@ -2,7 +2,7 @@
 //
 //	telemetry, err := zkotel.New()
 //	if err != nil { ... }
-//	client, err := zkstream.Connect(ctx, servers, telemetry.Option())
+//	client, err := zkstream.Connect(ctx, servers, zkstream.WithTrace(telemetry.Trace()))
 //	if err != nil { ... }
 //	if err := telemetry.Observe(client); err != nil { ... }
 //	defer telemetry.Close()

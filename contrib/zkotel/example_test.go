@@ -25,7 +25,7 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	client, err := zkstream.Connect(ctx, server.Addr(), telemetry.Option())
+	client, err := zkstream.Connect(ctx, server.Addr(), zkstream.WithTrace(telemetry.Trace()))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -77,15 +77,15 @@ func New(opts ...Option) (*Instrumentation, error) {
 	return i, nil
 }
 
-// Option returns the option with which the client is to be connected: the Instrumentation learns by it of calls and attempts to
-// connect, from the first on. It goes with other traces of the same client.
-func (i *Instrumentation) Option() zkstream.Option {
-	return zkstream.WithTrace(&zkstream.Trace{
+// Trace returns what the client is to be connected with, by [zkstream.WithTrace]. The Instrumentation learns by it of calls and
+// attempts to connect, from the first on.
+func (i *Instrumentation) Trace() *zkstream.Trace {
+	return &zkstream.Trace{
 		Connect:  i.connect,
 		Session:  i.session,
 		Call:     i.call,
 		Resynced: i.resynced,
-	})
+	}
 }
 
 // Observe adds the metrics that are taken from client's Stats whenever they are collected. It replaces a client that was observed

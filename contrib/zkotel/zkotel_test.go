@@ -48,7 +48,7 @@ func inBubble(t *testing.T, test func(t *testing.T, w *world), opts ...zkotel.Op
 		if err != nil {
 			t.Fatal(err)
 		}
-		w.client, err = zkstream.Connect(t.Context(), "zktest", zkstream.WithDialer(w.server.Dial), w.telemetry.Option())
+		w.client, err = zkstream.Connect(t.Context(), "zktest", zkstream.WithDialer(w.server.Dial), zkstream.WithTrace(w.telemetry.Trace()))
 		if err != nil {
 			t.Fatal(err)
 		}

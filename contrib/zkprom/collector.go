@@ -24,19 +24,19 @@ func New(client string) *Collector {
 	return &Collector{stats: newStats(labels), traced: newTraced(labels)}
 }
 
-// Option returns the option with which the client is to be connected: the Collector learns by it of calls, failed attempts
-// to connect and the like, from the first attempt on. It goes with other traces of the same client.
-func (c *Collector) Option() zkstream.Option {
-	return zkstream.WithTrace(&zkstream.Trace{
+// Trace returns what the client is to be connected with, by [zkstream.WithTrace]. The Collector learns by it of calls, failed
+// attempts to connect and the like, from the first attempt on.
+func (c *Collector) Trace() *zkstream.Trace {
+	return &zkstream.Trace{
 		Connect:  c.traced.connect,
 		Session:  c.traced.session,
 		Call:     c.traced.call,
 		Resynced: c.traced.resynced,
-	})
+	}
 }
 
-// Observe has the Collector collect the numbers of client's Stats, too. Before that it has only what the trace of [Option] has
-// told, which tells of a client that cannot connect. The Collector keeps the client until Observe is called with another one,
+// Observe has the Collector collect the numbers of client's Stats, too. Before that it has only what it
+// has learned by Trace, also of a client that cannot connect. The Collector keeps the client until Observe is called with another one,
 // or with nil.
 func (c *Collector) Observe(client *zkstream.Client) { c.client.Store(client) }
 

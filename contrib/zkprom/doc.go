@@ -2,7 +2,7 @@
 //
 //	metrics := zkprom.New("orders")
 //	prometheus.MustRegister(metrics)
-//	client, err := zkstream.Connect(ctx, servers, metrics.Option())
+//	client, err := zkstream.Connect(ctx, servers, zkstream.WithTrace(metrics.Trace()))
 //	if err != nil { ... }
 //	metrics.Observe(client)
 //

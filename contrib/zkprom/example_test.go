@@ -22,7 +22,7 @@ func Example() {
 	registry := prometheus.NewRegistry() // or prometheus.DefaultRegisterer
 	metrics := zkprom.New("orders")
 	registry.MustRegister(metrics)
-	client, err := zkstream.Connect(ctx, server.Addr(), metrics.Option())
+	client, err := zkstream.Connect(ctx, server.Addr(), zkstream.WithTrace(metrics.Trace()))
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -29,7 +29,7 @@ func connect(t *testing.T, server *zktest.Server, registry *prometheus.Registry,
 	t.Helper()
 	metrics := zkprom.New(name)
 	registry.MustRegister(metrics)
-	c, err := zkstream.Connect(t.Context(), "zktest", zkstream.WithDialer(server.Dial), metrics.Option())
+	c, err := zkstream.Connect(t.Context(), "zktest", zkstream.WithDialer(server.Dial), zkstream.WithTrace(metrics.Trace()))
 	if err != nil {
 		t.Fatal(err)
 	}

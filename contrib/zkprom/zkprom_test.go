@@ -212,7 +212,7 @@ func TestFailuresAreSeenBeforeTheFirstSession(t *testing.T) {
 		registry.MustRegister(metrics)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := zkstream.Connect(ctx, "zktest", zkstream.WithDialer(server.Dial), metrics.Option()); err == nil {
+		if _, err := zkstream.Connect(ctx, "zktest", zkstream.WithDialer(server.Dial), zkstream.WithTrace(metrics.Trace())); err == nil {
 			t.Fatal("connected")
 		}
 		if n := value(t, registry, "zkstream_connect_errors_total", "handshake"); n < 10 {

@@ -37,7 +37,7 @@ func live(t *testing.T, scenario func(t *testing.T, w *world)) (w *world) {
 		metrics := zkprom.New("orders")
 		w.registry.MustRegister(metrics)
 		var err error
-		w.client, err = zkstream.Connect(t.Context(), "zktest", zkstream.WithDialer(w.server.Dial), metrics.Option())
+		w.client, err = zkstream.Connect(t.Context(), "zktest", zkstream.WithDialer(w.server.Dial), zkstream.WithTrace(metrics.Trace()))
 		if err != nil {
 			t.Fatal(err)
 		}
