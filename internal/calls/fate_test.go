@@ -36,6 +36,7 @@ func TestUntouched(t *testing.T) {
 		{"create below a missing parent, another top", &zk.CreateRequest{Path: "/no/n"}, create("/top"), false},
 		{"sequential, nothing", &zk.CreateRequest{Path: "/dir/n-", Flags: zk.FlagSequence}, nothing, true},
 		{"sequential, any child", &zk.CreateRequest{Path: "/dir/n-", Flags: zk.FlagSequence}, create("/dir/m"), false},
+		{"sequential, any child, beside a node of the bare name", &zk.CreateRequest{Path: "/dir/s-", Flags: zk.FlagSequence}, create("/dir/m"), false},
 		{"sequential with a TTL, any child", &zk.CreateTTLRequest{Path: "/dir/n-", Flags: zk.FlagPersistentSequentialWithTTL}, create("/dir/m"), false},
 		{"TTL, nothing", &zk.CreateTTLRequest{Path: "/dir/n", Flags: zk.FlagTTL}, nothing, true},
 		{"delete, nothing", &zk.DeleteRequest{Path: "/a", Version: -1}, nothing, true},
@@ -57,6 +58,7 @@ func TestUntouched(t *testing.T) {
 			server := zktest.Start(t)
 			server.Create("/a", []byte("1"))
 			server.Create("/dir", nil)
+			server.Create("/dir/s-", nil)
 			conn, err := zkconn.Open(zkconn.Config{Servers: []string{"zktest:2181"}, Timeout: 10 * time.Second, Dial: server.Dial,
 				Logger: slog.New(slog.DiscardHandler), MaxCalls: 1})
 			if err != nil {
