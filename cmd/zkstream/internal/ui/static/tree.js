@@ -34,7 +34,10 @@ export class Tree {
 
   // reload asks anew for all that is open.
   reload() {
-    for (const node of this.nodes.values()) if (node.open) node.dirty = Infinity;
+    for (const node of this.nodes.values()) {
+      node.seq = 0; // the server may count anew
+      if (node.open) node.dirty = Infinity;
+    }
     return this.refresh();
   }
 
