@@ -2,6 +2,7 @@ package zkstream_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"log"
 	"time"
@@ -148,4 +149,42 @@ func ExampleMerge() {
 	// Unordered output:
 	// /a 1
 	// /b 2
+}
+
+// A stream of one's own: the content of the node that another one names, as a text.
+func ExampleGenerate() {
+	ctx, client, end := open()
+	defer end()
+	client.CreateNode(ctx, "/current", []byte("/v2"))
+	client.CreateNode(ctx, "/v2", []byte("two"))
+
+	texts := zkstream.Generate(ctx, client, func(ctx context.Context, deliver func(string)) error {
+		for pointer := range client.Data(ctx, "/current").All() {
+			target, err := client.Get(ctx, pointer.String())
+			if err != nil {
+				return err
+			}
+			deliver(pointer.String() + ": " + target.String())
+		}
+		return context.Cause(ctx)
+	})
+	defer texts.Close()
+	now, err := texts.Next(ctx)
+	fmt.Println(now, err)
+	// Output: /v2: two <nil>
+}
+
+func ExampleProperties_With() {
+	ctx, client, end := open()
+	defer end()
+	client.Create(ctx, "/search", map[string]any{"threads": 8, "color": "red"})
+	node, _ := client.Get(ctx, "/search")
+
+	shown, err := node.Properties().With(map[string]json.RawMessage{"threads": []byte("16")}, nil)
+	fmt.Println(shown.Keys(), err)
+	threads, err := zkstream.Value[int](shown, "threads")
+	fmt.Println(threads, err)
+	// Output:
+	// [color threads] <nil>
+	// 16 <nil>
 }
