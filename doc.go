@@ -57,6 +57,21 @@
 // says why; or errors.Is(err, [ErrUnknown]), since the connection was lost while it was under way and nobody can
 // know. It never undoes a later write of somebody else's.
 //
+// # What there is
+//
+// [Client.Children], [Client.Data] and [Client.Properties] stream one node; [Client.Instances] the children of a node with their
+// content; [Client.Tree] all nodes below a path; [Client.Session] the state of the session. [Map], [Filter], [Distinct],
+// [Settle], [Merge], [Combine], [Switch], [Decode] and [Generate] make streams of streams.
+//
+// [Client.Register] keeps an ephemeral node in place for as long as its context lasts.
+//
+// Calls go to the server once, with a context: [Client.Get], [Client.List], [Client.ACL] and [Client.Sync] read;
+// [Client.Create], [Client.CreateNode], [Client.Write], [Client.SetProperties], [Client.UpdateProperties], [Client.Delete],
+// [Client.DeleteNode], [Client.SetACL] and [Client.Multi] write.
+//
+// [Client.Stats] has numbers about all this, and [WithTrace] calls functions as things happen. The modules contrib/zkprom
+// and contrib/zkotel make metrics and spans of them; package zkdebug shows them as a page.
+//
 // # How it works
 //
 // A client has one connection, and a table of watches: one for each node and kind (content, or children),
