@@ -279,20 +279,29 @@ func stormOnATree(t *testing.T, server *zktest.Server, c *Client, seed uint64) {
 // A stream of a node's content is not told when the node gets a child, so what it knows of the children may be old,
 // however new the content is known to be.
 func TestAChildThatCameBeforeTheTreeWasOpenedIsInIt(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
-		plant(t, server, "/a")
-		content := c.Data(t.Context(), "/a")
-		synctest.Wait()
-		if n, ok := content.Latest(); !ok || !n.Exists() {
-			t.Fatalf("the content is %v", n)
-		}
-		plant(t, server, "/a/b")
-		time.Sleep(2 * time.Minute) // the content has been rechecked since
-		s := c.Tree(t.Context(), "/a")
-		time.Sleep(time.Second)
-		synctest.Wait()
-		same(t, "the tree", newest(s), "/a=/a /a/b=/a/b")
-	})
+	for name, confirm := range map[string]func(*zktest.Server){
+		"nothing":   func(*zktest.Server) {},
+		"a recheck": func(*zktest.Server) { time.Sleep(2 * time.Minute) },
+		"a read":    func(server *zktest.Server) { server.ExpireAll(); time.Sleep(time.Minute) },
+		"both":      func(server *zktest.Server) { server.ExpireAll(); time.Sleep(3 * time.Minute) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+				plant(t, server, "/a")
+				content := c.Data(t.Context(), "/a")
+				synctest.Wait()
+				if n, ok := content.Latest(); !ok || !n.Exists() {
+					t.Fatalf("the content is %v", n)
+				}
+				plant(t, server, "/a/b")
+				confirm(server)
+				s := c.Tree(t.Context(), "/a")
+				time.Sleep(time.Second)
+				synctest.Wait()
+				same(t, "the tree", newest(s), "/a=/a /a/b=/a/b")
+			})
+		})
+	}
 }
 
 // As above, but the content has been read again since, and found to be what it was.
