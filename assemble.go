@@ -183,8 +183,13 @@ func (a *assembler) settle(m *treeNode) {
 			m.inner().listed = max(list.stat.Pzxid, m.entry.watch(kindChildren).zxid)
 		}
 	}
-	if a.list(m, names, m.first); a.ended {
+	// The first snapshot waits for the children that the first list names. If that was read before the tree was opened, it
+	// also waits for those of the next list: they may have been there for long.
+	late := m.cached && !m.first
+	if changed := a.list(m, names, m.first || late && !a.begun); a.ended {
 		return
+	} else if changed && late {
+		m.cached = false
 	}
 	a.settled(m)
 	for _, c := range m.children() {
@@ -261,10 +266,10 @@ func (a *assembler) count(m *treeNode, n int) {
 	}
 }
 
-// list has the tree know the children of m by these names.
-func (a *assembler) list(m *treeNode, names []string, first bool) {
+// list has the tree know the children of m by these names, and reports whether they are others than before.
+func (a *assembler) list(m *treeNode, names []string, first bool) (changed bool) {
 	if slices.EqualFunc(m.children(), names, func(c *treeNode, name string) bool { return c.name() == name }) {
-		return
+		return false
 	}
 	prefix := m.entry.path + "/"
 	if m.entry.path == "/" {
@@ -297,7 +302,7 @@ func (a *assembler) list(m *treeNode, names []string, first bool) {
 				a.drop(c)
 			}
 			a.fail(&PathError{Op: "tree", Path: a.shape.path, Err: fmt.Errorf("more than %d nodes: %w", a.shape.max, ErrTooLarge)})
-			return
+			return true
 		}
 	}
 	for _, c := range before {
@@ -305,7 +310,7 @@ func (a *assembler) list(m *treeNode, names []string, first bool) {
 	}
 	a.shareNames(m)
 	if left == 0 {
-		return
+		return true
 	}
 	l := a.open(m)
 	l.branches = l.branches[:0]
@@ -315,6 +320,7 @@ func (a *assembler) list(m *treeNode, names []string, first bool) {
 		}
 	}
 	a.count(m, -left)
+	return true
 }
 
 // shareNames has the list of the children of m use the ends of their paths, so that they are in memory once.

@@ -323,3 +323,25 @@ func TestAChildThatCameBeforeTheContentWasReadAgainIsInTheTree(t *testing.T) {
 		same(t, "the tree", newest(s), "/a=/a /a/b=/a/b")
 	})
 }
+
+// What a tree finds in the table may be of a connection that is lost. Its first snapshot waits for the list that comes next,
+// with all nodes in it, since they may have been there when the tree was opened.
+func TestTheFirstSnapshotHasWhatCameWhileTheConnectionWasLost(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		plant(t, server, "/a", "/a/b", "/a/b/x")
+		before := c.Tree(t.Context(), "/a", WithDepth(1))
+		synctest.Wait()
+		same(t, "the tree before", newest(before), "/a=/a /a/b=/a/b")
+		server.Partition(true)
+		synctest.Wait()
+		plant(t, server, "/a/c", "/a/d")
+		s := c.Tree(t.Context(), "/a")
+		time.Sleep(100 * time.Millisecond)
+		server.Partition(false)
+		first, err := s.Next(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, "the first snapshot", lines(first), "/a=/a /a/b=/a/b /a/b/x=/a/b/x /a/c=/a/c /a/d=/a/d")
+	})
+}

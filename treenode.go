@@ -13,6 +13,7 @@ type treeNode struct {
 	content, list tap
 	queued        bool // in assembler.queue
 	first         bool // counted in assembler.pending: first snapshots wait for it
+	cached        bool // what it knows was read before the tree was opened, and may be of a lost connection
 	early         bool // it has been read, but is younger than its parent's list
 	gone          bool // from the tree
 }
@@ -159,13 +160,15 @@ func (m *treeNode) look() {
 func (m *treeNode) joinLocked(path string, k kind) {
 	s := m.assembler().supervisor
 	on := func(w watch) { m.entry = w.entry }
+	var known bool
 	if k == kindData {
 		m.content = unread
-		s.joinLocked(path, k, (*contentTap)(m), on)
+		known = s.joinLocked(path, k, (*contentTap)(m), on)
 	} else {
 		m.list = unread
-		s.joinLocked(path, k, (*listTap)(m), on)
+		known = s.joinLocked(path, k, (*listTap)(m), on)
 	}
+	m.cached = m.cached || known && !m.assembler().begun
 }
 
 // joinListLocked has the children of m listed, whose content has come. Most nodes have no children: they are not asked for.
