@@ -18,61 +18,60 @@ const mostRechecks = 256
 // An answer that nothing has changed does not count as proof: the event that should have come before it may be
 // lost, too. So a watch is taken to be right only up to where the round before began, and the next recheck
 // finds what this one has lost.
+//
+// Each node has its turn when the interval has passed since one of its watches was read or rechecked last, whatever is done
+// to others: so it waits no longer than that, unless there are more watches than can be rechecked meanwhile. Turns are early
+// by up to a quarter, so that nodes that were read at the same time drift apart.
 type rechecker struct {
-	round time.Duration
 	each  time.Duration // between two steps
-	began time.Time     // of this round
-	due   []*entry      // still to be rechecked in this round, those known for longest first
-	batch int           // how many watches in a step
+	most  int           // watches in a step
+	step  int           // of this round
+	due   []*entry      // what was armed when the round began, in the order of the turns
+	taken int           // of due, that have had their turn
+	until []int         // how many of due have their turn up to each step of the round; empty: nothing is rechecked
 }
 
 // rechecker returns what rechecks the watches, and how often it is to be called. A round is a little shorter than
-// the interval, because a watch may come later in one round than in the one before.
+// the interval, since a turn comes up to a step late.
 func (s *supervisor) rechecker() (*rechecker, time.Duration) {
 	if s.interval <= 0 {
 		return &rechecker{}, time.Hour
 	}
 	round := s.interval * 9 / 10
 	each := max(min(time.Second, round/4), time.Millisecond)
-	return &rechecker{round: round, each: each, began: time.Now()}, each
+	steps := max(1, int(round/each))
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.turns = uint16(min(steps, 1<<14))
+	return &rechecker{each: each, most: max(1, int(mostRechecks*each/time.Second)), until: make([]int, s.turns)}, each
 }
 
-// step rechecks some watches.
-func (r *rechecker) step(s *supervisor) {
-	if r.round == 0 {
+// recheck rechecks the watches whose turn it is.
+func (r *rechecker) recheck(s *supervisor) {
+	if len(r.until) == 0 {
 		return
 	}
 	s.mu.Lock()
-	if len(r.due) == 0 && time.Since(r.began) >= r.round-r.each/2 {
-		r.began = time.Now()
-		s.roundBefore, s.roundNow = s.roundNow, s.conn.Zxid()
-		watches := 0
-		for _, t := range [...]table{s.presence, s.nodes} {
-			for _, e := range t {
-				if _, n := e.known(); n > 0 {
-					r.due = append(r.due, e)
-					watches += n
-				}
+	s.clock++
+	if r.step++; r.step == len(r.until) {
+		r.beginLocked(s)
+	}
+	var watches []watch
+	for r.taken < r.until[r.step] && len(watches) < max(1, r.most-1) { // a node may have two
+		e := r.due[r.taken]
+		r.due[r.taken] = nil
+		r.taken++
+		if age, _ := e.age(s.clock); age < s.turns { // it has been read since
+			continue
+		}
+		for w := range e.all() {
+			if w.state == armed {
+				s.checkedLocked(w)
+				watches = append(watches, w)
 			}
 		}
-		slices.SortFunc(r.due, func(a, b *entry) int {
-			x, _ := a.known()
-			y, _ := b.known()
-			return cmp.Compare(x, y)
-		})
-		steps := max(1, int(r.round/r.each))
-		r.batch = min((watches+steps-1)/steps, max(1, int(mostRechecks*r.each/time.Second)))
 	}
-	n := 0
-	for watches := 0; n < len(r.due) && watches < r.batch; n++ {
-		_, armed := r.due[n].known()
-		watches += armed
-	}
-	groups := s.dueLocked(r.due[:n])
-	clear(r.due[:n])
-	if r.due = r.due[n:]; len(r.due) == 0 {
-		r.due = nil
-	}
+	groups := grouped(watches)
 	s.mu.Unlock()
 	for _, g := range groups {
 		if !s.conn.Recheck(g.watches, g.paths, g.zxid) && s.conn.IsUp() { // a server without SetWatches
@@ -89,33 +88,56 @@ type recheck struct {
 	zxid    int64
 }
 
-// known returns how many watches of e are armed, and the zxid that all of them are as new as.
-func (e *entry) known() (zxid int64, watches int) {
-	for i := range e.slots {
-		p := &e.slots[i]
-		if p.state != armed {
-			continue
-		}
-		if watches == 0 || p.zxid < zxid {
-			zxid = p.zxid
-		}
-		watches++
-	}
-	return zxid, watches
-}
-
-// dueLocked puts into requests those watches of due that have not been read since this round began. Each request names a
-// zxid that is no later than what any of its watches knows, or a change would be missed, and no earlier than the
-// last change of any of them, or it would be read for nothing.
-func (s *supervisor) dueLocked(due []*entry) (groups []recheck) {
-	var watches []watch
-	for _, e := range due {
-		for w := range e.all() {
-			if w.state == armed && w.zxid <= s.roundNow {
-				watches = append(watches, w)
+// beginLocked begins a round.
+func (r *rechecker) beginLocked(s *supervisor) {
+	s.roundBefore, s.roundNow = s.roundNow, s.conn.Zxid()
+	var byAge [][]*entry
+	count := 0
+	for _, t := range [...]table{s.presence, s.nodes} {
+		for _, e := range t {
+			if age, known := e.age(s.clock); known {
+				for len(byAge) <= int(age) {
+					byAge = append(byAge, nil)
+				}
+				byAge[age] = append(byAge[age], e)
+				count++
 			}
 		}
 	}
+	r.step, r.taken, r.due = 0, 0, make([]*entry, 0, count)
+	clear(r.until)
+	for age := len(byAge) - 1; age >= 0; age-- {
+		r.due = append(r.due, byAge[age]...)
+		if step := max(0, len(r.until)-age); step < len(r.until) {
+			r.until[step] = len(r.due)
+		}
+	}
+	for step := 1; step < len(r.until); step++ {
+		r.until[step] = max(r.until[step], r.until[step-1])
+	}
+}
+
+// age returns how many steps ago the watch of e was checked that has waited for longest. It is not known if none is armed.
+func (e *entry) age(clock uint16) (age uint16, known bool) {
+	for i := range e.slots {
+		if p := &e.slots[i]; p.state == armed {
+			age, known = max(age, clock-p.checked), true
+		}
+	}
+	return age, known
+}
+
+// checkedLocked notes that w has just been read or rechecked.
+func (s *supervisor) checkedLocked(w watch) {
+	if s.early++; s.early > s.turns/4 {
+		s.early = 0
+	}
+	w.checked = s.clock - s.early
+}
+
+// grouped puts watches into requests. Each names a zxid that is no later than what any of its watches knows, or a change
+// would be missed, and no earlier than the last change of any of them, or it would be read for nothing.
+func grouped(watches []watch) (groups []recheck) {
 	slices.SortFunc(watches, func(a, b watch) int { return cmp.Compare(a.zxid, b.zxid) })
 	for _, w := range watches {
 		changed := w.last.stat.Mzxid

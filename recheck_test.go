@@ -3,6 +3,7 @@ package zkstream
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/zktest"
 )
 
 // An event that does not come, because the server hides it or something on the way loses it, delays a snapshot to the
@@ -178,5 +180,38 @@ func testAChangeThatIsHiddenByAPermissionIsDelivered(t *testing.T, f *fixture) {
 	}
 	if n := c.Stats().Connects; n != 1 {
 		t.Errorf("there were %d connections, want one that never breaks", n)
+	}
+}
+
+// A watch has its turn in time, also if it was read in the midst of a round, and after others.
+func TestALostEventIsMadeGoodWithinTheInterval(t *testing.T) {
+	for offset := 500 * time.Millisecond; offset < 60*time.Second; offset += 5 * time.Second {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			for i := range 60 {
+				path := fmt.Sprintf("/n%d", i)
+				plant(t, server, path)
+				c.Data(t.Context(), path)
+			}
+			s := c.Data(t.Context(), "/n7")
+			time.Sleep(offset)
+			if err := server.Set("/n7", []byte("read")); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(500 * time.Millisecond)
+			closed := zktest.ACL{Perms: zk.PermAll &^ zk.PermRead, Scheme: "world", ID: "anyone"}
+			open := zktest.ACL{Perms: zk.PermAll, Scheme: "world", ID: "anyone"}
+			if err := errors.Join(server.SetACL("/n7", closed), server.Set("/n7", []byte("hidden")), server.SetACL("/n7", open)); err != nil {
+				t.Fatal(err)
+			}
+			began := time.Now()
+			for d := range s.All() {
+				if d.String() == "hidden" {
+					break
+				}
+			}
+			if took := time.Since(began); took > 30*time.Second || took == 0 {
+				t.Errorf("%v after the beginning, the change was delivered after %v", offset, took)
+			}
+		})
 	}
 }

@@ -50,6 +50,10 @@ type supervisor struct {
 	// What a reply had named when this round of rechecks began, and the one before; 0: none has. See rechecker.
 	roundNow, roundBefore int64
 
+	// Of the rechecker: how many steps it has made, how many are between two rechecks of a watch at most, and by how many
+	// the watch is early that was checked last.
+	clock, turns, early uint16
+
 	resync      ResyncTrace // that is under way
 	resyncBegan time.Time   // zero while none is
 
@@ -103,7 +107,7 @@ func (s *supervisor) run() {
 		case <-expiry.C:
 			s.checkAge(expiry)
 		case <-tick.C:
-			rechecks.step(s)
+			rechecks.recheck(s)
 			s.tryDenied()
 		case <-s.retire:
 			s.dismantle()

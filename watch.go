@@ -67,6 +67,8 @@ type slot struct {
 	// changed since as far as the watch goes. The rest of the metadata may have: a node's content stays the same when it gets a
 	// child.
 	confirmed bool
+
+	checked uint16 // when it was read or rechecked last, by supervisor.clock
 }
 
 // Path returns the path of the node as the server has it.
@@ -260,6 +262,7 @@ func (s *supervisor) staleLocked(w watch) {
 func (s *supervisor) armedLocked(w watch) {
 	if w.subs.len() > 0 {
 		s.moveLocked(w, armed)
+		s.checkedLocked(w)
 		return
 	}
 	w.last = nil // nobody knows for how long it is parked
