@@ -216,7 +216,8 @@ func (a *assembler) show(m *treeNode, n *node) {
 		a.changed = true
 		a.place(m)
 		a.count(m.parent, 1)
-	case before == n, n.err() != nil && before.err() == n.err() && before.equal(n, kindData):
+	case before == n, before.err() == n.err() && before.equal(n, m.shows()):
+		// Another tree may have put the same state into memory anew: see shareNames.
 	default:
 		m.shown = n
 		// That a child has come to the set of instances is shown when the child has been read, and not before by the

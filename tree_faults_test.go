@@ -345,3 +345,33 @@ func TestTheFirstSnapshotHasWhatCameWhileTheConnectionWasLost(t *testing.T) {
 		same(t, "the first snapshot", lines(first), "/a=/a /a/b=/a/b /a/b/x=/a/b/x /a/c=/a/c /a/d=/a/d")
 	})
 }
+
+// Trees of several shapes share what was read. What one of them does with it is no news to the others.
+func TestTreesOfSeveralShapesAreNotDeliveredTwice(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		plant(t, server, "/a", "/a/b", "/a/b/x")
+		s := c.Tree(t.Context(), "/a", WithoutData())
+		var deliveries []string
+		stop := make(chan struct{})
+		go func() {
+			defer close(stop)
+			for tree := range s.All() {
+				deliveries = append(deliveries, lines(tree))
+			}
+		}()
+		synctest.Wait()
+		c.Tree(t.Context(), "/a")
+		c.Tree(t.Context(), "/a", WithDepth(1), WithoutData())
+		synctest.Wait()
+		plant(t, server, "/a/c")
+		synctest.Wait()
+		server.ExpireAll()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		s.Close()
+		<-stop
+		if len(deliveries) > 3 { // the first, the new list, and the new node
+			t.Errorf("deliveries of a tree that has changed once: %q", deliveries)
+		}
+	})
+}

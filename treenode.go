@@ -90,6 +90,14 @@ func (m *treeNode) readsContent() bool {
 // readsList reports whether the names of the children of m are read, which brings the metadata of m, too.
 func (m *treeNode) readsList() bool { return m.listsChildren() || !m.readsContent() }
 
+// shows returns the kind of the watch whose node is shown for m.
+func (m *treeNode) shows() kind {
+	if m.readsContent() {
+		return kindData
+	}
+	return kindChildren
+}
+
 // listsChildren reports whether the children of m belong to the tree.
 func (m *treeNode) listsChildren() bool { return m.depth() < m.assembler().shape.depth }
 
