@@ -14,6 +14,7 @@ import (
 type History struct {
 	mu    sync.Mutex // guards what follows
 	nodes map[string][]Version
+	zxid  int64 // of the newest change
 }
 
 // Version is a state of a node, with the names of its children.
@@ -47,6 +48,7 @@ const (
 func (h *History) Apply(zxid int64, begun time.Time, ops ...Op) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.zxid = zxid
 	if h.nodes == nil {
 		h.nodes = map[string][]Version{}
 	}
@@ -77,6 +79,13 @@ func (h *History) Apply(zxid int64, begun time.Time, ops ...Op) {
 			change(op.Path, func(v *Version) { v.Mzxid, v.Value = zxid, op.Value })
 		}
 	}
+}
+
+// Zxid returns the zxid of the newest change.
+func (h *History) Zxid() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.zxid
 }
 
 // Now returns the state of a node as it is now.

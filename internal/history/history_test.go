@@ -41,10 +41,11 @@ func set(name, value string) []Op {
 func TestSetsThatDoNotGoTogetherAreFound(t *testing.T) {
 	const at10, at11, at12 = "[.@10.10=.,n1@10.10=n1,n2@10.10=n2]", "[.@10.10=.,n1@11.11=n1,n2@10.10=n2]", "[.@10.10=.,n1@11.11=n1]"
 	for name, c := range map[string]struct {
-		past  [][]Op
-		says  []string
-		depth int
-		want  map[Fault]int
+		past   [][]Op
+		says   []string
+		depth  int
+		opened int64 // 0: in the end
+		want   map[Fault]int
 	}{
 		"the truth": {
 			past: [][]Op{born(".", "n1", "n2"), append(gone("n1"), born("n1")...), gone("n2")},
@@ -64,6 +65,11 @@ func TestSetsThatDoNotGoTogetherAreFound(t *testing.T) {
 			says: []string{"[.@10.10=.,n1@10.10=n1]"},
 			want: map[Fault]int{Incomplete: 1},
 		},
+		"a first snapshot without a child that came while it was read": {
+			past:   [][]Op{born(".", "n1"), born("n2"), set("n1", "new")},
+			says:   []string{"[.@10.10=.,n1@10.12=new]"},
+			opened: 10,
+		},
 		"a grandchild that is too deep": {
 			past:  [][]Op{born(".", "n1", "n1/n2")},
 			says:  []string{"[.@10.10=.,n1@10.10=n1]"},
@@ -72,6 +78,10 @@ func TestSetsThatDoNotGoTogetherAreFound(t *testing.T) {
 		"a node that may not be read, and its children": {
 			past: [][]Op{born(".", "n1", "n1/n2")},
 			says: []string{"[.@10.10=.,n1@0.0=]"},
+		},
+		"a node that may not be read for a while, and its children": {
+			past: [][]Op{born(".", "n1", "n1/n2")},
+			says: []string{"[.@10.10=.,n1@10.10=n1,n1/n2@10.10=n1/n2]", "[.@10.10=.,n1@0.0=]", "[.@10.10=.,n1@10.10=n1]", "[.@10.10=.,n1@10.10=n1,n1/n2@10.10=n1/n2]"},
 		},
 		"content that is not told": {
 			past: [][]Op{born(".", "n1"), set("n1", "new")},
@@ -137,7 +147,10 @@ func TestSetsThatDoNotGoTogetherAreFound(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			h, begin := past(c.past...)
-			s := &Stream{History: h, Root: root, Depth: c.depth}
+			s := &Stream{History: h, Root: root, Depth: c.depth, Opened: c.opened}
+			if c.opened == 0 {
+				s.Opened = h.Zxid()
+			}
 			got := map[Fault]int{}
 			for i, text := range c.says {
 				for _, w := range s.Take(Snapshot{begin.Add(time.Duration(45+i) * time.Second), parse(t, text)}) {

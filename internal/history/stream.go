@@ -57,6 +57,8 @@ type Stream struct {
 	History *History
 	Root    string // its path
 	Depth   int    // levels below the root that are shown; 0: all
+	Opened  int64  // what was created after this zxid may be missing of the first snapshot
+	Late    bool   // another stream has shown this set before: what has come since may be missing of the first snapshot, too
 
 	begun  bool
 	newest map[string]Node  // how each node was shown last, by name
@@ -66,6 +68,9 @@ type Stream struct {
 
 // Forget has the stream begin anew with what it shows next, but for what is a first snapshot.
 func (s *Stream) Forget() { s.newest, s.listed = nil, nil }
+
+// first reports whether the next snapshot is to have all that there is.
+func (s *Stream) first() bool { return !s.begun && !s.Late }
 
 // Take judges the next snapshot.
 func (s *Stream) Take(snapshot Snapshot) (wrong []Wrong) {
@@ -79,17 +84,37 @@ func (s *Stream) Take(snapshot Snapshot) (wrong []Wrong) {
 		wrong = append(wrong, w)
 	}
 	s.begun = true
-	s.shown = map[string]int64{}
+	shown := map[string]int64{}
 	for _, n := range snapshot.Nodes {
-		s.shown[n.Name] = n.Czxid
+		shown[n.Name] = n.Czxid
 	}
-	for name, n := range s.newest {
-		if _, there := s.shown[name]; !there {
+	for name := range s.shown {
+		if n, told := s.newest[name]; told && !isShown(shown, name) {
 			n.Mzxid = math.MaxInt64 // it has gone: whatever comes is of another node
 			s.newest[name] = n
 		}
 	}
+	s.shown = shown
 	return wrong
+}
+
+// isShown reports whether a node is among those that are shown, or may be below one that cannot be read.
+func isShown(shown map[string]int64, name string) bool {
+	if _, there := shown[name]; there {
+		return true
+	}
+	for parent := name; parent != ""; {
+		parent, _ = split("/" + parent)
+		parent = strings.TrimPrefix(parent, "/")
+		above := parent
+		if parent == "" {
+			above = Root
+		}
+		if czxid, there := shown[above]; there && czxid == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // goesBack says which nodes are older than they were before.
@@ -114,7 +139,7 @@ func (s *Stream) goesBack(snapshot Snapshot) (wrong []Wrong) {
 // torn says what does not go together.
 func (s *Stream) torn(snapshot Snapshot) (Wrong, bool) {
 	h, fault := s.History, Mixed
-	if !s.begun {
+	if s.first() {
 		fault = Incomplete
 	}
 	if len(snapshot.Nodes) == 0 {
@@ -152,7 +177,8 @@ func (s *Stream) torn(snapshot Snapshot) (Wrong, bool) {
 // list returns the zxid of the first list, as of least, that a node may have been shown with, if there is one. It has all
 // names that are shown, and is not older than the youngest of these children: or the list would be an old one, and the
 // child one that was made after it. Of that list, children may be missing that have vanished since, and, but in
-// the first snapshot, those that have not been read yet: who was not in the snapshot before.
+// the first snapshot, those that have not been read yet: who was not in the snapshot before. The first may lack what came after the stream was
+// opened.
 func (s *Stream) list(n Node, snapshot Snapshot, least int64) (int64, bool) {
 	path := n.Path(s.Root)
 	var shown []string
@@ -189,11 +215,14 @@ func (s *Stream) list(n Node, snapshot Snapshot, least int64) (int64, bool) {
 func (s *Stream) excused(parent, path, name string, list Version, snapshot Snapshot) bool {
 	path += "/" + name
 	child := s.History.at(path, list.Zxid)
+	if s.first() && child.Czxid > s.Opened {
+		return true // it came while the others were read
+	}
 	if slices.ContainsFunc(s.History.nodes[path], func(v Version) bool {
 		return v.Zxid > list.Zxid && v.Czxid != child.Czxid && !v.Begun.After(snapshot.At)
 	}) {
 		return true // it has vanished
 	}
 	before, there := s.shown[strings.TrimPrefix(parent+"/"+name, Root+"/")]
-	return s.begun && !(there && (before == 0 || before == child.Czxid))
+	return !s.first() && !(there && before == child.Czxid)
 }

@@ -32,6 +32,8 @@ type simClient struct {
 	sessions *zkstream.Stream[zkstream.Session]
 	ready    atomic.Bool // connected, and not closed by the schedule yet
 
+	known map[string]version // guarded by s.mu; the newest that was seen of each node, by calls and streams
+
 	closing bool // Close was called, or Connect has failed
 
 	// Guarded by s.mu.
@@ -70,7 +72,7 @@ func (s *simulation) openClients() (open []*simClient) {
 
 // connect opens a client in a goroutine of its own.
 func (s *simulation) connect(limit time.Duration) {
-	c := &simClient{s: s, id: s.id(), timeout: time.Duration(2+s.rng.IntN(7)) * time.Second, gone: map[int64]bool{}}
+	c := &simClient{s: s, id: s.id(), timeout: time.Duration(2+s.rng.IntN(7)) * time.Second, gone: map[int64]bool{}, known: map[string]version{}}
 	c.labels = pprof.WithLabels(context.Background(), pprof.Labels("simulated", c.label()))
 	if s.chance(2) {
 		c.chroot = simRoot

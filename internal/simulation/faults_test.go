@@ -71,7 +71,7 @@ func (s *simulation) grow() {
 	for _, path := range append(simProps, simToggle) {
 		s.direct("create "+path, s.servers.Create(path, []byte(simStart)))
 	}
-	for _, path := range append(simServices, simQuiet, simLarge) {
+	for _, path := range append(simServices, simQuiet, simLarge, simTree) {
 		s.direct("create "+path, s.servers.Create(path, nil))
 	}
 	s.growDenied()
@@ -95,6 +95,9 @@ func (s *simulation) fail() {
 	})
 	if s.chance(4) {
 		r.path = pick(s, slices.Concat(simData, simProps, simServices))
+		if s.has(trees) && s.chance(2) {
+			r.path = s.treePath()
+		}
 	}
 	switch s.rng.IntN(5) {
 	case 0, 1:

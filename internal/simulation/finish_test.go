@@ -27,6 +27,7 @@ func (s *simulation) begin() {
 // finish stops the faults, checks the promises, and closes everything.
 func (s *simulation) finish() {
 	s.note("the faults stop")
+	s.finishing = true
 	s.heal()
 	s.mu.Lock()
 	s.rules = nil
@@ -184,6 +185,11 @@ func (s *simulation) changeAll() {
 			s.direct("delete "+path, s.servers.Delete(path))
 		default:
 			s.direct("set "+path, s.servers.Set(path, append(data, ' ')))
+		}
+	}
+	if s.has(trees) {
+		for range 3 {
+			s.changeTree()
 		}
 	}
 	for _, service := range simServices {

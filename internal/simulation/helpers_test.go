@@ -15,9 +15,11 @@ type kind int
 const (
 	kindData kind = iota
 	kindChildren
+	kindInstances
+	kindTree
 )
 
-func (k kind) String() string { return [...]string{"data", "children"}[k] }
+func (k kind) String() string { return [...]string{"data", "children", "instances", "tree"}[k] }
 
 // status is what a registration's status is now.
 func status(r *zkstream.Registration) zkstream.RegistrationStatus {

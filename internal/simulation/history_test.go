@@ -8,18 +8,20 @@ import (
 	"regexp"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/zkstream/zkstream"
+	"github.com/zkstream/zkstream/internal/history"
 	"github.com/zkstream/zkstream/zktest"
 )
 
-// history is what has become of the writes that clients were asked for. Each has a number, which the content
+// writes is what has become of the writes that clients were asked for. Each has a number, which the content
 // that it writes holds as property "n"; and the server's journal has each change of a node, with its content.
 // Where there is no content, as with a
 // delete, the changes are counted, by client and node.
-type history struct {
-	writes   map[int]*write
+type writes struct {
+	numbered map[int]*write
 	counts   map[place]*count
 	contents map[string][]byte // of each node, as it is after the last change
 	armed    map[string]bool   // nodes that a rival is to write as soon as a client has
@@ -29,12 +31,17 @@ type history struct {
 // write is a numbered call of SetProperties, UpdateProperties or Create.
 type write struct {
 	name     string
-	path     string
+	path     string // of a sequential node, up to its number; it ends with a dash
 	number   int
 	applied  int       // how often it is in the history
 	returned time.Time // zero: not yet
 	done     bool      // it is known what the call says
 	err      error     // of the call, when done
+}
+
+// isOf reports whether w may have changed the node at path.
+func (w *write) isOf(path string) bool {
+	return path == w.path || strings.HasSuffix(w.path, "-") && strings.HasPrefix(path, w.path)
 }
 
 // place is a node and who works on it.
@@ -46,9 +53,9 @@ type place struct {
 // count is what became of the calls of one client on one node that have no number.
 type count struct{ applied, succeeded, unknown int }
 
-func newHistory() history {
-	return history{
-		writes:   map[int]*write{},
+func newWrites() writes {
+	return writes{
+		numbered: map[int]*write{},
 		counts:   map[place]*count{},
 		contents: map[string][]byte{},
 		armed:    map[string]bool{},
@@ -65,7 +72,7 @@ func (s *simulation) write(c *simClient, op, path string, fn func(ctx context.Co
 	w := &write{path: path, number: s.id()}
 	ctx := s.context()
 	s.mu.Lock()
-	s.history.writes[w.number] = w
+	s.history.numbered[w.number] = w
 	s.mu.Unlock()
 	call := s.call(c, fmt.Sprintf("%s of %s with number %d", op, path, w.number), ctx, func(ctx context.Context) error {
 		return fn(ctx, w.number)
@@ -126,6 +133,10 @@ func (s *simulation) countLocked(c *simClient, path string) *count {
 
 // record notes a change. The server calls it, under its lock.
 func (s *simulation) record(ch zktest.Change) {
+	if inTree(ch.Path) || slices.ContainsFunc(simServices, func(service string) bool { return ch.Path == service || strings.HasPrefix(ch.Path, service+"/") }) {
+		kinds := map[zktest.Op]history.Kind{zktest.OpCreate: history.Create, zktest.OpDelete: history.Delete, zktest.OpSetData: history.Set}
+		s.past.Apply(ch.Zxid, time.Now(), history.Op{Kind: kinds[ch.Op], Path: ch.Path, Value: string(ch.Data)})
+	}
 	s.mu.Lock()
 	client := s.owners[ch.Session]
 	before := s.history.contents[ch.Path]
@@ -138,8 +149,8 @@ func (s *simulation) record(ch zktest.Change) {
 		s.history.toggles = append(s.history.toggles, ch.Data)
 	}
 	n, known := numberIn(ch.Data)
-	w := s.history.writes[n]
-	known = known && w != nil && w.path == ch.Path && client != nil && ch.Op != zktest.OpDelete
+	w := s.history.numbered[n]
+	known = known && w != nil && w.isOf(ch.Path) && client != nil && ch.Op != zktest.OpDelete
 	var failed error
 	if known {
 		w.applied++
@@ -147,7 +158,7 @@ func (s *simulation) record(ch zktest.Change) {
 			failed = w.err
 		}
 	}
-	if client != nil && (ch.Op == zktest.OpDelete && slices.Contains(simData, ch.Path) || ch.Path == simToggle) {
+	if client != nil && (ch.Op == zktest.OpDelete && (slices.Contains(simData, ch.Path) || slices.Contains(treePaths(), ch.Path) || ch.Path == simTree) || ch.Path == simToggle) {
 		s.countLocked(client, ch.Path).applied++
 	}
 	s.mu.Unlock()
@@ -206,7 +217,7 @@ func (s *simulation) checkSent(c *simClient, packet []byte) {
 		return
 	}
 	s.mu.Lock()
-	w := s.history.writes[n]
+	w := s.history.numbered[n]
 	late := w != nil && w.done && time.Since(w.returned) > 10*time.Millisecond && bytes.Contains(packet, []byte(w.path))
 	s.mu.Unlock()
 	if late {

@@ -19,6 +19,10 @@ import (
 
 // deliver checks a snapshot against those that came before it.
 func (w *watcher) deliver(n seen) {
+	if w.set != nil {
+		w.deliverSet(n)
+		return
+	}
 	s := w.s
 	s.mu.Lock()
 	last, there := w.last, w.lastThere
@@ -129,6 +133,12 @@ func (s *simulation) checkDelete(req, op zktest.Request) {
 	if op.Op != zktest.OpDelete {
 		return
 	}
+	if inTree(op.Path) {
+		return
+	}
+	if !slices.Contains(s.servers.Sessions(), req.Session) {
+		return // a server that is behind may still serve it; but what it asks for is refused
+	}
 	_, stat, err := s.servers.Get(op.Path)
 	if err != nil || stat.EphemeralOwner == 0 && !slices.ContainsFunc(simServices, func(p string) bool { return strings.HasPrefix(op.Path, p+"/") }) {
 		return
@@ -163,6 +173,9 @@ func (s *simulation) truth(k kind, path string) seen {
 
 // equal compares what a stream of kind k shows.
 func (n seen) equal(m seen, k kind) bool {
+	if k == kindInstances || k == kindTree {
+		return sameSet(n, m)
+	}
 	if k == kindChildren {
 		n.stat.Mzxid, n.stat.Mtime, n.stat.Version = m.stat.Mzxid, m.stat.Mtime, m.stat.Version
 	} else {
@@ -191,7 +204,7 @@ func (s *simulation) checkStreams(when string) {
 			}
 			continue
 		}
-		switch want := s.truth(w.kind, w.path); {
+		switch want := w.truth(); {
 		case slices.Contains(places(), w.path) && s.wasClosed(w.path): // the node may be one that this client may not read
 		case ended:
 			s.breach("every end has a reason", "%v: %s, the channel of the open stream is closed", w, when)

@@ -170,7 +170,7 @@ func (s *simulation) createClosed() {
 
 // openAll opens what is closed, and makes it changeable.
 func (s *simulation) openAll() {
-	for _, path := range slices.Concat(simGuarded, simServices) {
+	for _, path := range slices.Concat(simGuarded, simServices, treePaths()) {
 		if s.wasClosed(path) {
 			s.setACL(path, openToAll)
 		}

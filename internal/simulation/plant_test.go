@@ -49,8 +49,8 @@ var plants = []plant{
 	},
 	{
 		"nothing is rechecked",
-		"	groups := s.dueLocked(r.due[:n])\n",
-		"	groups := s.dueLocked(nil)\n",
+		"	groups := grouped(watches)\n",
+		"	groups := grouped(nil)\n",
 	},
 	{
 		"a recheck names a zxid that is too late",

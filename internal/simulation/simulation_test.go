@@ -14,6 +14,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zkstream/zkstream/internal/history"
 	"github.com/zkstream/zkstream/internal/nameserver"
 	"github.com/zkstream/zkstream/zktest"
 )
@@ -93,12 +94,13 @@ type simulation struct {
 	mute     bool // a dial to the address at which nobody is gets no answer, rather than a refusal
 	limit    int  // of a request in bytes, where the server is a small one
 
-	clients []*simClient // in the order of their making; closed ones included
-	regs    []*simReg
-	streams []*watcher
-	calls   []*simCall
-	ids     int
-	wiping  bool // the server may lose its data
+	clients   []*simClient // in the order of their making; closed ones included
+	regs      []*simReg
+	streams   []*watcher
+	calls     []*simCall
+	ids       int
+	finishing bool // the faults have stopped
+	wiping    bool // the server may lose its data
 
 	mu       sync.Mutex           // guards what follows; its holder calls no method of the server
 	healing  int                  // steps until partition or freeze end; 0: there is none
@@ -117,7 +119,8 @@ type simulation struct {
 	rivals   atomic.Int64
 	contents map[string]string // what has been seen of each path, by zxid: it must be the same for all
 	owners   map[int64]*simClient
-	history  history
+	history  writes
+	past     history.History // of all nodes
 }
 
 func newSimulation(t *testing.T, seed uint64) *simulation {
@@ -130,7 +133,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 		closed:   map[string]bool{},
 		contents: map[string]string{},
 		owners:   map[int64]*simClient{},
-		history:  newHistory(),
+		history:  newWrites(),
 	}
 	s.wiping = s.chance(3)
 	s.chooseFeatures()

@@ -31,6 +31,9 @@ var simSteps = []struct {
 	{3, slowLines, (*simulation).callLarge},
 	{4, smallServers, (*simulation).callTooLarge},
 	{3, smallServers, (*simulation).updateTooLarge},
+	{8, trees, (*simulation).openSets},
+	{8, trees, (*simulation).callTree},
+	{5, trees, (*simulation).readTree},
 	// What others do.
 	{12, "", (*simulation).changeData},
 	{4, "", (*simulation).changeChildren},
@@ -41,6 +44,7 @@ var simSteps = []struct {
 	{3, hardened, (*simulation).harden},
 	{6, foreignContent, (*simulation).changeContent},
 	{5, slowLines, (*simulation).changeLarge},
+	{12, trees, (*simulation).changeTree},
 	// What goes wrong.
 	{5, "", (*simulation).disconnect},
 	{3, "", (*simulation).partition},

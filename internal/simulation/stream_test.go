@@ -8,6 +8,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream"
+	"github.com/zkstream/zkstream/internal/history"
 )
 
 // watcher is a stream, its consumer, and what it has delivered.
@@ -23,7 +24,8 @@ type watcher struct {
 	poll   func() (got bool)
 
 	ctx     *simContext
-	reasons []error // why it may have ended, and then it has
+	reasons []error   // why it may have ended, and then it has
+	set     *setWatch // nil for a stream of one node
 	close   func()
 	err     func() error
 	newest  func() (seen, bool)
@@ -42,12 +44,18 @@ func (w *watcher) String() string {
 type seen struct {
 	exists bool
 	stat   zk.Stat
-	text   string // content, or names
+	text   string // content, or names, or all nodes of a set
+
+	nodes []history.Node // of a set
+	marks string         // what tells one set from another: all zxids
 }
 
 func (n seen) String() string {
 	if !n.exists {
 		return "missing"
+	}
+	if n.nodes != nil {
+		return n.text
 	}
 	return fmt.Sprintf("%.60q (czxid %d, mzxid %d, pzxid %d, version %d, of %d)",
 		n.text, n.stat.Czxid, n.stat.Mzxid, n.stat.Pzxid, n.stat.Version, n.stat.Ctime)
@@ -60,31 +68,36 @@ func (s *simulation) open(c *simClient, abs string) {
 	switch s.rng.IntN(9) {
 	case 0, 1, 2:
 		consume(s, c, ctx, kindChildren, abs, "", c.client.Children(ctx.ctx, path), func(n zkstream.Children) seen {
-			return seen{n.Exists(), n.Stat(), strings.Join(n.Names(), " ")}
+			return seen{exists: n.Exists(), stat: n.Stat(), text: strings.Join(n.Names(), " ")}
 		})
 	case 3, 4:
 		consume(s, c, ctx, kindData, abs, "", c.client.Data(ctx.ctx, path), func(n zkstream.Data) seen {
-			return seen{n.Exists(), n.Stat(), n.String()}
+			return seen{exists: n.Exists(), stat: n.Stat(), text: n.String()}
 		})
 	case 5, 6:
 		consume(s, c, ctx, kindData, abs, "as properties", c.client.Properties(ctx.ctx, path).Stream, func(n zkstream.Properties) seen {
 			n.Len()
-			return seen{n.Exists(), n.Stat(), n.String()}
+			return seen{exists: n.Exists(), stat: n.Stat(), text: n.String()}
 		})
 	case 7:
-		mapped := zkstream.Map(c.client.Data(ctx.ctx, path), func(n zkstream.Data) seen { return seen{n.Exists(), n.Stat(), n.String()} })
+		mapped := zkstream.Map(c.client.Data(ctx.ctx, path), func(n zkstream.Data) seen { return seen{exists: n.Exists(), stat: n.Stat(), text: n.String()} })
 		consume(s, c, ctx, kindData, abs, "through Map", mapped, func(n seen) seen { return n })
 	case 8:
 		merged := zkstream.Merge(c.client.Properties(ctx.ctx, path).Stream)
 		consume(s, c, ctx, kindData, abs, "through Merge", merged, func(n zkstream.Properties) seen {
-			return seen{n.Exists(), n.Stat(), n.String()}
+			return seen{exists: n.Exists(), stat: n.Stat(), text: n.String()}
 		})
 	}
 }
 
 // consume reads a stream: at once, slowly, when the schedule says so, or only at the end.
 func consume[T any](s *simulation, c *simClient, ctx *simContext, k kind, abs, how string, st *zkstream.Stream[T], look func(T) seen) {
-	w := &watcher{s: s, id: s.id(), client: c, kind: k, path: abs, ctx: ctx, close: st.Close, err: st.Err}
+	consumeSet(s, c, ctx, k, abs, how, nil, st, look)
+}
+
+// consumeSet is consume of a stream of a set, if that is not nil.
+func consumeSet[T any](s *simulation, c *simClient, ctx *simContext, k kind, abs, how string, set *setWatch, st *zkstream.Stream[T], look func(T) seen) {
+	w := &watcher{s: s, id: s.id(), client: c, kind: k, path: abs, ctx: ctx, set: set, close: st.Close, err: st.Err}
 	w.newest = func() (seen, bool) {
 		v, ok := st.Latest()
 		if !ok {

@@ -30,6 +30,7 @@ const (
 	versions       feature = "versions"   // old and new servers
 	names          feature = "names"      // one name for all servers, and one address of it at which nobody is
 	exactWrites    feature = "writes"     // each write is judged by the server's history
+	trees          feature = "trees"      // streams of several nodes, and calls
 	promptExpiry   feature = "clock"      // the time at which a session is taken for over is judged
 )
 
@@ -57,6 +58,7 @@ var features = []struct {
 	{laggards, 2, true},
 	{versions, 2, true},
 	{names, 3, true},
+	{trees, 2, true},
 	{exactWrites, 1, true},
 	{promptExpiry, 1, true},
 }
@@ -99,6 +101,7 @@ const (
 
 	simLarge  = "/app/large"  // holds some hundred KB
 	simToggle = "/app/toggle" // has a property that is switched on and off
+	simTree   = "/app/t"      // has children, which have children
 	simQuiet  = "/app/quiet"  // is there and never changes
 	simNever  = "/app/never"  // is never there
 	simDenied = "/app/denied" // may not be read

@@ -84,7 +84,7 @@ type largeWrite struct {
 func (o *oracle) watch(id, verb, path string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.streams[id] = &stream{verb: verb, path: path}
+	o.streams[id] = &stream{verb: verb, path: path, set: history.Stream{Opened: o.history.Zxid()}}
 }
 
 // hear takes a line of the client.
