@@ -123,6 +123,21 @@ var plants = []plant{
 		"Data: data, Version: stat.Version - stat.Version - 1})",
 	},
 	{
+		"the first snapshot of a set does not wait for the children that are found",
+		"a.list(m, names, m.first || late && !a.begun)",
+		"a.list(m, names, false)",
+	},
+	{
+		"an old list of children is shown with a child that was made again",
+		"	if m.parent != nil && n.stat.Czxid > m.parent.more.listed {\n		m.early = true\n		return\n	}\n",
+		"",
+	},
+	{
+		"a child is missed that came since its parent was read, whose content is as it was",
+		"w.state != none || content.confirmed || ",
+		"w.state != none || ",
+	},
+	{
 		"a closed client leaves its session to the server",
 		"		c.zc.Close()\n",
 		"",
