@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
@@ -96,7 +97,11 @@ var scripts = map[string]struct {
 	}},
 	"Announce a server, and drain it": {after: map[int]func(*world){
 		1: func(w *world) {
-			const path = "/search/providers/127.0.0.1:18080"
+			there, err := w.client.List(w.t.Context(), "/search/providers")
+			if err != nil || there.Len() != 1 {
+				w.t.Fatalf("registered: %v, %v", there.Names(), err)
+			}
+			path := "/search/providers/" + there.Names()[0]
 			before, err := w.client.Get(w.t.Context(), path)
 			if err != nil || !before.Exists() || !strings.Contains(before.String(), `"zone": "b"`) {
 				w.t.Errorf("registered: %v, %v", before, err)
@@ -128,8 +133,11 @@ var scripts = map[string]struct {
 		before: func(w *world) { w.create("/search/providers/10.0.0.1:80", "") },
 		after: map[int]func(*world){
 			4: func(w *world) {
-				w.create("/search/providers/10.0.0.2:80", "")
-				w.create("/search/providers/10.0.0.3:80", "")
+				_, err := w.client.Multi(w.t.Context(), &zk.CreateRequest{Path: "/search/providers/10.0.0.2:80"},
+					&zk.CreateRequest{Path: "/search/providers/10.0.0.3:80"})
+				if err != nil {
+					w.t.Error(err)
+				}
 			},
 			10: (*world).terminate,
 		},
