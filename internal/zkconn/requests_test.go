@@ -438,8 +438,12 @@ func TestAServerWithoutMultiReadIsAskedOneByOne(t *testing.T) {
 			table.want(&testWatch{fmt.Sprint("/", i), Data, 0})
 		}
 		c.pump()
-		for range 6 {
-			p.reply(p.expect(opGetData).xid, 7, 0, str("x"), stat(1))
+		var asked []int32
+		for range 6 { // all of them first: the network between has no buffer, and whoever receives sends, too
+			asked = append(asked, p.expect(opGetData).xid)
+		}
+		for _, xid := range asked {
+			p.reply(xid, 7, 0, str("x"), stat(1))
 		}
 		c.works(p)
 	})
