@@ -2,6 +2,7 @@ package zktree
 
 import (
 	"context"
+	"errors"
 
 	"github.com/zkstream/zkstream"
 )
@@ -29,6 +30,9 @@ func Follow(ctx context.Context, c *zkstream.Client, path string) *zkstream.Stre
 	}
 	return compute(ctx, c, "resolve", path, same, func(v *view) (Resolution, error) {
 		at, reason, err := v.resolve(path)
+		if errors.Is(err, zkstream.ErrClosed) {
+			return Resolution{}, err // the client has ended, which says nothing of the path
+		}
 		if reason == nil {
 			reason = err // which ends other streams
 		}
