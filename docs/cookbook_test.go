@@ -193,8 +193,8 @@ var scripts = map[string]struct {
 	"A test of your own, with an expired session": {},
 	"From go-zookeeper":                           {},
 	"From go-kit":                                 {before: func(w *world) { w.create("/services/search/search_0000000000", "10.0.0.1:80") }},
-	"From Curator": {before: func(w *world) {
-		w.create("/services/search/6e3b2ba4-6d6c-4a50-8c3c-1b1a6fbc9a39", `{"name":"search","id":"6e3b2ba4-6d6c-4a50-8c3c-1b1a6fbc9a39",`+
+	"From Curator": {before: func(w *world) { // whose node is listed before that of the program, which has a random name
+		w.create("/services/search/00000000-6d6c-4a50-8c3c-1b1a6fbc9a39", `{"name":"search","id":"00000000-6d6c-4a50-8c3c-1b1a6fbc9a39",`+
 			`"address":"10.0.0.1","port":8080,"sslPort":null,"payload":{"@class":"org.springframework.cloud.zookeeper.discovery.`+
 			`ZookeeperInstance","id":"application-1","name":"search","metadata":{"instance_status":"OUT_OF_SERVICE","zone":"a"}},`+
 			`"registrationTimeUTC":1654331328914,"serviceType":"DYNAMIC","uriSpec":null}`)
