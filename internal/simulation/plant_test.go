@@ -75,7 +75,7 @@ var plants = []plant{
 	{
 		"a failed read is not repeated",
 		"				if w.state == resting && place == &s.resting[restingFor(w)] {\n					s.moveLocked(w, stale)\n				}\n",
-		"",
+		"				_ = w\n",
 	},
 	{
 		"what has not changed is delivered again",
