@@ -62,14 +62,20 @@ func (b *bench) recover(s *station, n int) error {
 	if err := s.startBehindProxy(b); err != nil {
 		return err
 	}
-	before, _ := b.tree.watches() // 0 where the server does not tell
+	before, err := b.settledWatches() // 0 where the server does not tell
+	if err != nil {
+		return err
+	}
 	if _, err := s.ask("ok", "open data %s 0 %d", nodeFormat, n); err != nil {
 		return err
 	}
 	if _, err := s.await(tag); err != nil {
 		return err
 	}
-	want, _ := b.tree.watches() // others than the contender's are there only on servers of the user's
+	want, err := b.settledWatches() // others than the contender's are there only on servers of the user's
+	if err != nil {
+		return err
+	}
 	if want-before < n {
 		b.note("recovery is taken for complete without a look at the server's watches, which it does not tell")
 	}
