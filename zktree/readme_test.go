@@ -71,32 +71,8 @@ const readmeTree = `
         /providers
 `
 
-const readmeExport = `/cms : z4m cms
-  threads = 3
-  /databases
-    /main
-      /providers
-  /providers
-/fooservice
-  secret = u'1234'
-  threads = 3
-  /providers
-/lb : ipvs
-  /pools
-    /cms
-      address = u'1.2.3.4:80'
-      providers -> /cms/providers
-    /retail
-      address = u'1.2.3.5:80'
-      providers -> /cms/providers
-/retail : z4m retail
-  threads = 1
-  /databases
-    main -> /cms/databases/main
-    /ugc
-      /providers
-  /providers
-`
+// readmeExport is what the README shows in the end.
+const readmeExport = system
 
 const readmeRetailPool = `    /retail
       address = u'1.2.3.5:80'
