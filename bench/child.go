@@ -144,13 +144,16 @@ func (c *child) end() {
 
 // The commands, in the driver's words.
 
-func (c *child) cpu() (float64, error) {
-	v, err := c.ask("cpu", "cpu")
+// number asks for what is answered with one number.
+func (c *child) number(want, format string, args ...any) (float64, error) {
+	v, err := c.ask(want, format, args...)
 	if err != nil {
 		return 0, err
 	}
 	return v[0], nil
 }
+
+func (c *child) cpu() (float64, error) { return c.number("cpu", "cpu") }
 
 func (c *child) mem() (bytes, goroutines float64, err error) {
 	v, err := c.ask("mem", "mem")
@@ -161,9 +164,5 @@ func (c *child) mem() (bytes, goroutines float64, err error) {
 }
 
 func (c *child) pipeline(op, format string, first, n int) (float64, error) {
-	v, err := c.ask("took", "pipeline %s %s %d %d", op, format, first, n)
-	if err != nil {
-		return 0, err
-	}
-	return v[0], nil
+	return c.number("took", "pipeline %s %s %d %d", op, format, first, n)
 }

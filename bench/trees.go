@@ -150,11 +150,7 @@ func (b *bench) wholeTree(l leaves, kind string) error {
 
 // pipelineOf reads the nodes one by one, 64 at a time.
 func (s *station) pipelineOf(l leaves, kind string) (took float64, err error) {
-	v, err := s.ask("took", "pipelinetree %s %s %d", kind, l.top, l.n)
-	if err != nil {
-		return 0, err
-	}
-	return v[0], nil
+	return s.number("took", "pipelinetree %s %s %d", kind, l.top, l.n)
 }
 
 func (b *bench) oneTree(s *station, l leaves, kind string) error {
@@ -349,14 +345,6 @@ func (b *bench) settledWatches() (int, error) {
 	}
 }
 
-func (c *child) number(command string) (float64, error) {
-	v, err := c.ask(command, "%s", command)
-	if err != nil {
-		return 0, err
-	}
-	return v[0], nil
-}
-
 // snapshots and allocated are 0 of a contender that does not count them.
 func (s *station) snapshots() (float64, error) { return s.counted("snapshots") }
 func (s *station) allocated() (float64, error) { return s.counted("allocated") }
@@ -365,7 +353,7 @@ func (s *station) counted(what string) (float64, error) {
 	if s.peer.name != "zkstream" {
 		return 0, nil
 	}
-	return s.number(what)
+	return s.number(what, "%s", what)
 }
 
 // openTree has one stream on a tree, or on a node's children with their content. Its goroutine ends with the process.
