@@ -172,6 +172,18 @@ func (f *fixture) delete(path string) {
 	}
 }
 
+// deleteTogether deletes the nodes in one transaction, so that nobody can create one of them again between two deletes.
+func (f *fixture) deleteTogether(paths ...string) {
+	f.t.Helper()
+	var ops []any
+	for _, path := range paths {
+		ops = append(ops, &zk.DeleteRequest{Path: f.root + path, Version: -1})
+	}
+	if _, err := f.admin.Multi(ops...); err != nil {
+		f.t.Fatalf("delete %s: %v", paths, err)
+	}
+}
+
 // owner returns the session that owns the node, and 0 if there is no node.
 func (f *fixture) owner(path string) int64 {
 	f.t.Helper()

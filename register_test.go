@@ -127,8 +127,7 @@ func testARegistrationBelowAnExistingPath(t *testing.T, f *fixture) {
 	r, _ := register(t, c, nil, WithExistingPath())
 	states := r.Status(t.Context())
 	until(t, states, func(s RegistrationStatus) bool { return s == Registered })
-	f.delete(addrPath)
-	f.delete("/svc")
+	f.deleteTogether(addrPath, "/svc")
 	until(t, states, func(s RegistrationStatus) bool { return s == Refused })
 	if err := r.Refusal(); !errors.Is(err, zk.ErrNoNode) {
 		t.Errorf("the refusal: %v", err)
