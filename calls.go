@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -32,14 +33,14 @@ func (c *Client) check(path string) error {
 	if c.conn == nil {
 		return zkconn.ErrNoConn
 	}
-	return validatePath(path)
+	return address.ValidatePath(path)
 }
 
 // read makes a call that changes nothing. fn leaves what it has read in variables that the caller looks at only if there
 // is no error.
 func (c *Client) read(ctx context.Context, op, path string, fn func(zc *zk.Conn, abs string) error) error {
 	return c.call(ctx, op, path, c.check(path), func() error {
-		abs := c.chroot.absolute(path)
+		abs := c.chroot.Absolute(path)
 		return c.calls.Read(ctx, func(zc *zk.Conn) error { return fn(zc, abs) })
 	})
 }
@@ -69,7 +70,7 @@ func (c *Client) Get(ctx context.Context, path string) (Data, error) {
 // readNode reads what k says of a node. It returns nil beside an error.
 func (c *Client) readNode(ctx context.Context, op, path string, k kind) (n *node, err error) {
 	err = c.call(ctx, op, path, c.check(path), func() error {
-		a, err := c.calls.ReadNode(ctx, k, c.chroot.absolute(path))
+		a, err := c.calls.ReadNode(ctx, k, c.chroot.Absolute(path))
 		if err == nil {
 			n = newNode(path, &a)
 		}
@@ -118,7 +119,7 @@ func (c *Client) Sync(ctx context.Context, path string) error {
 // [zk.ErrBadVersion], for example, or one with [ErrUnknown] inside, if the connection was lost and the node has been
 // changed since, perhaps by this call. With AnyVersion, a node that has this content and has been changed since counts as written.
 func (c *Client) Write(ctx context.Context, path string, data []byte, version int32) (zk.Stat, error) {
-	r, err := c.change(ctx, "set", path, &zk.SetDataRequest{Path: c.chroot.absolute(path), Data: data, Version: version})
+	r, err := c.change(ctx, "set", path, &zk.SetDataRequest{Path: c.chroot.Absolute(path), Data: data, Version: version})
 	if err != nil {
 		return zk.Stat{}, err
 	}
@@ -130,7 +131,7 @@ func (c *Client) Write(ctx context.Context, path string, data []byte, version in
 // have been carried out. The error is a [*PathError]: [zk.ErrNoNode], [zk.ErrBadVersion] or [zk.ErrNotEmpty], for example, or one with
 // [ErrUnknown] inside, if the connection was lost and the node is gone, which may be this call's doing or somebody else's.
 func (c *Client) DeleteNode(ctx context.Context, path string, version int32) error {
-	_, err := c.change(ctx, "delete", path, &zk.DeleteRequest{Path: c.chroot.absolute(path), Version: version})
+	_, err := c.change(ctx, "delete", path, &zk.DeleteRequest{Path: c.chroot.Absolute(path), Version: version})
 	return err
 }
 
@@ -139,7 +140,7 @@ func (c *Client) DeleteNode(ctx context.Context, path string, version int32) err
 // one with [ErrUnknown] inside, if the connection was lost while the request was under way, and the list's version does not
 // show that it was not carried out.
 func (c *Client) SetACL(ctx context.Context, path string, acl []zk.ACL, version int32) error {
-	_, err := c.change(ctx, "setacl", path, &zkconn.SetACL{Path: c.chroot.absolute(path), ACL: acl, Version: version})
+	_, err := c.change(ctx, "setacl", path, &zkconn.SetACL{Path: c.chroot.Absolute(path), ACL: acl, Version: version})
 	return err
 }
 
@@ -178,7 +179,7 @@ func (c *Client) Multi(ctx context.Context, ops ...any) (responses []zk.MultiRes
 	for i := range responses {
 		r := &responses[i]
 		if r.String != "" {
-			r.String = c.chroot.relative(r.String)
+			r.String = c.chroot.Relative(r.String)
 		}
 		if r.Error != nil && err != nil && errors.Is(err, r.Error) {
 			err = &PathError{Op: "multi", Path: paths[i], Err: r.Error}
@@ -206,18 +207,18 @@ func (c *Client) below(op any) (absolute any, path string, err error) {
 		return &request, op.Path, err
 	case *zk.SetDataRequest:
 		request := *op
-		request.Path, path = c.chroot.absolute(op.Path), op.Path
+		request.Path, path = c.chroot.Absolute(op.Path), op.Path
 		absolute = &request
 	case *zk.DeleteRequest:
 		request := *op
-		request.Path, path = c.chroot.absolute(op.Path), op.Path
+		request.Path, path = c.chroot.Absolute(op.Path), op.Path
 		absolute = &request
 	case *zk.CheckVersionRequest:
 		request := *op
-		request.Path, path = c.chroot.absolute(op.Path), op.Path
+		request.Path, path = c.chroot.Absolute(op.Path), op.Path
 		absolute = &request
 	default:
 		return nil, "", fmt.Errorf("unknown type of operation: %T", op)
 	}
-	return absolute, path, validatePath(path)
+	return absolute, path, address.ValidatePath(path)
 }

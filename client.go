@@ -26,7 +26,7 @@ type Client struct {
 	registrar  *registration.Registrar
 	log        *slog.Logger // logs by logs
 	logs       logqueue.Queue
-	chroot     chroot
+	chroot     address.Chroot
 	acl        []zk.ACL
 
 	ctx    context.Context // ends when Close begins
@@ -83,7 +83,7 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	case o.log == nil:
 		return nil, errors.New("zkstream: logger is nil")
 	}
-	c := &Client{chroot: chroot(root), acl: o.acl, trace: &o.trace, closed: make(chan struct{})}
+	c := &Client{chroot: address.Chroot(root), acl: o.acl, trace: &o.trace, closed: make(chan struct{})}
 	c.log = c.logs.Logger(o.log)
 	c.supervisor = newSupervisor(c.log, c.chroot, &c.tasks, o.recheck, c.orphaned, c.trace)
 	c.conn, err = zkconn.Open(zkconn.Config{

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
@@ -105,7 +106,7 @@ func (c *Client) CreateNode(ctx context.Context, path string, data []byte, opts 
 	if err != nil {
 		return "", err
 	}
-	return c.chroot.relative(created), nil
+	return c.chroot.Relative(created), nil
 }
 
 // creation prepares the change that CreateNode makes.
@@ -133,8 +134,8 @@ func (c *Client) creation(path string, data []byte, opts []CreateOption) (change
 // sequential one, so that may end with a slash.
 func (c *Client) absoluteOf(path string, sequential bool) (string, error) {
 	if !sequential {
-		return c.chroot.absolute(path), validatePath(path)
+		return c.chroot.Absolute(path), address.ValidatePath(path)
 	}
-	abs := c.chroot.absolute(path + "0")
-	return abs[:len(abs)-1], validatePath(path + "0")
+	abs := c.chroot.Absolute(path + "0")
+	return abs[:len(abs)-1], address.ValidatePath(path + "0")
 }

@@ -66,7 +66,7 @@ func (c *counter) quiet(t *testing.T, what string) {
 	}
 }
 
-// FuzzPath compares validatePath with ZooKeeper's rule. A bad path is an error everywhere, and no request
+// FuzzPath compares address.ValidatePath with ZooKeeper's rule. A bad path is an error everywhere, and no request
 // leaves for it.
 func FuzzPath(f *testing.F) {
 	for _, path := range []string{
@@ -79,14 +79,14 @@ func FuzzPath(f *testing.F) {
 	c, _, requests := counted(f)
 	under := &Client{chroot: "/app/x"}
 	f.Fuzz(func(t *testing.T, path string) {
-		err := validatePath(path)
+		err := address.ValidatePath(path)
 		if valid := pathIsValid(path); valid != (err == nil) {
-			t.Fatalf("%q: validatePath says %v, ZooKeeper's rule %t", path, err, valid)
+			t.Fatalf("%q: ValidatePath says %v, ZooKeeper's rule %t", path, err, valid)
 		}
 		if err == nil {
 			for _, c := range []*Client{c, under} {
-				if abs := c.chroot.absolute(path); !pathIsValid(abs) || c.chroot.relative(abs) != path {
-					t.Errorf("%q is %q on the server, and that is %q here", path, abs, c.chroot.relative(abs))
+				if abs := c.chroot.Absolute(path); !pathIsValid(abs) || c.chroot.Relative(abs) != path {
+					t.Errorf("%q is %q on the server, and that is %q here", path, abs, c.chroot.Relative(abs))
 				}
 			}
 			return

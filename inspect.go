@@ -82,7 +82,7 @@ func (s *supervisor) inspect() (infos []WatchInfo) {
 			}
 		}
 		if info.Streams > 0 && w.kind != kindStat { // which are of registrations
-			info.Path, info.Kind, info.State = s.chroot.relative(w.path), w.kind.String(), h.String()
+			info.Path, info.Kind, info.State = s.chroot.Relative(w.path), w.kind.String(), h.String()
 			info.Nodes, info.Zxid = 1, w.zxid
 			infos = append(infos, info)
 		}
@@ -164,9 +164,9 @@ func (c *Client) Registrations() []RegistrationInfo {
 	}
 	var infos []RegistrationInfo
 	for _, r := range c.registrar.All() {
-		info := RegistrationInfo{Path: c.chroot.relative(r.Path()), Addr: r.Node.Addr, Status: RegistrationStatus(r.Status())}
+		info := RegistrationInfo{Path: c.chroot.Relative(r.Path()), Addr: r.Node.Addr, Status: RegistrationStatus(r.Status())}
 		if err := r.Obstacle(); err != nil {
-			info.Err = &PathError{Op: "register", Path: c.chroot.relative(r.Node.Path), Err: err}
+			info.Err = &PathError{Op: "register", Path: c.chroot.Relative(r.Node.Path), Err: err}
 		}
 		infos = append(infos, info)
 	}

@@ -187,7 +187,7 @@ func (c *Client) SetProperties(ctx context.Context, path string, props map[strin
 	if err != nil {
 		return &PathError{Op: "set", Path: path, Err: err}
 	}
-	_, err = c.change(ctx, "set", path, &zk.SetDataRequest{Path: c.chroot.absolute(path), Data: data, Version: AnyVersion})
+	_, err = c.change(ctx, "set", path, &zk.SetDataRequest{Path: c.chroot.Absolute(path), Data: data, Version: AnyVersion})
 	return err
 }
 
@@ -209,7 +209,7 @@ func (c *Client) UpdateProperties(ctx context.Context, path string, props map[st
 		_, err = content.Encode(props)
 	}
 	return c.call(ctx, "update", path, err, func() error {
-		return c.calls.Update(ctx, c.chroot.absolute(path), func(old []byte) ([]byte, error) {
+		return c.calls.Update(ctx, c.chroot.Absolute(path), func(old []byte) ([]byte, error) {
 			return content.Merge(old, props)
 		})
 	})

@@ -99,7 +99,7 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 		}
 		opt(&o)
 	}
-	if err := validatePath(path); err != nil {
+	if err := address.ValidatePath(path); err != nil {
 		return nil, &PathError{Op: "register", Path: path, Err: err}
 	}
 	r := &Registration{client: c, path: strings.TrimSuffix(path, "/") + "/" + o.name, status: &hub[RegistrationStatus]{tasks: &c.tasks}}
@@ -114,7 +114,7 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 		err = context.Cause(ctx)
 	default:
 		r.node, err = c.registrar.New(ctx, registration.Node{
-			Addr: addr, Path: c.chroot.absolute(r.path), Content: content, ACL: o.acl, Sequence: o.sequence, Raw: o.hasContent, NoParents: o.existing,
+			Addr: addr, Path: c.chroot.Absolute(r.path), Content: content, ACL: o.acl, Sequence: o.sequence, Raw: o.hasContent, NoParents: o.existing,
 			Log: c.log.With("path", r.path), Changed: r.changed,
 		})
 	}
@@ -133,7 +133,7 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 func (c *Client) newRegistrar() *registration.Registrar {
 	registrar := registration.New(registration.Config{Conn: c.conn, Calls: c.calls, Closing: c.ctx,
 		Watch: func(ctx context.Context, path string) registration.Stream {
-			return subscribe(ctx, c.supervisor, kindStat, c.chroot.relative(path), func(n *node) registration.Presence {
+			return subscribe(ctx, c.supervisor, kindStat, c.chroot.Relative(path), func(n *node) registration.Presence {
 				return registration.Presence{Exists: n.exists(), Owner: n.stat.EphemeralOwner}
 			})
 		},
@@ -177,7 +177,7 @@ func (o *registerOptions) validate(addr string, props map[string]any) ([]byte, e
 			return nil, err
 		}
 	}
-	if err := validatePath("/" + o.name); err != nil || o.name == "" || strings.Contains(o.name, "/") {
+	if err := address.ValidatePath("/" + o.name); err != nil || o.name == "" || strings.Contains(o.name, "/") {
 		return nil, fmt.Errorf("%q is not a node's name: %w", o.name, zk.ErrInvalidPath)
 	}
 	if o.hasContent {
@@ -240,7 +240,7 @@ func (r *Registration) changed(status registration.Status) {
 
 // Path returns the path of the registration's node. With [WithSequence] it changes each time that the node is
 // created again; until it is there, Path returns that of the one before.
-func (r *Registration) Path() string { return r.client.chroot.relative(r.node.Path()) }
+func (r *Registration) Path() string { return r.client.chroot.Relative(r.node.Path()) }
 
 // Addr returns the address that is registered.
 func (r *Registration) Addr() string { return r.node.Node.Addr }

@@ -3,6 +3,7 @@ package zkstream
 import (
 	"context"
 
+	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -82,7 +83,7 @@ func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(
 		s.mu.Unlock()
 		return s.reason
 	}
-	known := s.joinLocked(s.chroot.absolute(path), k, sub, on)
+	known := s.joinLocked(s.chroot.Absolute(path), k, sub, on)
 	s.mu.Unlock()
 	if !known {
 		s.conn.Pump()
@@ -116,7 +117,7 @@ func subscribe[T any](ctx context.Context, sup *supervisor, k kind, path string,
 	}
 	s := &nodeStream[T]{supervisor: sup, wrap: wrap}
 	s.ch, s.tasks, s.source = make(chan T, 1), sup.tasks, s
-	err := validatePath(path)
+	err := address.ValidatePath(path)
 	switch {
 	case err != nil:
 		err = &PathError{Op: k.String(), Path: path, Err: err}

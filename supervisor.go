@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -21,7 +22,7 @@ import (
 type supervisor struct {
 	conn     *zkconn.Conn
 	log      *slog.Logger
-	chroot   chroot
+	chroot   address.Chroot
 	tasks    *tasks
 	interval time.Duration // within which each watch is rechecked; 0: never
 	orphaned func()        // called when somebody has closed the low-level handle
@@ -66,7 +67,7 @@ type supervisor struct {
 	retire  chan struct{}  // capacity 1: retired is not empty
 }
 
-func newSupervisor(log *slog.Logger, root chroot, tasks *tasks, interval time.Duration, orphaned func(), trace *Trace) *supervisor {
+func newSupervisor(log *slog.Logger, root address.Chroot, tasks *tasks, interval time.Duration, orphaned func(), trace *Trace) *supervisor {
 	return &supervisor{
 		log:      log,
 		chroot:   root,
@@ -328,7 +329,7 @@ func (s *supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) (arm bool) {
 		s.restLocked(w, a.Err)
 		return false
 	}
-	n := newNode(s.chroot.relative(w.path), a)
+	n := newNode(s.chroot.Relative(w.path), a)
 	r := reading{node: w.last, changed: w.last == nil || !w.last.equal(n, w.kind)}
 	if r.changed {
 		r.node = n

@@ -77,7 +77,7 @@ func (m *treeNode) below() *level {
 }
 
 // path returns the path as the user names it.
-func (m *treeNode) path() string { return m.assembler().supervisor.chroot.relative(m.entry.path) }
+func (m *treeNode) path() string { return m.assembler().supervisor.chroot.Relative(m.entry.path) }
 
 func (m *treeNode) name() string { return baseName(m.entry.path) }
 

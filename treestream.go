@@ -3,6 +3,7 @@ package zkstream
 import (
 	"context"
 
+	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -49,7 +50,7 @@ func assemble[T any](ctx context.Context, sup *supervisor, op string, sh shape, 
 		return endedStream[T](&PathError{Op: op, Path: sh.path, Err: zkconn.ErrNoConn})
 	}
 	if err == nil {
-		err = validatePath(sh.path)
+		err = address.ValidatePath(sh.path)
 	}
 	s := &treeStream[T]{wrap: wrap}
 	s.ch, s.tasks, s.source = make(chan T, 1), sup.tasks, s
@@ -100,7 +101,7 @@ func (s *supervisor) assemble(sh shape, sub subscriber[assembled], on func(*asse
 	on(a)
 	a.subs.add(sub)
 	a.root = &treeNode{more: &inner{assembler: a}}
-	a.add(a.root, s.chroot.absolute(sh.path), true)
+	a.add(a.root, s.chroot.Absolute(sh.path), true)
 	s.assembleLocked()
 	s.mu.Unlock()
 	s.conn.Pump()

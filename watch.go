@@ -282,7 +282,7 @@ const mostParked = 1024
 func (s *supervisor) failLocked(w watch, err error) {
 	subs := w.subs
 	s.moveLocked(w, none)
-	subs.end(&PathError{Op: w.kind.String(), Path: s.chroot.relative(w.path), Err: err})
+	subs.end(&PathError{Op: w.kind.String(), Path: s.chroot.Relative(w.path), Err: err})
 }
 
 // unsettledLocked returns how many watches are not known to show what the server has.

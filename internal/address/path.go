@@ -38,3 +38,25 @@ func ValidatePath(path string) error {
 	}
 	return nil
 }
+
+// Chroot is the path below which a client's paths are: "" or an absolute path.
+type Chroot string
+
+// Absolute returns path as the server has it: below the chroot.
+func (c Chroot) Absolute(path string) string {
+	if c == "" {
+		return path
+	}
+	if path == "/" {
+		return string(c)
+	}
+	return string(c) + path
+}
+
+// Relative is the inverse of Absolute.
+func (c Chroot) Relative(path string) string {
+	if path = path[len(c):]; path == "" {
+		return "/"
+	}
+	return path
+}
