@@ -165,7 +165,8 @@ func (c *contender) countCalls(t *truth, e excuse) {
 	}
 	for _, client := range c.clients {
 		client.oracle.mu.Lock()
-		for id, one := range client.oracle.calls {
+		for _, id := range slices.Sorted(maps.Keys(client.oracle.calls)) {
+			one := client.oracle.calls[id]
 			if made[one.path] == nil {
 				made[one.path] = map[int32]string{}
 			}
