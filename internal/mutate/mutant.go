@@ -1,8 +1,8 @@
 package main
 
 import (
-	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -11,16 +11,27 @@ import (
 	"strings"
 )
 
-// A mutant is a file with one small fault.
+// A mutant is a function with one small fault.
 type mutant struct {
-	file   string
-	line   int
-	what   string // such as "== becomes !="
-	text   string // the line, as it was
-	source []byte
+	id       int // from 1 on; see instrument
+	file     string
+	line     int
+	function string // with its receiver's type, such as "wire.Read"
+	what     string // such as "== becomes !="
+	text     string // the line, as it was
+	excuse   string // the rule by which it is not judged; empty: it is
+	body     string // of the function, with the fault
 }
 
 func (m mutant) String() string { return fmt.Sprintf("%s:%d: %s: %s", m.file, m.line, m.what, m.text) }
+
+// key names a mutant wherever its function stands.
+func (m mutant) key() string { return fmt.Sprintf("%s: %s: %s", m.function, m.what, m.text) }
+
+// hash changes with the function.
+func (m mutant) hash() string {
+	return fmt.Sprintf("%x", sha256.Sum256([]byte(m.key()+"\n"+m.body)))[:16]
+}
 
 // others are the operators that stand in for one, such as a slip of the programmer's would.
 var others = map[token.Token]token.Token{
@@ -34,21 +45,39 @@ var others = map[token.Token]token.Token{
 	token.BREAK: token.CONTINUE, token.CONTINUE: token.BREAK,
 }
 
-// mutants returns all mutants of a file, by line.
+// mutants returns all mutants of a file's functions, by line. What does not even parse is not among them.
 func mutants(file string, source []byte) ([]mutant, error) {
 	files := token.NewFileSet()
-	parsed, err := parser.ParseFile(files, file, source, parser.ParseComments)
+	parsed, err := parser.ParseFile(files, file, source, parser.ParseComments|parser.SkipObjectResolution)
 	if err != nil {
 		return nil, err
 	}
 	var all []mutant
+	for _, decl := range parsed.Decls {
+		if f, ok := decl.(*ast.FuncDecl); ok && f.Body != nil {
+			all = append(all, mutantsOf(files, f, file, source)...)
+		}
+	}
+	return all, nil
+}
+
+// mutantsOf returns the mutants of one function.
+func mutantsOf(files *token.FileSet, f *ast.FuncDecl, file string, source []byte) []mutant {
+	var all []mutant
+	var excuse excuses
 	lines := strings.Split(string(source), "\n")
-	add := func(from, to token.Pos, what, text string) {
-		begin, end := files.Position(from), files.Position(to)
-		all = append(all, mutant{
-			file: file, line: begin.Line, what: what, text: strings.TrimSpace(lines[begin.Line-1]),
-			source: slices.Concat(source[:begin.Offset], []byte(text), source[end.Offset:]),
-		})
+	offset := func(pos token.Pos) int { return files.Position(pos).Offset }
+	add := func(from, to token.Pos, what, text string) (parses bool) {
+		line := files.Position(from).Line
+		m := mutant{
+			file: file, line: line, function: nameOf(f), what: what, text: strings.TrimSpace(lines[line-1]), excuse: excuse.of(from),
+			body: string(source[offset(f.Body.Pos()):offset(from)]) + text + string(source[offset(to):offset(f.Body.End())]),
+		}
+		_, err := parser.ParseFile(token.NewFileSet(), file, "package p\nfunc f() "+m.body, parser.SkipObjectResolution)
+		if err == nil {
+			all = append(all, m)
+		}
+		return err == nil
 	}
 	swap := func(at token.Pos, op token.Token) {
 		if other, ok := others[op]; ok {
@@ -57,11 +86,20 @@ func mutants(file string, source []byte) ([]mutant, error) {
 	}
 	negate := func(cond ast.Expr) {
 		if _, simple := cond.(*ast.BinaryExpr); cond != nil && !simple { // those have an operator to swap
-			text := source[files.Position(cond.Pos()).Offset:files.Position(cond.End()).Offset]
-			add(cond.Pos(), cond.End(), "the condition is negated", "!("+string(text)+")")
+			add(cond.Pos(), cond.End(), "the condition is negated", "!("+string(source[offset(cond.Pos()):offset(cond.End())])+")")
 		}
 	}
-	ast.Inspect(parsed, func(node ast.Node) bool {
+	leaveOut := func(what string, node ast.Node) {
+		what = "the " + what + " is left out"
+		// What it uses stays in use, or the compiler would complain.
+		if !add(node.Pos(), node.End(), what, "if false { "+string(source[offset(node.Pos()):offset(node.End())])+" }") {
+			add(node.Pos(), node.End(), what, "") // before the condition of an if
+		}
+	}
+	ast.Inspect(f.Body, func(node ast.Node) bool {
+		if node != nil {
+			excuse.visit(node)
+		}
 		switch node := node.(type) {
 		case *ast.GenDecl:
 			return false // limits and names
@@ -81,30 +119,44 @@ func mutants(file string, source []byte) ([]mutant, error) {
 				add(node.Pos(), node.End(), "false becomes true", "true")
 			}
 		case *ast.ExprStmt:
-			if !locks(node) {
-				add(node.Pos(), node.End(), "the call is left out", "")
-			}
+			leaveOut("call", node)
 		case *ast.AssignStmt:
 			if node.Tok != token.DEFINE {
 				swap(node.TokPos, node.Tok)
-				// Kept as an expression, so that what it uses stays in use.
-				gone := bytes.Repeat([]byte("\n"), bytes.Count(source[files.Position(node.Pos()).Offset:files.Position(node.End()).Offset], []byte("\n")))
-				add(node.Pos(), node.End(), "the assignment is left out", string(gone))
+				leaveOut("assignment", node)
 			}
 		}
 		return true
 	})
 	slices.SortStableFunc(all, func(a, b mutant) int { return cmp.Compare(a.line, b.line) })
-	return all, nil
+	seen := map[string]int{}
+	for i := range all {
+		key := all[i].key()
+		if seen[key]++; seen[key] > 1 {
+			all[i].what += fmt.Sprintf(" (%d)", seen[key])
+		}
+	}
+	return all
 }
 
-// locks reports whether a statement locks or unlocks. Without it the race detector would notice, and
-// few tests else; or all stands still.
-func locks(s *ast.ExprStmt) bool {
-	call, ok := s.X.(*ast.CallExpr)
-	if !ok {
-		return false
+// nameOf returns a function's name, with the type of which it is a method.
+func nameOf(f *ast.FuncDecl) string {
+	if f.Recv == nil {
+		return f.Name.Name
 	}
-	selector, ok := call.Fun.(*ast.SelectorExpr)
-	return ok && slices.Contains([]string{"Lock", "Unlock", "RLock", "RUnlock"}, selector.Sel.Name)
+	t := f.Recv.List[0].Type
+	for {
+		switch inner := t.(type) {
+		case *ast.StarExpr:
+			t = inner.X
+		case *ast.IndexExpr:
+			t = inner.X
+		case *ast.IndexListExpr:
+			t = inner.X
+		case *ast.Ident:
+			return inner.Name + "." + f.Name.Name
+		default:
+			return f.Name.Name
+		}
+	}
 }

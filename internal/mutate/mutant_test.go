@@ -25,8 +25,12 @@ func f(a, b int, ok bool) bool {
 	for a < b {
 		break
 	}
+	c := make([]int, 0, a+b)
+	w.log.Info("text", "sum", a+b)
 	return true
 }
+
+func (s *set[T]) add(_ T, more ...T) (n int) { n = n + n + n; return n }
 `
 
 func TestMutantsOfAFile(t *testing.T) {
@@ -37,14 +41,15 @@ func TestMutantsOfAFile(t *testing.T) {
 	var got []string
 	for _, m := range all {
 		got = append(got, m.String())
-		if string(m.source) == example {
-			t.Errorf("%v changes nothing", m)
+		if m.excuse != "" {
+			got[len(got)-1] += " (" + m.excuse + ")"
 		}
-		if strings.Count(string(m.source), "\n") != strings.Count(example, "\n") {
-			t.Errorf("%v moves lines", m)
+		if strings.Contains(example, m.body) {
+			t.Errorf("%v changes nothing", m)
 		}
 	}
 	want := []string{
+		"p.go:6: the call is left out: mu.Lock() (" + locking + ")",
 		"p.go:7: && becomes ||: if a == b && ok {",
 		"p.go:7: == becomes !=: if a == b && ok {",
 		"p.go:8: the call is left out: g()",
@@ -53,37 +58,145 @@ func TestMutantsOfAFile(t *testing.T) {
 		"p.go:12: ++ becomes --: a++",
 		"p.go:14: < becomes <=: for a < b {",
 		"p.go:15: break becomes continue: break",
-		"p.go:17: true becomes false: return true",
+		"p.go:17: + becomes -: c := make([]int, 0, a+b) (" + capacities + ")",
+		"p.go:18: the call is left out: w.log.Info(\"text\", \"sum\", a+b) (" + logs + ")",
+		"p.go:18: + becomes -: w.log.Info(\"text\", \"sum\", a+b) (" + logs + ")",
+		"p.go:19: true becomes false: return true",
+		"p.go:22: the assignment is left out: func (s *set[T]) add(_ T, more ...T) (n int) { n = n + n + n; return n }",
+		"p.go:22: + becomes -: func (s *set[T]) add(_ T, more ...T) (n int) { n = n + n + n; return n }",
+		"p.go:22: + becomes - (2): func (s *set[T]) add(_ T, more ...T) (n int) { n = n + n + n; return n }",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("mutants are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	if key := all[len(all)-1].key(); !strings.HasPrefix(key, "set.add: + becomes - (2): ") {
+		t.Errorf("the last one's key is %q", key)
 	}
 	if _, err := mutants("p.go", []byte("package")); err == nil {
 		t.Error("a file that is no Go has mutants")
 	}
 }
 
-func TestWhatDoesNotCompileIsNotCounted(t *testing.T) {
-	t.Chdir(filepath.Join("..", ".."))
-	source, err := os.ReadFile("internal/mutate/mutant.go")
+func TestAFunctionRunsTheMutantThatIsAskedFor(t *testing.T) {
+	source := []byte("package p\n\nfunc (s *set[T]) add(_ T, more ...T) (n int) { return n + 1 }\n\nfunc get[K, V any](K, V) { done() }\n")
+	all, err := mutants("p.go", source)
 	if err != nil {
 		t.Fatal(err)
 	}
-	broken := mutant{file: "internal/mutate/mutant.go", what: "nonsense", source: append(source, "nonsense"...)}
-	v, err := try(context.Background(), filepath.Join(t.TempDir(), "0"), broken, 1)
-	if err != nil || v.built || v.killer != "" {
-		t.Errorf("the verdict is %v, %v", v, err)
+	for i := range all {
+		all[i].id = 7 + i
+	}
+	got, pkg, err := instrument(source, all)
+	if err != nil || pkg != "p" {
+		t.Fatal(pkg, err)
+	}
+	want := `package p
+
+func (s *set[T]) add(unnamed00 T, more ...T) (n int) { switch mutantID { case 7: return s.mutant7(unnamed00, more...); }
+ return n + 1 }
+
+func get[K, V any](unnamed00 K, unnamed10 V) { switch mutantID { case 8: mutant8[K, V](unnamed00, unnamed10); return; }
+ done() }
+
+//line /mutant/7:1
+func (s *set[T]) mutant7(unnamed00 T, more ...T) (n int) { return n - 1 }
+
+//line /mutant/8:1
+func mutant8[K, V any](unnamed00 K, unnamed10 V) { if false { done() } }
+`
+	if string(got) != want {
+		t.Errorf("the file is\n%s\nwant\n%s", got, want)
 	}
 }
 
-func TestTheSummaryNamesSurvivors(t *testing.T) {
-	got := summary([]verdict{
-		{mutant{file: "a.go", line: 1, what: "w", text: "x"}, "simulation", true},
-		{mutant{file: "b.go", line: 2, what: "w", text: "y"}, "", true},
-		{mutant{file: "c.go", line: 3, what: "w", text: "z"}, "", false},
-	})
-	want := "1 of 2 mutants were noticed (50.0 %); 1 do not compile\n    1 by simulation\nsurvived: b.go:2: w: y\n"
-	if got != want {
-		t.Errorf("the summary is %q, want %q", got, want)
+// A package of its own, whose test notices one mutant of three that compile.
+func TestAJudgeTellsWhoIsNoticed(t *testing.T) {
+	t.Chdir(t.TempDir())
+	write := func(name, text string) {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("go.mod", "module p\n\ngo 1.25.0\n")
+	write("p.go", "package p\n\nfunc f(a, b int) int {\n\tn := 0\n\tif a < b {\n\t\tn = a + b\n\t}\n\treturn n\n}\n\nfunc g() (a int) { a = len(``); return a }\nfunc h(s string) string { return s + s }\n")
+	write("p_test.go", "package p\n\nimport \"testing\"\n\nfunc TestF(t *testing.T) {\n\tif f(1, 2) != 3 {\n\t\tt.Error()\n\t}\n\tg()\n}\n")
+	const flags = "package s\n\nimport (\n\t\"flag\"\n\t\"testing\"\n)\n\nvar _, _, _ = flag.Int(\"seed\", 0, \"\"), flag.Int(\"seeds\", 0, \"\"), flag.Bool(\"stop-at-first\", false, \"\")\n\nfunc TestSimulation(*testing.T) {}\n"
+	write("internal/simulation/s_test.go", flags)
+	all, err := readMutants([]string{"p.go"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := context.Background()
+	j, err := build(ctx, all)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.close()
+	noticed, err := openResults("noticed.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	verdicts, err := j.judge(ctx, all, noticed, 60, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	noticed.close()
+	text, unknown := summary(verdicts, survivors{"g: the assignment is left out: func g() (a int) { a = len(``); return a }": "it is zero"})
+	want := `   2 of    4 noticed ( 50.0 %): p.go
+   2 of    4 noticed ( 50.0 %): all
+    2 by root
+    1 do not compile
+SURVIVED: p.go:5: < becomes <=: if a < b {
+	f: < becomes <=: if a < b {
+survived, known: p.go:11: the assignment is left out: func g() (a int) { a = len(` + "``" + `); return a }
+	it is zero
+`
+	if text != want || unknown != 1 {
+		t.Errorf("%d unknown, the summary is\n%s\nwant\n%s", unknown, text, want)
+	}
+	again, err := openResults("noticed.txt")
+	if err != nil || len(again.by) != 2 {
+		t.Errorf("%v are remembered, %v", again.by, err)
+	}
+	again.close()
+}
+
+func TestSurvivorsHaveReasons(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "survivors.txt")
+	for text, good := range map[string]bool{
+		"# of f\nf: w: x\n\tA reason\n\tof two lines.\n": true,
+		"f: w: x\n":                      false,
+		"\tA reason\n":                   false,
+		"f: w: x\n\tA.\nf: w: x\n\tB.\n": false,
+	} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := readSurvivors(name)
+		if (err == nil) != good {
+			t.Errorf("%q: %v", text, err)
+		}
+		if good && s["f: w: x"] != "A reason of two lines." {
+			t.Errorf("%q: %q", text, s)
+		}
+	}
+}
+
+// Each entry of survivors.txt is a mutant that there is.
+func TestTheSurvivorsAreMutants(t *testing.T) {
+	reasons, err := readSurvivors("survivors.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Join("..", ".."))
+	all, err := readMutants(files)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range reasons.without(all) {
+		t.Errorf("no mutant any more: %s", key)
 	}
 }

@@ -1,0 +1,265 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A suite is a run of tests that judges mutants.
+type suite struct {
+	name string
+	dir  string // of the package
+	args []string
+}
+
+const simulation = "internal/simulation"
+
+// suites returns the judges of the mutants in a directory, those first that notice much for little time. None needs a real server.
+func suites(dir string, seeds int) []suite {
+	first := min(50, seeds)
+	some := func(from, n int) []string {
+		return []string{"-test.run=TestSimulation$", "-stop-at-first", "-seed", strconv.Itoa(from), "-seeds", strconv.Itoa(n)}
+	}
+	var all []suite
+	if dir != "." {
+		all = append(all, suite{dir, dir, []string{"-test.failfast", "-test.short"}})
+	}
+	all = append(all,
+		suite{"simulation", simulation, some(1, first)},
+		suite{"root", ".", []string{"-test.failfast", "-test.short", "-test.skip=InAStorm"}})
+	if first < seeds {
+		all = append(all, suite{"simulation, more seeds", simulation, some(1+first, seeds-first)})
+	}
+	return append(all, suite{"storm", ".", []string{"-test.short", "-test.run=InAStorm"}})
+}
+
+// patience is how long a suite may take. A mutant that makes it hang is noticed.
+const patience = 3 * time.Minute
+
+// verdict is what became of a mutant.
+type verdict struct {
+	mutant
+	built  bool
+	killer string // the suite that noticed; empty: none has
+	test   string // that has failed; empty where none says so, as in a panic
+}
+
+// judge has what is built of the mutants.
+type judge struct {
+	dir   string          // of the programs
+	fails map[int]string  // what the compiler says of a mutant, by id
+	tests map[string]bool // packages, by their directories, whose tests are built
+}
+
+func (j *judge) close() { os.RemoveAll(j.dir) }
+
+// build builds the tests, with all mutants in them that compile.
+func build(ctx context.Context, all []mutant) (*judge, error) {
+	dir, err := os.MkdirTemp("", "mutate")
+	if err != nil {
+		return nil, err
+	}
+	j := &judge{dir: dir, fails: map[int]string{}, tests: map[string]bool{}}
+	if err := j.build(ctx, all); err != nil {
+		j.close()
+		return nil, err
+	}
+	return j, nil
+}
+
+func (j *judge) build(ctx context.Context, all []mutant) error {
+	dirs := map[string]bool{}
+	for _, m := range all {
+		dirs[filepath.Dir(m.file)] = true
+	}
+	for dir := range dirs {
+		for {
+			n := len(j.fails)
+			if err := j.overlay(all); err != nil {
+				return err
+			}
+			out, err := j.tool(ctx, "build", "-gcflags=-e", "./"+dir)
+			if err == nil {
+				break
+			}
+			for _, found := range regexp.MustCompile(`(?m)`+compiled+`(\d+):[\d:]+ (.*)$`).FindAllStringSubmatch(out, -1) {
+				id, _ := strconv.Atoi(found[1])
+				j.fails[id] = found[2]
+			}
+			if len(j.fails) == n {
+				return fmt.Errorf("%w\n%s", err, out)
+			}
+		}
+	}
+	for dir := range dirs {
+		for _, s := range suites(dir, 0) {
+			if j.tests[s.dir] {
+				continue
+			}
+			if out, err := j.tool(ctx, "test", "-vet=off", "-c", "-o", j.test(s.dir), "./"+s.dir); err != nil {
+				return fmt.Errorf("%w\n%s", err, out)
+			}
+			j.tests[s.dir] = true
+		}
+	}
+	return nil
+}
+
+// test returns the name of the program with the tests of a directory.
+func (j *judge) test(dir string) string {
+	return filepath.Join(j.dir, strings.ReplaceAll(filepath.Clean("root/"+dir), "/", "-")+".test")
+}
+
+// tool runs go with the overlay.
+func (j *judge) tool(ctx context.Context, command string, args ...string) (string, error) {
+	args = append([]string{command, "-overlay=" + filepath.Join(j.dir, "overlay.json")}, args...)
+	out, err := exec.CommandContext(ctx, "go", args...).CombinedOutput()
+	return string(out), err
+}
+
+// overlay writes the sources with all mutants that have not failed to compile.
+func (j *judge) overlay(all []mutant) error {
+	of := map[string][]mutant{}
+	for _, m := range all {
+		if _, fails := j.fails[m.id]; !fails {
+			of[m.file] = append(of[m.file], m)
+		}
+	}
+	replace := map[string]string{}
+	add := func(name string, source []byte) error {
+		original, err := filepath.Abs(name)
+		if err != nil {
+			return err
+		}
+		replace[original] = filepath.Join(j.dir, strings.ReplaceAll(name, "/", "-"))
+		return os.WriteFile(replace[original], source, 0o600)
+	}
+	for file, some := range of {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		with, pkg, err := instrument(source, some)
+		if err != nil {
+			return err
+		}
+		if err := errors.Join(add(file, with), add(filepath.Join(filepath.Dir(file), "mutantid.go"), []byte(selector(pkg)))); err != nil {
+			return err
+		}
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(j.dir, "overlay.json"), text, 0o600)
+}
+
+// judge tries the mutants, several at a time, and prints each that a suite has noticed. All go to the first suite, those that
+// it has not noticed to the second, and so on.
+func (j *judge) judge(ctx context.Context, all []mutant, noticed *results, seeds, workers int) ([]verdict, error) {
+	verdicts := make([]verdict, len(all))
+	left := map[string][]*verdict{} // by directory
+	for i, m := range all {
+		v := &verdicts[i]
+		*v = verdict{mutant: m}
+		why, fails := j.fails[m.id]
+		v.built = !fails
+		if v.killer = noticed.by[m.hash()]; fails {
+			fmt.Printf("does not compile: %v (%s)\n", m, why)
+		} else if v.killer == "" {
+			left[filepath.Dir(m.file)] = append(left[filepath.Dir(m.file)], v)
+		}
+	}
+	var mu sync.Mutex // guards the output
+	for _, dir := range slices.Sorted(maps.Keys(left)) {
+		for _, s := range suites(dir, seeds) {
+			if len(left[dir]) == 0 {
+				break
+			}
+			fmt.Printf("%d mutants of %s, judged by: %s\n", len(left[dir]), dir, s.name)
+			if out, err := j.run(ctx, mutant{}, s, s.args); err != nil {
+				return nil, fmt.Errorf("%s fails without a mutant: %w\n%s", s.name, err, out)
+			}
+			g, ctx := errgroup.WithContext(ctx)
+			g.SetLimit(workers)
+			for _, v := range left[dir] {
+				g.Go(func() (err error) {
+					begin := time.Now()
+					v.killer, v.test, err = j.try(ctx, v.mutant, s)
+					if err != nil || v.killer == "" {
+						return err
+					}
+					mu.Lock()
+					defer mu.Unlock()
+					fmt.Printf("%6v noticed by %s %s: %v\n", time.Since(begin).Round(time.Second/10), v.killer, v.test, v.mutant)
+					return noticed.add(*v)
+				})
+			}
+			if err := g.Wait(); err != nil {
+				return nil, err
+			}
+			var rest []*verdict
+			for _, v := range left[dir] {
+				if v.killer == "" {
+					rest = append(rest, v)
+				}
+			}
+			left[dir] = rest
+		}
+	}
+	return verdicts, nil
+}
+
+// failed finds the name of a test that has failed, which is not part of another.
+var failed = regexp.MustCompile(`(?m)^--- FAIL: ([^ ]+)`)
+
+// try has s judge m. killer is empty if s has not noticed it. A test that fails once and not again is no judge, but one that
+// suffers from what else the machine does.
+func (j *judge) try(ctx context.Context, m mutant, s suite) (killer, test string, err error) {
+	out, err := j.run(ctx, m, s, s.args)
+	if err == nil || ctx.Err() != nil {
+		return "", "", context.Cause(ctx)
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return "", "", err
+	}
+	found := failed.FindSubmatch(out)
+	switch {
+	case bytes.Contains(out, []byte("panic: test timed out")):
+		return s.name, "by its time", nil
+	case found == nil:
+		return s.name, "by its end", nil
+	}
+	test = string(found[1])
+	if s.dir != simulation { // which is another the second time, as far as the order of goroutines goes
+		if _, err := j.run(ctx, m, s, append(slices.Clone(s.args), "-test.run=^"+test+"$")); err == nil || ctx.Err() != nil {
+			fmt.Printf("%v: %s fails now and then\n", m, test)
+			return "", "", context.Cause(ctx)
+		}
+	}
+	return s.name, test, nil
+}
+
+// run runs a suite with m; the mutant 0 is none.
+func (j *judge) run(ctx context.Context, m mutant, s suite, args []string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, j.test(s.dir), append([]string{"-test.timeout=" + patience.String()}, args...)...)
+	cmd.Dir = s.dir
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, m.id), "ZOOKEEPER_HOME="+filepath.Join(j.dir, "none"), "ZKSTREAM_REQUIRE_ZOOKEEPER=")
+	return cmd.CombinedOutput()
+}
