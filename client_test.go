@@ -112,22 +112,19 @@ func silent(t *testing.T) string {
 	return l.Addr().String()
 }
 
-// refusing is an address that nobody listens on.
+// refusing is an address that nobody listens on, nor can while the test runs.
 func refusing(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	l.Close()
-	return l.Addr().String()
+	p := ensemble.StartProxy(t, "127.0.0.1:1")
+	p.Cut()
+	return p.Addr()
 }
 
 func TestConnectSaysWhyNoServerCouldBeReached(t *testing.T) {
 	t.Parallel()
 	mute, refused := silent(t), refusing(t)
 	servers := mute + "," + refused + ",no-such-host.invalid:2181"
-	ctx, cancel := context.WithTimeoutCause(t.Context(), 3*time.Second, errors.New("cause"))
+	ctx, cancel := context.WithTimeoutCause(t.Context(), 6*time.Second, errors.New("cause"))
 	defer cancel()
 	start := time.Now()
 	_, err := Connect(ctx, servers, WithSessionTimeout(2*time.Second))
@@ -139,7 +136,7 @@ func TestConnectSaysWhyNoServerCouldBeReached(t *testing.T) {
 			t.Errorf("the error lacks %q: %v", want, err)
 		}
 	}
-	if took := time.Since(start); took > 6500*time.Millisecond {
+	if took := time.Since(start); took > patience {
 		t.Errorf("took %v", took)
 	}
 }
@@ -216,7 +213,7 @@ func testCallsKeepTheirDeadlineWhileCutOff(t *testing.T, f *fixture) {
 				if !errors.Is(err, context.DeadlineExceeded) {
 					t.Errorf("%s: %v", name, err)
 				}
-				if took := time.Since(start); took > time.Second {
+				if took := time.Since(start); took > patience/2 { // TestAFrozenServer is exact, in virtual time
 					t.Errorf("%s: a call with a deadline of 300ms took %v", name, took)
 				}
 			})
@@ -236,7 +233,7 @@ func testCloseInEveryState(t *testing.T, f *fixture) {
 		"hung": func(c *Client, f *fixture) {
 			f.Hang()
 			large := map[string]any{"a": strings.Repeat("x", 500_000)}
-			for range 40 { // more than go-zookeeper's queue holds, and more than the socket does
+			for range 24 { // more than go-zookeeper's queue holds, and more than the socket does
 				go c.SetProperties(context.Background(), "/p", large)
 				go c.UpdateProperties(context.Background(), "/p", map[string]any{"a": 1})
 			}
@@ -275,7 +272,7 @@ func testCloseInEveryState(t *testing.T, f *fixture) {
 				if err := c.Close(); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
-				if took := time.Since(start); took > 3*time.Second {
+				if took := time.Since(start); took > closeLimit+time.Second {
 					t.Errorf("%s: took %v", name, took)
 				}
 			})
@@ -283,25 +280,17 @@ func testCloseInEveryState(t *testing.T, f *fixture) {
 	}
 	wg.Wait()
 	// What the clients had is gone when Close returns. The proxies and the server need a moment for theirs.
-	within := func(limit time.Duration, what string, good func() bool) {
-		t.Helper()
-		for end := time.Now().Add(limit); !good(); time.Sleep(time.Millisecond) {
-			if time.Now().After(end) {
-				t.Errorf("after %v, not yet: %s", limit, what)
-				return
-			}
+	for name, p := range places {
+		if (name == "connected" || name == "just dropped") && p.sessionLives(sessions[name]) {
+			t.Errorf("%s: the session lives on", name) // as that of the others does, until it expires: no server could be told
 		}
 	}
 	for name, p := range places {
 		p.Heal()
-		within(time.Second, name+": no connection is left", func() bool { return p.Connections() == 0 })
-		limit := time.Second
-		if name != "connected" && name != "just dropped" { // no server could be told: it expires
-			limit = 6 * time.Second
-		}
-		within(limit, name+": the session is gone", func() bool { return !p.sessionLives(sessions[name]) })
+		eventually(t, name+": no connection is left", func() bool { return p.Connections() == 0 })
+		eventually(t, name+": the session is gone", func() bool { return !p.sessionLives(sessions[name]) })
 	}
-	within(time.Second, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
+	eventually(t, "no goroutine is left", func() bool { return runtime.NumGoroutine() <= before })
 }
 
 func TestCloseFromEverywhere(t *testing.T) { onEach(t, testCloseFromEverywhere) }
@@ -573,10 +562,10 @@ func TestSessionTellsSuspendedAndExpiredInTime(t *testing.T) {
 }
 
 func testSessionTellsSuspendedAndExpiredInTime(t *testing.T, f *fixture) {
-	c := f.connect(WithSessionTimeout(time.Second))
+	c := f.connect(WithSessionTimeout(3 * time.Second))
 	s := c.Session(t.Context())
 	first := next(t, s)
-	if first.State != Connected || first.Timeout != time.Second {
+	if first.State != Connected || first.Timeout != 3*time.Second {
 		t.Fatalf("%+v", first)
 	}
 	f.Cut()
@@ -587,8 +576,8 @@ func testSessionTellsSuspendedAndExpiredInTime(t *testing.T, f *fixture) {
 	if got := next(t, s); got.State != Expired || got.ID != first.ID { // with no server to say so
 		t.Errorf("%+v", got)
 	}
-	if took := time.Since(start); took < 500*time.Millisecond || took > 5*time.Second {
-		t.Errorf("told after %v, want about a second", took)
+	if took := time.Since(start); took < 500*time.Millisecond || took > 9*time.Second {
+		t.Errorf("told after %v, want two to three seconds", took)
 	}
 	id := first.ID
 	eventually(t, "the server has expired the session", func() bool { return !f.sessionLives(id) })
@@ -632,7 +621,7 @@ func testTLS(t *testing.T, f *fixture) {
 	f.Drop()
 	f.create("/a", "x")
 	next(t, s)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	if _, err := Connect(ctx, servers, WithTLS(&tls.Config{RootCAs: x509.NewCertPool()})); err == nil || !strings.Contains(err.Error(), "TLS: ") {
 		t.Errorf("an unknown authority: %v", err)
@@ -667,7 +656,7 @@ func TestAServerThatLostItsDataIsNoObstacle(t *testing.T) {
 	t.Parallel()
 	e := ensemble.Start(t, 1)
 	server := e.Servers()[0]
-	c := connect(t, e.ConnectString(), WithSessionTimeout(time.Second))
+	c := connect(t, e.ConnectString(), WithSessionTimeout(4*time.Second))
 	for i := range 10 {
 		if err := c.Create(t.Context(), fmt.Sprintf("/n%d", i), nil); err != nil {
 			t.Fatal(err)
@@ -689,7 +678,7 @@ func TestAServerThatLostItsDataIsNoObstacle(t *testing.T) {
 	until(t, gone, func(d Data) bool { return !d.Exists() })
 	until(t, c.Children(t.Context(), "/svc"), func(c Children) bool { return c.Contains(addr) })
 	err := c.Create(t.Context(), "/n0", nil)
-	for errors.Is(err, ErrUnknown) { // with a timeout of a second, a busy machine may lose the connection once more
+	for errors.Is(err, ErrUnknown) { // a busy machine may lose the connection once more
 		err = c.Create(t.Context(), "/n0", nil)
 	}
 	if err != nil && !errors.Is(err, zk.ErrNodeExists) {

@@ -257,7 +257,7 @@ func TestAReconnectThatChangedNothingDeliversNothing(t *testing.T) {
 
 func testAReconnectThatChangedNothingDeliversNothing(t *testing.T, f *fixture) {
 	var requests counter
-	c := f.connect(requests.option())
+	c := f.connect(requests.option(), WithRecheck(0))
 	f.create("/a", "x")
 	data, props, children := c.Data(t.Context(), "/a"), c.Properties(t.Context(), "/a"), c.Children(t.Context(), "/a")
 	gone := c.Data(t.Context(), "/none")
@@ -286,7 +286,7 @@ func TestASecondStreamOnAWatchedNodeSendsNothing(t *testing.T) {
 
 func testASecondStreamOnAWatchedNodeSendsNothing(t *testing.T, f *fixture) {
 	var requests counter
-	c := f.connect(requests.option())
+	c := f.connect(requests.option(), WithRecheck(0))
 	f.create("/a", `{"x": 1}`)
 	next(t, c.Data(t.Context(), "/a"))
 	next(t, c.Children(t.Context(), "/a"))
@@ -349,7 +349,7 @@ func TestAChangeCostsOneReadWhateverTheNumberOfStreams(t *testing.T) {
 
 func testAChangeCostsOneReadWhateverTheNumberOfStreams(t *testing.T, f *fixture) {
 	var requests counter
-	c := f.connect(requests.option())
+	c := f.connect(requests.option(), WithRecheck(0))
 	f.create("/a", "0")
 	var streams []*Stream[Data]
 	for range 1000 {

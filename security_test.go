@@ -169,8 +169,7 @@ func testTheLogHasNoSecrets(t *testing.T, f *fixture) {
 	// Registrations: in place, in conflict, failed, and one that cannot be withdrawn.
 	r, err := c.Register(t.Context(), "/svc", addr, props)
 	must(err)
-	_, err = stranger.Register(within(300*time.Millisecond), "/svc", addr, props)
-	fails("a conflict", err)
+	fails("a conflict", conflict(t, stranger, props))
 	must(r.Update(t.Context(), map[string]any{"token": secret}))
 	stuck, err := stranger.Register(t.Context(), "/stuck", addr, props)
 	must(err)

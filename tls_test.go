@@ -106,7 +106,7 @@ func (f *fixture) refused(t *testing.T, addr string, config *tls.Config, parts .
 	if config != nil {
 		opts = append(opts, WithTLS(config))
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	start := time.Now()
 	c, err := Connect(ctx, addr+f.root, append(opts, WithLogger(testLogger(t)))...)
@@ -122,7 +122,7 @@ func (f *fixture) refused(t *testing.T, addr string, config *tls.Config, parts .
 			t.Errorf("the error lacks %q: %v", part, err)
 		}
 	}
-	if took := time.Since(start); took > 6*time.Second {
+	if took := time.Since(start); took > patience {
 		t.Errorf("took %v", took)
 	}
 }

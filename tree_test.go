@@ -243,7 +243,7 @@ func TestManyTreesCostTheRequestsOfOne(t *testing.T) {
 			f.create(path, "")
 		}
 		var count counter
-		c := f.connect(count.option())
+		c := f.connect(count.option(), WithRecheck(0))
 		one := c.Tree(t.Context(), "/a")
 		next(t, one)
 		settled(t, c)

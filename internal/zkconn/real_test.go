@@ -14,7 +14,7 @@ import (
 
 func TestExpireIsAnExpiry(t *testing.T) {
 	server := zooKeeper.Server(t)
-	c := open(t, Config{Servers: []string{server.Addr()}, Timeout: time.Second})
+	c := open(t, Config{Servers: []string{server.Addr()}, Timeout: 4 * time.Second})
 	s := c.expect(Up).Session
 	for range 5 {
 		before := s
@@ -85,7 +85,7 @@ func TestARealServerTakesCredentialsOfConfigAndHandle(t *testing.T) {
 func TestARealServerThatLostItsDataGetsANewSession(t *testing.T) {
 	e := ensemble.Start(t, 1)
 	server := e.Servers()[0]
-	c := open(t, Config{Servers: []string{server.Addr()}, Timeout: time.Second})
+	c := open(t, Config{Servers: []string{server.Addr()}, Timeout: 4 * time.Second})
 	before := c.expect(Up).Session
 	create := func() error {
 		return c.Run(t.Context(), func(zc *zk.Conn) error {
@@ -147,7 +147,7 @@ func TestCloseEndsTheSessionOnARealServer(t *testing.T) {
 			if err := c.Close(); err != nil {
 				t.Error(err)
 			}
-			if d := time.Since(start); d > 3*time.Second {
+			if d := time.Since(start); d > CloseLimit+time.Second {
 				t.Errorf("Close took %v", d)
 			}
 			if exists, _, err := admin.Exists("/ephemeral"); exists || err != nil {

@@ -356,10 +356,15 @@ func TestCloseLeavesNothingOfALookupOnTheNetwork(t *testing.T) {
 		t.Fatal(err)
 	}
 	start := time.Now()
-	if err := c.Close(); err != nil || time.Since(start) > 2*time.Second { // of which go-zookeeper may take one
+	if err := c.Close(); err != nil {
 		t.Errorf("Close: %v after %v", err, time.Since(start))
 	}
-	if err := goleak.Find(before); err != nil { // which waits for less than a second
-		t.Error(err)
+	// goleak waits for less than a second, which a busy machine may take to end a goroutine. Package net takes five.
+	left := goleak.Find(before)
+	for left != nil && time.Since(start) < 4*time.Second {
+		left = goleak.Find(before)
+	}
+	if left != nil {
+		t.Error(left)
 	}
 }
