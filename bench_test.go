@@ -4,22 +4,26 @@ import (
 	"fmt"
 	"runtime"
 	"testing"
+
+	"github.com/zkstream/zkstream/internal/watching"
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // Publishing one snapshot to 10,000 streams; ns/stream is the figure to look at.
 func BenchmarkPublish(b *testing.B) {
 	const streams = 10_000
-	var subs followers
-	sup := &supervisor{}
+	var subs []watching.Subscriber[watching.Reading]
+	c := connect(b, onZktest(b).Addr())
 	for range streams {
-		s := &nodeStream[Data]{supervisor: sup, watch: (&entry{}).watch(kindData), wrap: func(n *node) Data { return Data{n} }}
-		s.ch = make(chan Data, 1)
-		subs.add(s)
+		subs = append(subs, subscribe(b.Context(), c, zkconn.Data, "/a", func(n *watching.Node) Data { return Data{n} }).source.(*nodeStream[Data]))
 	}
-	r := reading{&node{}, true}
+	settled(b, c)
+	r := watching.Reading{Node: &watching.Node{}, Changed: true}
 	b.ReportAllocs()
 	for b.Loop() {
-		subs.put(r)
+		for _, s := range subs {
+			s.Put(r)
+		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/streams, "ns/stream")
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/address"
+	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -63,16 +64,16 @@ func (c *Client) change(ctx context.Context, op, path string, request any) (r zk
 // made in the last moments may be missing, unless [Client.Sync] is called first. The error is a [*PathError]: [zk.ErrNoAuth], for
 // example. It returns when the server has answered or ctx ends, and meanwhile retries through lost connections.
 func (c *Client) Get(ctx context.Context, path string) (Data, error) {
-	n, err := c.readNode(ctx, "get", path, kindData)
+	n, err := c.readNode(ctx, "get", path, zkconn.Data)
 	return Data{n}, err
 }
 
 // readNode reads what k says of a node. It returns nil beside an error.
-func (c *Client) readNode(ctx context.Context, op, path string, k kind) (n *node, err error) {
+func (c *Client) readNode(ctx context.Context, op, path string, k zkconn.Kind) (n *watching.Node, err error) {
 	err = c.call(ctx, op, path, c.check(path), func() error {
 		a, err := c.calls.ReadNode(ctx, k, c.chroot.Absolute(path))
 		if err == nil {
-			n = newNode(path, &a)
+			n = watching.NewNode(path, &a)
 		}
 		return err
 	})
@@ -82,7 +83,7 @@ func (c *Client) readNode(ctx context.Context, op, path string, k kind) (n *node
 // List reads the names of a node's children from the server. A missing node is no error: Exists is false then. How new the
 // names are, and its errors, are as those of [Client.Get].
 func (c *Client) List(ctx context.Context, path string) (Children, error) {
-	n, err := c.readNode(ctx, "list", path, kindChildren)
+	n, err := c.readNode(ctx, "list", path, zkconn.Children)
 	return Children{n}, err
 }
 

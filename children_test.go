@@ -5,11 +5,12 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 func childrenOf(names ...string) Children {
-	return Children{newNode("/n", &zkconn.Answer{Exists: true, Names: names})}
+	return Children{watching.NewNode("/n", &zkconn.Answer{Exists: true, Names: names})}
 }
 
 func TestChildrenAreAnImmutableSet(t *testing.T) {
@@ -21,7 +22,7 @@ func TestChildrenAreAnImmutableSet(t *testing.T) {
 	if !c.Contains("b") || c.Contains("x") || c.Len() != 3 || c.Path() != "/n" {
 		t.Errorf("%v", c)
 	}
-	if got := fmt.Sprint(c, Children{missingNode("/m")}); got != "/n [a b c] /m does not exist" {
+	if got := fmt.Sprint(c, Children{watching.MissingNode("/m")}); got != "/n [a b c] /m does not exist" {
 		t.Errorf("String: %s", got)
 	}
 }

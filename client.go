@@ -14,20 +14,22 @@ import (
 	"github.com/zkstream/zkstream/internal/calls"
 	"github.com/zkstream/zkstream/internal/logqueue"
 	"github.com/zkstream/zkstream/internal/registration"
+	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // A Client is a connection to a ZooKeeper ensemble that keeps itself alive, and the streams and registrations on it. [Connect]
 // makes one. It is safe for concurrent use.
 type Client struct {
-	conn       *zkconn.Conn
-	supervisor *supervisor
-	calls      *calls.Caller
-	registrar  *registration.Registrar
-	log        *slog.Logger // logs by logs
-	logs       logqueue.Queue
-	chroot     address.Chroot
-	acl        []zk.ACL
+	conn      *zkconn.Conn
+	watches   *watching.Supervisor
+	session   *sessionKeeper
+	calls     *calls.Caller
+	registrar *registration.Registrar
+	log       *slog.Logger // logs by logs
+	logs      logqueue.Queue
+	chroot    address.Chroot
+	acl       []zk.ACL
 
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
@@ -85,11 +87,13 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	}
 	c := &Client{chroot: address.Chroot(root), acl: o.acl, trace: &o.trace, closed: make(chan struct{})}
 	c.log = c.logs.Logger(o.log)
-	c.supervisor = newSupervisor(c.log, c.chroot, &c.tasks, o.recheck, c.orphaned, c.trace)
+	c.watches = watching.New(watching.Config{
+		Log: c.log, Chroot: c.chroot, Interval: o.recheck, OnResync: c.trace.resync(), OnResynced: c.trace.resynced(),
+	})
 	c.conn, err = zkconn.Open(zkconn.Config{
 		Servers: hosts, Timeout: o.timeout, Auth: o.auth, TLS: o.tls, Dial: o.dial, Resolver: o.resolve, Logger: c.log,
 		MaxCalls: o.max, MaxRequest: o.maxRequest,
-		Watches: c.supervisor, MaxReads: o.max, Attempted: c.trace.attempted(), Settled: c.supervisor.settled,
+		Watches: c.watches, MaxReads: o.max, Attempted: c.trace.attempted(), Settled: c.watches.Settled,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("zkstream: connect to %q: %w", servers, err)
@@ -97,9 +101,11 @@ func Connect(ctx context.Context, servers string, opts ...Option) (*Client, erro
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	c.calls = calls.New(c.conn, c.ctx, o.acl)
 	c.registrar = c.newRegistrar()
-	c.supervisor.start(c.conn)
+	c.watches.Start(c.conn)
+	c.session = newSessionKeeper(c)
+	c.session.start()
 	select {
-	case err = <-c.supervisor.first:
+	case err = <-c.session.first:
 	case <-ctx.Done():
 		err = context.Cause(ctx)
 	}
@@ -160,9 +166,10 @@ func (c *Client) Close() error {
 func (c *Client) shutdown() error {
 	c.tasks.close()
 	c.cancel()
-	c.supervisor.stop(ErrClosed)
+	c.watches.Stop()
+	c.session.stop(ErrClosed)
 	err := c.conn.Close()
-	c.supervisor.wait()
+	c.session.wait()
 	c.tasks.wait()
 	c.logs.Flush(logGrace)
 	return err
@@ -174,6 +181,12 @@ func (c *Client) orphaned() {
 	if c.ctx.Err() == nil {
 		go c.Close()
 	}
+}
+
+// sessionChanged is called with each state of the session.
+func (c *Client) sessionChanged(now Session) {
+	c.registrar.SessionChanged(now.State == Expired)
+	c.trace.session(now)
 }
 
 func hex(session int64) string { return fmt.Sprintf("0x%x", uint64(session)) }

@@ -317,15 +317,8 @@ func settled(t testing.TB, c *Client) {
 		if !c.conn.IsUp() || !c.conn.Idle() {
 			return false
 		}
-		s := c.supervisor
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for w := range s.allLocked() {
-			if w.state != armed && w.state != parked {
-				return false
-			}
-		}
-		return true
+		s := c.Stats()
+		return s.Data.Stale+s.Data.Failing+s.Children.Stale+s.Children.Failing+s.Presence.Stale+s.Presence.Failing == 0
 	})
 }
 

@@ -48,104 +48,17 @@ type WatchInfo struct {
 // It is for debug pages and commands, not for metrics, which [Client.Stats] is for: it looks at each watch, which takes some 30 ms
 // for a tree of 100,000 nodes, and nothing is received meanwhile. It sends nothing.
 func (c *Client) Watches() []WatchInfo {
-	if c.supervisor == nil { // not made by Connect
+	if c.watches == nil { // not made by Connect
 		return nil
 	}
-	infos := c.supervisor.inspect()
+	var infos []WatchInfo
+	for _, info := range c.watches.Inspect() {
+		infos = append(infos, WatchInfo(info))
+	}
 	slices.SortFunc(infos, func(a, b WatchInfo) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.Nodes, b.Nodes))
 	})
 	return infos
-}
-
-// inspect returns what Watches does, unsorted.
-func (s *supervisor) inspect() (infos []WatchInfo) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	worst := make(map[*assembler]health, len(s.assemblers))
-	note := func(m *treeNode, h health) {
-		if h != current { // most are
-			worst[m.assembler()] = max(worst[m.assembler()], h)
-		}
-	}
-	for w := range s.allLocked() {
-		var info WatchInfo
-		h := w.health()
-		for sub := range w.subs.all() {
-			switch sub := sub.(type) {
-			case *contentTap:
-				note((*treeNode)(sub), h)
-			case *listTap:
-				note((*treeNode)(sub), h)
-			case consumed:
-				info.consumer(sub)
-			}
-		}
-		if info.Streams > 0 && w.kind != kindStat { // which are of registrations
-			info.Path, info.Kind, info.State = s.chroot.Relative(w.path), w.kind.String(), h.String()
-			info.Nodes, info.Zxid = 1, w.zxid
-			infos = append(infos, info)
-		}
-	}
-	for _, d := range s.denied {
-		if !d.node.gone && (d.node.content == failed || d.node.list == failed) {
-			note(d.node, failing)
-		}
-	}
-	for sh, a := range s.assemblers {
-		if a.pending > 0 {
-			worst[a] = max(worst[a], waiting)
-		}
-		info := WatchInfo{Path: sh.path, Kind: "tree", State: worst[a].String(), Nodes: a.nodes}
-		if sh.instances {
-			info.Kind = "instances"
-		}
-		for _, sub := range a.subs {
-			if sub, ok := sub.(consumed); ok {
-				info.consumer(sub)
-			}
-		}
-		infos = append(infos, info)
-	}
-	return infos
-}
-
-// consumed is a stream, as inspect sees it.
-type consumed interface {
-	behind() (snapshots int, waiting time.Duration)
-}
-
-// consumer counts one of the streams in.
-func (info *WatchInfo) consumer(s consumed) {
-	info.Streams++
-	if snapshots, waiting := s.behind(); snapshots > 0 {
-		info.Behind++
-		info.Lag = max(info.Lag, snapshots)
-		info.Waiting = max(info.Waiting, waiting)
-	}
-}
-
-// health is how a watch is, as Stats counts it; the worst is the greatest.
-type health uint8
-
-const (
-	current health = iota
-	waiting        // to be read, or being read
-	failing
-)
-
-// String returns what WatchInfo calls it.
-func (h health) String() string { return [...]string{"current", "stale", "failing"}[h] }
-
-func (w watch) health() health {
-	switch w.state {
-	case armed, parked:
-		return current
-	case resting:
-		return failing
-	default:
-		return waiting
-	}
 }
 
 // RegistrationInfo describes a registration that has not ended.

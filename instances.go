@@ -5,6 +5,7 @@ import (
 	"iter"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/watching"
 )
 
 // Instances streams the children of path, each with its content: the servers of a service, for example. The first
@@ -16,55 +17,43 @@ import (
 // interval of [WithRecheck]. The stream ends with a *[PathError] if path is not valid, or if its children may not be listed.
 // Streams of one path share everything, as those of [Client.Tree] do.
 func (c *Client) Instances(ctx context.Context, path string) *Stream[Instances] {
-	sh := shape{path: path, depth: 1, max: 1_000_000, instances: true}
-	return assemble(ctx, c.supervisor, "instances", sh, nil, func(t Tree) Instances { return Instances{t} })
+	sh := watching.Shape{Path: path, Depth: 1, Max: 1_000_000, Instances: true}
+	return assemble(ctx, c, "instances", sh, nil, func(b watching.Branch) Instances { return Instances{path, b} })
 }
 
 // Instances is a snapshot of the children of a znode, with their content. It is immutable, and a value that may be
 // copied. The zero value is a node that does not exist.
-type Instances struct{ tree Tree }
-
-func (i Instances) children() []branch { return i.tree.root.children() }
+type Instances struct {
+	path string
+	root watching.Branch
+}
 
 // Path returns the path of the node whose children these are.
-func (i Instances) Path() string { return i.tree.path }
+func (i Instances) Path() string { return i.path }
 
 // Exists reports whether that node existed.
-func (i Instances) Exists() bool { return i.tree.Exists() }
+func (i Instances) Exists() bool { return i.root.Node() != nil }
 
 // Len returns the number of instances.
-func (i Instances) Len() int { return len(i.children()) }
+func (i Instances) Len() int { return len(i.root.Children()) }
 
 // Names returns the names of the instances, sorted, without the path. The slice is the caller's.
-func (i Instances) Names() []string {
-	names := make([]string, i.Len())
-	for k, c := range i.children() {
-		names[k] = c.node.name()
-	}
-	return names
-}
+func (i Instances) Names() []string { return i.root.Names() }
 
 // Stat returns the metadata of the node at Path, as they were when its children were listed; zero if there was none.
-func (i Instances) Stat() zk.Stat {
-	if !i.Exists() {
-		return zk.Stat{}
-	}
-	return i.tree.root.node.stat
-}
+func (i Instances) Stat() zk.Stat { return i.root.Node().Stat() }
 
 // Get returns the content of an instance, and whether there is one of that name.
 func (i Instances) Get(name string) (Properties, bool) {
-	if k, found := i.tree.root.below.find(name); found {
-		return Properties{i.children()[k].node}, true
-	}
-	return Properties{}, false
+	b, found := i.root.Child(name)
+	return Properties{b.Node()}, found
 }
 
 // All ranges over the instances, sorted by name.
 func (i Instances) All() iter.Seq2[string, Properties] {
 	return func(yield func(string, Properties) bool) {
-		for _, c := range i.children() {
-			if !yield(c.node.name(), Properties{c.node}) {
+		for _, c := range i.root.Children() {
+			if !yield(c.Name(), Properties{c.Node()}) {
 				return
 			}
 		}
@@ -74,16 +63,16 @@ func (i Instances) All() iter.Seq2[string, Properties] {
 // Diff returns the names of the instances that have come, changed and gone since previous, each sorted. One that was
 // deleted and made again has changed.
 func (i Instances) Diff(previous Instances) (added, changed, removed []string) {
-	a, b := i.children(), previous.children()
+	a, b := i.root.Children(), previous.root.Children()
 	for len(a) > 0 || len(b) > 0 {
 		switch {
-		case len(b) == 0 || len(a) > 0 && a[0].node.name() < b[0].node.name():
-			added, a = append(added, a[0].node.name()), a[1:]
-		case len(a) == 0 || a[0].node.name() > b[0].node.name():
-			removed, b = append(removed, b[0].node.name()), b[1:]
+		case len(b) == 0 || len(a) > 0 && a[0].Name() < b[0].Name():
+			added, a = append(added, a[0].Name()), a[1:]
+		case len(a) == 0 || a[0].Name() > b[0].Name():
+			removed, b = append(removed, b[0].Name()), b[1:]
 		default:
-			if a[0].node != b[0].node {
-				changed = append(changed, a[0].node.name())
+			if a[0].Node() != b[0].Node() {
+				changed = append(changed, a[0].Name())
 			}
 			a, b = a[1:], b[1:]
 		}

@@ -35,13 +35,14 @@ func TestASecondStreamHasTheWriteThatABatchHasNot(t *testing.T) {
 		synctest.Wait()
 		first := c.Data(t.Context(), "/n7")
 		same(t, "the first stream", next(t, first).String(), "/n7")
-		asked := make(chan struct{}, 1)
+		asked, setting := make(chan struct{}, 1), make(chan struct{}, 100)
 		server.Intercept(func(r zktest.Request) zktest.Fault {
 			switch r.Op {
 			case zktest.OpMultiRead:
 				asked <- struct{}{}
 				return zktest.Fault{Delay: time.Second}
 			case zktest.OpSetWatches:
+				setting <- struct{}{}
 				return zktest.Fault{Delay: time.Second}
 			}
 			return zktest.Fault{}
@@ -51,11 +52,8 @@ func TestASecondStreamHasTheWriteThatABatchHasNot(t *testing.T) {
 		if _, err := c.Write(t.Context(), "/n7", []byte("new"), AnyVersion); err != nil {
 			t.Fatal(err)
 		}
-		c.supervisor.mu.Lock()
-		state := c.supervisor.nodes["/n7"].slots[0].state
-		c.supervisor.mu.Unlock()
-		if state != arming {
-			t.Fatalf("the watch is in state %d: the write was not between the batch and the watches", state)
+		if len(setting) == 0 || c.Stats().Data.Stale == 0 {
+			t.Fatal("the write was not between the batch and the watches")
 		}
 		same(t, "the second stream", next(t, c.Data(t.Context(), "/n7")).String(), "new")
 		same(t, "the first stream", next(t, first).String(), "new")

@@ -9,6 +9,8 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/content"
+	"github.com/zkstream/zkstream/internal/watching"
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // Properties is a snapshot of a znode's content as a mapping. Content that is a JSON object is that
@@ -21,28 +23,28 @@ import (
 //
 // Properties is immutable, and a value that may be copied; its JSON is decoded once, when it
 // is first looked at, whatever the number of streams. The zero value is a node that does not exist.
-type Properties struct{ n *node }
+type Properties struct{ n *watching.Node }
 
-func (p Properties) decoded() *content.Properties { return orMissing(p.n).properties() }
+func (p Properties) decoded() *content.Properties { return p.n.Properties() }
 
 // Path returns the path of the node.
-func (p Properties) Path() string { return orMissing(p.n).path }
+func (p Properties) Path() string { return p.n.Path() }
 
 // Exists reports whether the node existed.
-func (p Properties) Exists() bool { return orMissing(p.n).exists() }
+func (p Properties) Exists() bool { return p.n.Exists() }
 
 // Stat returns the node's metadata as it was when the content was read; zero if there was no node.
-func (p Properties) Stat() zk.Stat { return orMissing(p.n).stat }
+func (p Properties) Stat() zk.Stat { return p.n.Stat() }
 
 // Err returns why the content could not be read: [zk.ErrNoAuth] for one of [Instances] that may not be read; or the error
 // that [Properties.With] was given. It is nil for every other snapshot.
-func (p Properties) Err() error { return orMissing(p.n).err() }
+func (p Properties) Err() error { return p.n.Err() }
 
 // Bytes returns the content as it stands. The slice is the caller's.
-func (p Properties) Bytes() []byte { return orMissing(p.n).bytes() }
+func (p Properties) Bytes() []byte { return p.n.Bytes() }
 
 // String returns the content as it stands.
-func (p Properties) String() string { return orMissing(p.n).data }
+func (p Properties) String() string { return p.n.Data() }
 
 // Len returns the number of properties.
 func (p Properties) Len() int { return len(p.Keys()) }
@@ -91,16 +93,11 @@ func (p Properties) Decode(dst any) error {
 // stand in its content; and in which Err is err. Nothing is written. It is for values that are somewhere else, as those of
 // links between properties are. The error says which value is not JSON, or why the content cannot have properties.
 func (p Properties) With(values map[string]json.RawMessage, err error) (Properties, error) {
-	old := orMissing(p.n)
-	data, failed := content.MergeRaw(old.bytes(), values)
+	data, failed := content.MergeRaw(p.n.Bytes(), values)
 	if failed != nil {
-		return Properties{}, &PathError{Op: "with", Path: old.path, Err: failed}
+		return Properties{}, &PathError{Op: "with", Path: p.Path(), Err: failed}
 	}
-	n := &node{path: old.path, stat: old.stat, data: string(data)}
-	if err != nil || !old.exists() {
-		n.more.Store(&details{missing: !old.exists(), err: err})
-	}
-	return Properties{n}, nil
+	return Properties{p.n.With(data, err)}, nil
 }
 
 // Value returns a property as a T, as encoding/json would decode it; as a [json.RawMessage] it is as it stands. The error is a
@@ -128,7 +125,7 @@ type PropertyStream struct {
 // change, those by Update and Set included. A path without a node is a snapshot whose Exists is false.
 // The stream ends with a [*PathError] if path is not valid or may not be read.
 func (c *Client) Properties(ctx context.Context, path string) *PropertyStream {
-	s := subscribe(ctx, c.supervisor, kindData, path, func(n *node) Properties { return Properties{n} })
+	s := subscribe(ctx, c, zkconn.Data, path, func(n *watching.Node) Properties { return Properties{n} })
 	return &PropertyStream{s, c, path}
 }
 

@@ -15,11 +15,18 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/watching"
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // propertiesOf is a snapshot of a node with that content.
 func propertiesOf(content string) Properties {
-	return Properties{&node{path: "/n", data: content}}
+	return propertiesAt("/n", content, zk.Stat{})
+}
+
+// propertiesAt returns a snapshot of a node.
+func propertiesAt(path, content string, stat zk.Stat) Properties {
+	return Properties{watching.NewNode(path, &zkconn.Answer{Exists: true, Stat: stat, Data: content})}
 }
 
 func TestContentReadsAsProperties(t *testing.T) {
@@ -364,7 +371,7 @@ func testPropertyStreamWritesItsNode(t *testing.T, f *fixture) {
 }
 
 func TestPropertiesWithOtherValues(t *testing.T) {
-	p := Properties{&node{path: "/a", data: `{"a": 1, "b": [1.0,  2]}`, stat: zk.Stat{Mzxid: 7}}}
+	p := propertiesAt("/a", `{"a": 1, "b": [1.0,  2]}`, zk.Stat{Mzxid: 7})
 	why := errors.New("why")
 	q, err := p.With(map[string]json.RawMessage{"a": json.RawMessage("123456789012345678901234567890"), "c": json.RawMessage("NaN")}, why)
 	if err != nil {
@@ -390,7 +397,7 @@ func TestPropertiesWithOtherValues(t *testing.T) {
 			t.Errorf("%q is no JSON: %s", bad, q)
 		}
 	}
-	text := Properties{&node{path: "/a", data: "\xff"}}
+	text := propertiesAt("/a", "\xff", zk.Stat{})
 	if q, err := text.With(map[string]json.RawMessage{"a": json.RawMessage("1")}, nil); err == nil {
 		t.Errorf("content that is no text: %s", q)
 	}

@@ -415,9 +415,8 @@ func testSubscribingAndCancellingHoldsOneWatch(t *testing.T, f *fixture) {
 	s.Close()
 	f.set("/quiet", "z")
 	eventually(t, "the parked entry is gone", func() bool {
-		c.supervisor.mu.Lock()
-		defer c.supervisor.mu.Unlock()
-		return len(c.supervisor.nodes)+len(c.supervisor.presence) == 0
+		s := c.Stats()
+		return s.Data == WatchStats{} && s.Children == WatchStats{} && s.Presence == WatchStats{}
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/internal/registration"
+	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -129,28 +130,16 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 	return r, nil
 }
 
-// newRegistrar returns what makes the registrations of a client that is connected. It follows the client's session.
+// newRegistrar returns what makes the registrations of a client that is connected.
 func (c *Client) newRegistrar() *registration.Registrar {
-	registrar := registration.New(registration.Config{Conn: c.conn, Calls: c.calls, Closing: c.ctx,
+	return registration.New(registration.Config{Conn: c.conn, Calls: c.calls, Closing: c.ctx,
 		Watch: func(ctx context.Context, path string) registration.Stream {
-			return subscribe(ctx, c.supervisor, kindStat, c.chroot.Relative(path), func(n *node) registration.Presence {
-				return registration.Presence{Exists: n.exists(), Owner: n.stat.EphemeralOwner}
+			return subscribe(ctx, c, zkconn.Stat, c.chroot.Relative(path), func(n *watching.Node) registration.Presence {
+				return registration.Presence{Exists: n.Exists(), Owner: n.Stat().EphemeralOwner}
 			})
 		},
 	})
-	c.supervisor.sessions.subs.add(&sessionListener{registrar: registrar})
-	return registrar
 }
-
-// sessionListener is a subscriber that passes the changes of the session on to the registrations.
-type sessionListener struct {
-	registrar *registration.Registrar
-	index     int32
-}
-
-func (l *sessionListener) put(s Session)  { l.registrar.SessionChanged(s.State == Expired) }
-func (l *sessionListener) end(error) bool { return true }
-func (l *sessionListener) place() *int32  { return &l.index }
 
 // Advertise returns the addresses to [Client.Register] for a listener on addr, "host:port", such as a
 // [net.Listener]'s Addr gives. A listener on all addresses (":8080", "0.0.0.0:8080" or "[::]:8080") gives
@@ -270,7 +259,7 @@ func (r *Registration) Refusal() error { return r.fail("register", r.node.Obstac
 // node stays until the session ends.
 func (r *Registration) Close() error {
 	r.node.Withdraw(ErrClosed)
-	t := time.NewTimer(2 * r.client.supervisor.sessions.get().Timeout)
+	t := time.NewTimer(2 * r.client.session.sessions.get().Timeout)
 	defer t.Stop()
 	select {
 	case <-r.node.Done():

@@ -3,6 +3,8 @@ package zkstream
 import (
 	"context"
 	"sync"
+
+	"github.com/zkstream/zkstream/internal/member"
 )
 
 // A scope is the streams that end with one context. They share one context.AfterFunc, because that takes as much
@@ -38,8 +40,7 @@ func enterScope(ctx context.Context, s scoped) *scope {
 		scopes.open[ctx.Done()] = sc
 		sc.stop = context.AfterFunc(ctx, sc.end)
 	}
-	*s.scopePlace() = int32(len(sc.members))
-	sc.members = append(sc.members, s)
+	sc.members = member.Add(sc.members, s, scoped.scopePlace)
 	return sc
 }
 
@@ -48,7 +49,7 @@ func (sc *scope) remove(s scoped) {
 	scopes.mu.Lock()
 	defer scopes.mu.Unlock()
 	var removed bool // else the context has ended
-	if sc.members, removed = removeMember(sc.members, s, scoped.scopePlace); removed && sc.members == nil {
+	if sc.members, removed = member.Remove(sc.members, s, scoped.scopePlace); removed && sc.members == nil {
 		sc.closeLocked()
 		sc.stop()
 	}

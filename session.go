@@ -65,8 +65,8 @@ func (s Session) String() string {
 // asks the quorum by a write: a create, a delete, or a check in a transaction. An answer to that is proof. A read, a sync or
 // a new connection proves nothing.
 func (c *Client) Session(ctx context.Context) *Stream[Session] {
-	if c.supervisor == nil {
+	if c.session == nil {
 		return endedStream[Session](fmt.Errorf("zkstream: session: %w", zkconn.ErrNoConn))
 	}
-	return c.supervisor.sessions.stream(ctx)
+	return c.session.sessions.stream(ctx)
 }

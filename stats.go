@@ -3,7 +3,6 @@ package zkstream
 import (
 	"time"
 
-	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -89,19 +88,6 @@ type EventStats struct {
 	ChildrenChanged int64 // a child has come or gone
 }
 
-func (s *EventStats) add(t zk.EventType) {
-	switch t {
-	case zk.EventNodeCreated:
-		s.Created++
-	case zk.EventNodeDeleted:
-		s.Deleted++
-	case zk.EventNodeDataChanged:
-		s.DataChanged++
-	case zk.EventNodeChildrenChanged:
-		s.ChildrenChanged++
-	}
-}
-
 // ReadStats are counts of nodes, by what was read of them.
 type ReadStats struct {
 	Data     int64 // the content
@@ -125,71 +111,33 @@ type RegistrationStats struct {
 // Stats returns numbers about the client as they are now. They are not all of one instant. It sends nothing, takes no time
 // worth mentioning, and may be called after Close, too.
 func (c *Client) Stats() Stats {
-	if c.supervisor == nil { // not made by Connect
+	if c.session == nil { // not made by Connect
 		return Stats{State: Closed}
 	}
-	s := c.supervisor.stats()
-	conn := c.conn.Stats()
-	s.Connects, s.ConnectFailures = conn.Connects, conn.Failures
-	s.Requests, s.BytesSent, s.BytesReceived = conn.Requests, conn.BytesSent, conn.BytesReceived
-	s.Sessions = c.conn.Generation()
-	calls := c.calls.Stats()
-	s.Calls, s.Retries, s.UpdateConflicts = int(c.underWay.Load()), calls.Retries, calls.Conflicts
-	s.Registrations = RegistrationStats(c.registrar.Stats())
-	return s
-}
-
-// counts is what a supervisor counts for Stats, guarded by its mu.
-type counts struct {
-	watches            [zkconn.Kinds][watchStates]int // by kind and state
-	streams            int                            // without those of registrations
-	snapshots, skipped int64                          // of these streams
-	reads              [zkconn.Kinds]int64            // of nodes
-	events             EventStats
-}
-
-// stream counts a stream on a watch of that kind in, or with -1 out.
-func (c *counts) stream(k kind, n int) {
-	if k != kindStat { // which are of registrations
-		c.streams += n
-	}
-}
-
-// snapshot counts one that a stream was given.
-func (c *counts) snapshot(skipped bool) {
-	c.snapshots++
-	if skipped {
-		c.skipped++
-	}
-}
-
-// stats returns what the supervisor knows of Stats.
-func (s *supervisor) stats() Stats {
-	s.mu.Lock()
-	c := s.counts
-	s.mu.Unlock()
-	kind := func(k kind) WatchStats {
-		n := c.watches[k]
-		return WatchStats{
-			Current: n[armed],
-			Stale:   n[stale] + n[asked] + n[refired] + n[arming],
-			Failing: n[resting],
-			Parked:  n[parked],
-		}
-	}
-	session := s.sessions.get()
+	session, watched, conn, calls := c.session.sessions.get(), c.watches.Stats(), c.conn.Stats(), c.calls.Stats()
+	reads := watched.Reads
 	return Stats{
-		State:       session.State,
-		Timeout:     session.Timeout,
-		Data:        kind(kindData),
-		Children:    kind(kindChildren),
-		Presence:    kind(kindStat),
-		Streams:     c.streams,
-		Snapshots:   c.snapshots,
-		Skipped:     c.skipped,
-		Disconnects: s.disconnects.Load(),
-		Expirations: s.expirations.Load(),
-		Events:      c.events,
-		Reads:       ReadStats{c.reads[kindData], c.reads[kindChildren], c.reads[kindStat]},
+		State:           session.State,
+		Timeout:         session.Timeout,
+		Data:            WatchStats(watched.Watches[zkconn.Data]),
+		Children:        WatchStats(watched.Watches[zkconn.Children]),
+		Presence:        WatchStats(watched.Watches[zkconn.Stat]),
+		Streams:         watched.Streams,
+		Snapshots:       watched.Snapshots,
+		Skipped:         watched.Skipped,
+		Registrations:   RegistrationStats(c.registrar.Stats()),
+		Connects:        conn.Connects,
+		ConnectFailures: conn.Failures,
+		Sessions:        c.conn.Generation(),
+		Disconnects:     c.session.disconnects.Load(),
+		Expirations:     c.session.expirations.Load(),
+		Events:          EventStats(watched.Events),
+		Reads:           ReadStats{Data: reads[zkconn.Data], Children: reads[zkconn.Children], Presence: reads[zkconn.Stat]},
+		Calls:           int(c.underWay.Load()),
+		Retries:         calls.Retries,
+		UpdateConflicts: calls.Conflicts,
+		Requests:        conn.Requests,
+		BytesSent:       conn.BytesSent,
+		BytesReceived:   conn.BytesReceived,
 	}
 }

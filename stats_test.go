@@ -17,15 +17,8 @@ func checkWatches(t *testing.T, c *Client, when string, streams int, data, child
 	t.Helper()
 	synctest.Wait()
 	s := c.Stats()
-	var counted, there [3][watchStates]int
-	c.supervisor.mu.Lock()
-	counted = c.supervisor.counts.watches
-	for w := range c.supervisor.allLocked() {
-		there[w.kind][w.state]++
-	}
-	c.supervisor.mu.Unlock()
-	if counted != there {
-		t.Errorf("%s: counted %v, there are %v", when, counted, there)
+	if err := c.watches.Check(); err != nil {
+		t.Errorf("%s: %v", when, err)
 	}
 	if s.Streams != streams || s.Data != data || s.Children != children || s.Presence != presence {
 		t.Errorf("%s:\n  got  %d streams, %+v, %+v, %+v\n  want %d streams, %+v, %+v, %+v",

@@ -2,137 +2,112 @@ package zkstream
 
 import (
 	"context"
+	"errors"
+	"time"
 
-	"github.com/zkstream/zkstream/internal/address"
+	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // nodeStream is a stream on a watch.
 type nodeStream[T any] struct {
 	Stream[T]
-	supervisor *supervisor
-	watch      watch
-	wrap       func(*node) T
-	begun      bool // it has had a snapshot; guarded by supervisor.mu
+	watches *watching.Supervisor
+	watch   watching.Watch
+	wrap    func(*watching.Node) T
+	begun   bool // it has had a snapshot; guarded by the supervisor's lock
 }
 
-// put delivers what was read, if that is new to this stream. supervisor.mu is held.
-func (s *nodeStream[T]) put(r reading) {
-	if r.changed || !s.begun {
+// Put delivers what was read, if that is new to this stream.
+func (s *nodeStream[T]) Put(r watching.Reading) {
+	if r.Changed || !s.begun {
 		s.begun = true
-		skipped := s.publish(s.wrap(r.node))
-		if s.watch.kind != kindStat { // of a registration
-			s.supervisor.counts.snapshot(skipped)
+		skipped := s.publish(s.wrap(r.Node))
+		if s.watch.Kind() != zkconn.Stat { // of a registration
+			s.watches.Published(skipped)
 		}
 	}
 }
 
-// end ends the stream for its supervisor's reasons, whose mu is held.
-func (s *nodeStream[T]) end(reason error) bool {
-	if !s.Stream.end(reason) {
-		return false
-	}
-	s.supervisor.counts.stream(s.watch.kind, -1)
-	return true
-}
-
 // forget leaves the watch.
-func (s *nodeStream[T]) forget() { s.supervisor.leave(s.watch, s) }
-
-// leave takes sub from w, which is parked if that was the last.
-func (s *supervisor) leave(w watch, sub subscriber[reading]) {
-	s.mu.Lock()
-	s.counts.stream(w.kind, -1)
-	s.leaveLocked(w, sub)
-	evicted := len(s.evicted) > 0
-	s.mu.Unlock()
-	if evicted {
-		s.conn.Pump()
-	}
-}
-
-// leaveLocked is leave, but for the watches that are to be taken back from the server.
-func (s *supervisor) leaveLocked(w watch, sub subscriber[reading]) {
-	w.subs.remove(sub)
-	if w.subs.len() > 0 {
-		return
-	}
-	switch w.state {
-	case stale, resting:
-		s.moveLocked(w, none)
-	case armed:
-		s.armedLocked(w)
-	}
-}
-
-// join makes sub a subscriber of what k reads of path, below the chroot. It reports why it cannot.
-//
-// If what was read is up to date, sub has it when join returns, and nothing is sent. Otherwise sub gets the next
-// answer. That is never older than what the client itself has written: replies arrive in order, so a read whose
-// answer is still to come was carried out after a write that has been answered. What a batch has read, before its watch is set, may be
-// older:
-//
-//  1. The batch is asked for, and behind it a write of the client's own goes to the same node.
-//  2. The batch is answered, with the old content, and the watch is asked for.
-//  3. The write is answered, and its caller opens a stream. No event has come, since no watch was set.
-//
-// So sub then waits until the watch is set, before which the event comes.
-func (s *supervisor) join(path string, k kind, sub subscriber[reading], on func(watch)) error {
-	s.mu.Lock()
-	if s.reason != nil {
-		s.mu.Unlock()
-		return s.reason
-	}
-	known := s.joinLocked(s.chroot.Absolute(path), k, sub, on)
-	s.mu.Unlock()
-	if !known {
-		s.conn.Pump()
-	}
-	return nil
-}
-
-// joinLocked is join with the path that the server has, but for having read what is to be read. It reports whether sub has had
-// what was read.
-func (s *supervisor) joinLocked(path string, k kind, sub subscriber[reading], on func(watch)) (known bool) {
-	w := s.makeLocked(path, k)
-	if w.state == none || w.state == parked {
-		s.moveLocked(w, stale)
-	}
-	on(w)
-	w.subs.add(sub)
-	switch {
-	case w.state == armed, w.state == arming && w.zxid >= s.conn.Wrote():
-		sub.put(reading{node: w.last})
-		return true
-	case w.state == arming:
-		w.awaited = true
-	}
-	return false
-}
+func (s *nodeStream[T]) forget() { s.watches.Leave(s.watch, s) }
 
 // subscribe opens a stream on what k reads of path.
-func subscribe[T any](ctx context.Context, sup *supervisor, k kind, path string, wrap func(*node) T) *Stream[T] {
-	if sup == nil {
-		return endedStream[T](&PathError{Op: k.String(), Path: path, Err: zkconn.ErrNoConn})
+func subscribe[T any](ctx context.Context, c *Client, k zkconn.Kind, path string, wrap func(*watching.Node) T) *Stream[T] {
+	s := &nodeStream[T]{watches: c.watches, wrap: wrap}
+	return open(ctx, c, &s.Stream, s, k.String(), path, nil, func() error {
+		return c.watches.Join(path, k, s, func(w watching.Watch) { s.watch = w })
+	})
+}
+
+// treeStream is a stream of trees.
+type treeStream[T any] struct {
+	Stream[T]
+	watches   *watching.Supervisor
+	assembler *watching.Assembler
+	wrap      func(watching.Branch) T
+	begun     bool // it has had a snapshot; guarded by the supervisor's lock
+}
+
+// Put delivers a snapshot, if that is new to this stream.
+func (s *treeStream[T]) Put(a watching.Assembled) {
+	if s.begun && a.Changed || !s.begun && a.Complete {
+		s.begun = true
+		s.watches.Published(s.publish(s.wrap(a.Tree)))
 	}
-	s := &nodeStream[T]{supervisor: sup, wrap: wrap}
-	s.ch, s.tasks, s.source = make(chan T, 1), sup.tasks, s
-	err := address.ValidatePath(path)
+}
+
+// forget leaves the tree.
+func (s *treeStream[T]) forget() { s.assembler.Leave(s) }
+
+// assemble opens a stream of trees of a shape; err, if not nil, is what is wrong with it.
+func assemble[T any](ctx context.Context, c *Client, op string, sh watching.Shape, err error, wrap func(watching.Branch) T) *Stream[T] {
+	s := &treeStream[T]{watches: c.watches, wrap: wrap}
+	return open(ctx, c, &s.Stream, s, op, sh.Path, err, func() error {
+		return c.watches.JoinTree(sh, s, func(a *watching.Assembler) { s.assembler = a })
+	})
+}
+
+// open returns the stream s, which has a source and is joined to that by join; or which has ended, because of err or of what else is
+// in the way.
+func open[T any](ctx context.Context, c *Client, s *Stream[T], from source, op, path string, err error, join func() error) *Stream[T] {
+	s.ch, s.tasks, s.source = make(chan T, 1), &c.tasks, from
+	if err == nil {
+		err = c.check(path)
+	}
 	switch {
 	case err != nil:
-		err = &PathError{Op: k.String(), Path: path, Err: err}
+		err = &PathError{Op: op, Path: path, Err: err}
 	case ctx.Err() != nil:
 		err = context.Cause(ctx)
 	default:
-		err = sup.join(path, k, s, func(w watch) {
-			s.watch = w
-			sup.counts.stream(k, 1)
-		})
+		err = join()
 	}
 	if err != nil {
-		s.Stream.end(err)
-		return &s.Stream
+		s.end(err)
+		return s
 	}
 	s.endWith(ctx)
-	return &s.Stream
+	return s
+}
+
+// A Stream's source ends it by the methods of [watching.Subscriber], and has its place.
+
+// End ends the stream for a reason of its source's.
+func (s *nodeStream[T]) End(reason error) bool { return s.end(named(reason)) }
+func (s *treeStream[T]) End(reason error) bool { return s.end(named(reason)) }
+
+func (s *nodeStream[T]) Place() *int32 { return &s.index }
+func (s *treeStream[T]) Place() *int32 { return &s.index }
+
+func (s *nodeStream[T]) Behind() (snapshots int, waiting time.Duration) { return s.behind() }
+func (s *treeStream[T]) Behind() (snapshots int, waiting time.Duration) { return s.behind() }
+
+// named makes a source's error public.
+func named(err error) error {
+	var e *watching.PathError
+	if errors.As(err, &e) {
+		return (*PathError)(e)
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
@@ -115,10 +116,15 @@ func (t *Trace) session(now Session) {
 	}
 }
 
-func (t *Trace) resync(r ResyncTrace) {
-	if t.Resync != nil && r.Rearmed+r.Read > 0 {
-		t.Resync(r)
+// resync and resynced return what is to be called when the watches are taken up on a new connection.
+func (t *Trace) resync() func(watching.Resync)   { return resyncs(t.Resync) }
+func (t *Trace) resynced() func(watching.Resync) { return resyncs(t.Resynced) }
+
+func resyncs(fn func(ResyncTrace)) func(watching.Resync) {
+	if fn == nil {
+		return nil
 	}
+	return func(r watching.Resync) { fn(ResyncTrace(r)) }
 }
 
 // callBegins returns the time, if anybody wants to know.

@@ -180,16 +180,13 @@ func TestATreeOfTooManyNodesEnds(t *testing.T) {
 func nothingFollowed(t *testing.T, c *Client) {
 	t.Helper()
 	eventually(t, "no node is followed", func() bool {
-		s := c.supervisor
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		for w := range s.allLocked() {
-			if w.state != parked {
-				return false
-			}
-		}
-		return len(s.parked) <= mostParked && len(s.assemblers) == 0 && len(s.retired) == 0
+		s := c.Stats()
+		s.Data.Parked, s.Children.Parked = 0, 0
+		return s.Data == WatchStats{} && s.Children == WatchStats{} && len(c.Watches()) == 0 && c.watches.Busy() == nil
 	})
+	if err := c.watches.Check(); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestTheEndsOfTreesLeaveNothingBehind(t *testing.T) {

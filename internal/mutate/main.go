@@ -5,7 +5,7 @@
 //
 //	go run ./internal/mutate                       all mutants
 //	go run ./internal/mutate -sample 100           a hundred of them, chosen by -seed
-//	go run ./internal/mutate -file watch.go        those of some files, separated by commas
+//	go run ./internal/mutate -file FILE,FILE       those of some files
 //	go run ./internal/mutate -results noticed.txt  not again those that the file says were noticed, and adds to it
 //
 // The working directory is the repository's root. Nothing in it is changed: go test gets the mutants as an overlay.
@@ -34,7 +34,8 @@ func main() {
 
 // files hold what keeps the watches.
 var files = []string{
-	"supervisor.go", "watch.go", "subscribe.go", "reconnect.go",
+	"internal/watching/supervisor.go", "internal/watching/watch.go", "internal/watching/subscribe.go", "internal/watching/reconnect.go",
+	"reconnect.go",
 	"internal/zkconn/requests.go", "internal/zkconn/rearm.go", "internal/zkconn/gate.go",
 }
 

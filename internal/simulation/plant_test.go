@@ -79,8 +79,8 @@ var plants = []plant{
 	},
 	{
 		"what has not changed is delivered again",
-		"changed: w.last == nil || !w.last.equal(n, w.kind)}",
-		"changed: true}",
+		"Changed: w.last == nil || !w.last.equal(n, w.kind)}",
+		"Changed: true}",
 	},
 	{
 		"a node that was deleted and made again is not told from the old one",
@@ -191,7 +191,7 @@ func TestTheSimulationSeesPlantedFaults(t *testing.T) {
 func readSources(t *testing.T) map[string]string {
 	t.Helper()
 	sources := map[string]string{}
-	for _, dir := range []string{"../..", "../address", "../calls", "../content", "../logqueue", "../registration", "../zkconn"} {
+	for _, dir := range []string{"../..", "../address", "../calls", "../content", "../logqueue", "../member", "../registration", "../watching", "../zkconn"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)

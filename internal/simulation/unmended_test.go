@@ -54,7 +54,7 @@ var unmended = []plant{
 	},
 	{
 		"an end of the session is told a timeout too late",
-		"	left := time.Until(s.conn.Answered().Add(now.Timeout))\n",
-		"	left := time.Until(s.conn.Answered().Add(2 * now.Timeout))\n",
+		"	left := time.Until(k.conn.Answered().Add(now.Timeout))\n",
+		"	left := time.Until(k.conn.Answered().Add(2 * now.Timeout))\n",
 	},
 }

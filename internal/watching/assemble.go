@@ -1,44 +1,46 @@
-package zkstream
+package watching
 
 import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-// shape says which nodes a tree has, and what is read of them.
-type shape struct {
-	path      string
-	depth     int  // levels below path
-	max       int  // nodes
-	bare      bool // without content
-	instances bool // of path itself only the children are read
+// Shape says which nodes a tree has, and what is read of them.
+type Shape struct {
+	Path      string // below the chroot
+	Depth     int    // levels below Path
+	Max       int    // nodes
+	Bare      bool   // without content
+	Instances bool   // of Path itself only the children are read
 }
 
-// An assembler keeps the newest snapshot of a tree, for all streams of one shape. It subscribes to two watches of
+// An Assembler keeps the newest snapshot of a tree, for all streams of one shape. It subscribes to two watches of
 // each node, those of its content and of its children, which it shares with the streams of single nodes.
 //
 // Its fields are guarded by supervisor.mu. An answer that comes to one of its watches is only noted. When all that
 // was received has been handled (supervisor.Drained), run works the notes off: it opens watches for new
 // children, leaves those of children that have gone, and publishes one snapshot.
-type assembler struct {
-	supervisor *supervisor
-	shape      shape
-	subs       subscribers[assembled]
+type Assembler struct {
+	supervisor *Supervisor
+	shape      Shape
+	subs       subscribers[Assembled]
 	root       *treeNode
 	queue      []*treeNode // to be looked at
 	nodes      int         // members
 	pending    int         // members that first snapshots wait for
 	covered    int64       // what the client had written when it was last looked which these are
-	round      uint64      // of publishing; a branch that was made in this round is not published yet
+	round      uint64      // of publishing; a Branch that was made in this round is not published yet
 	changed    bool        // since the last snapshot
 	begun      bool        // there has been a snapshot
 	ended      bool
-	last       Tree
+	last       Branch
 }
 
 // add has m read, a new node of the tree, which has that path.
-func (a *assembler) add(m *treeNode, path string, first bool) {
+func (a *Assembler) add(m *treeNode, path string, first bool) {
 	a.nodes++
 	if m.first = first; first {
 		a.pending++
@@ -51,7 +53,7 @@ func (a *assembler) add(m *treeNode, path string, first bool) {
 }
 
 // drop takes m and all below it from the tree. The caller takes it from its parent.
-func (a *assembler) drop(m *treeNode) {
+func (a *Assembler) drop(m *treeNode) {
 	for _, c := range m.children() {
 		a.drop(c)
 	}
@@ -61,21 +63,22 @@ func (a *assembler) drop(m *treeNode) {
 }
 
 // settled notes that first snapshots need not wait for m any more.
-func (a *assembler) settled(m *treeNode) {
+func (a *Assembler) settled(m *treeNode) {
 	if m.first {
 		m.first = false
 		a.pending--
 	}
 }
 
-// assembled is what a subscriber of an assembler gets.
-type assembled struct {
-	tree    Tree
-	changed bool // since the one before
+// Assembled is what a subscriber of an Assembler gets.
+type Assembled struct {
+	Tree     Branch
+	Changed  bool // since the one before
+	Complete bool // a first snapshot need not wait for more
 }
 
 // run looks at all that was read, and publishes what is new.
-func (a *assembler) run() {
+func (a *Assembler) run() {
 	waited := a.pending > 0
 	for len(a.queue) > 0 {
 		queue := a.queue
@@ -96,14 +99,14 @@ func (a *assembler) run() {
 	}
 	a.begun, a.changed = true, false
 	a.round++
-	a.last = Tree{a.shape.path, branch{a.root.shown, a.root.below()}}
+	a.last = Branch{a.root.shown, a.root.below()}
 	for _, sub := range a.subs {
-		sub.put(assembled{a.last, changed})
+		sub.Put(Assembled{a.last, changed, a.pending == 0})
 	}
 }
 
 // catchUp has first snapshots wait for what may be older than what the client itself has written, and is being read again.
-func (a *assembler) catchUp() {
+func (a *Assembler) catchUp() {
 	s := a.supervisor
 	wrote := s.conn.Wrote()
 	if wrote <= a.covered {
@@ -135,7 +138,7 @@ func (a *assembler) catchUp() {
 //     together with a list that is older than the child: a child that the list names beside it may have gone by then.
 //   - A child that is missing has vanished after its parent's list was read. So the list is read again, and takes
 //     it out with all that went with it.
-func (a *assembler) settle(m *treeNode) {
+func (a *Assembler) settle(m *treeNode) {
 	m.early = false
 	if n := m.contentNode(); m.listsChildren() && n != nil && !n.missing() && m.list == unasked {
 		m.joinListLocked(n)
@@ -149,7 +152,7 @@ func (a *assembler) settle(m *treeNode) {
 		n = list
 	}
 	if content.missing() || list.missing() {
-		if m.content == read && m.list == read && content.exists() != list.exists() {
+		if m.content == read && m.list == read && content.Exists() != list.Exists() {
 			return
 		}
 		if m.parent == nil {
@@ -160,12 +163,12 @@ func (a *assembler) settle(m *treeNode) {
 		a.settled(m)
 		return
 	}
-	if a.shape.instances && m.parent == nil && n.err() != nil {
-		a.fail(&PathError{Op: "instances", Path: m.path(), Err: n.err()})
+	if a.shape.Instances && m.parent == nil && n.Err() != nil {
+		a.fail(&PathError{Op: "instances", Path: m.path(), Err: n.Err()})
 		return
 	}
 	if m.content == read && m.list == failed {
-		n = n.unreadable(list.err())
+		n = n.unreadable(list.Err())
 	} else if m.content == read && m.list == read && !sameNode(content, list) {
 		return
 	}
@@ -179,7 +182,7 @@ func (a *assembler) settle(m *treeNode) {
 	a.show(m, n)
 	var names []string
 	if m.listsChildren() && m.list == read {
-		if names = list.names(); len(names) > 0 || m.more != nil {
+		if names = list.Names(); len(names) > 0 || m.more != nil {
 			m.inner().listed = max(list.stat.Pzxid, m.entry.watch(kindChildren).zxid)
 		}
 	}
@@ -200,15 +203,15 @@ func (a *assembler) settle(m *treeNode) {
 }
 
 // missing reports whether n says that there is no node.
-func (n *node) missing() bool { return n != nil && !n.exists() }
+func (n *Node) missing() bool { return n != nil && !n.Exists() }
 
 // sameNode reports whether two nodes of one path are one, and not one that was made after the other was deleted.
-func sameNode(a, b *node) bool {
+func sameNode(a, b *Node) bool {
 	return a.stat.Czxid == b.stat.Czxid && a.stat.Ctime == b.stat.Ctime
 }
 
 // show has the tree show n for m.
-func (a *assembler) show(m *treeNode, n *node) {
+func (a *Assembler) show(m *treeNode, n *Node) {
 	before := m.shown
 	switch {
 	case before == nil:
@@ -216,23 +219,23 @@ func (a *assembler) show(m *treeNode, n *node) {
 		a.changed = true
 		a.place(m)
 		a.count(m.parent, 1)
-	case before == n, before.err() == n.err() && before.equal(n, m.shows()):
+	case before == n, before.Err() == n.Err() && before.equal(n, m.shows()):
 		// Another tree may have put the same state into memory anew: see shareNames.
 	default:
 		m.shown = n
 		// That a child has come to the set of instances is shown when the child has been read, and not before by the
 		// metadata alone.
-		a.changed = a.changed || !a.shape.instances || m.parent != nil || !sameNode(before, n)
+		a.changed = a.changed || !a.shape.Instances || m.parent != nil || !sameNode(before, n)
 		a.place(m)
 	}
 }
 
 // place puts m, as it is shown, into the level to which it belongs.
-func (a *assembler) place(m *treeNode) {
+func (a *Assembler) place(m *treeNode) {
 	if m.parent == nil {
 		return
 	}
-	b := branch{m.shown, m.below()}
+	b := Branch{m.shown, m.below()}
 	l := a.open(m.parent)
 	if i, found := l.find(m.name()); found {
 		l.branches[i] = b
@@ -243,7 +246,7 @@ func (a *assembler) place(m *treeNode) {
 
 // open returns the level below m, so that it can be changed. One that was published is immutable: then it is copied, and so are
 // those above it, but not what is beside them.
-func (a *assembler) open(m *treeNode) *level {
+func (a *Assembler) open(m *treeNode) *level {
 	a.changed = true
 	x := m.inner()
 	if x.below != nil && x.round == a.round {
@@ -253,7 +256,7 @@ func (a *assembler) open(m *treeNode) *level {
 	if x.below != nil {
 		l.count, l.branches = x.below.count, slices.Clone(x.below.branches)
 	} else {
-		l.branches = make([]branch, 0, len(x.children))
+		l.branches = make([]Branch, 0, len(x.children))
 	}
 	x.below, x.round = l, a.round
 	a.place(m)
@@ -261,14 +264,14 @@ func (a *assembler) open(m *treeNode) *level {
 }
 
 // count counts n nodes more below m and what is above it.
-func (a *assembler) count(m *treeNode, n int) {
+func (a *Assembler) count(m *treeNode, n int) {
 	for ; m != nil; m = m.parent {
 		a.open(m).count += n
 	}
 }
 
 // list has the tree know the children of m by these names, and reports whether they are others than before.
-func (a *assembler) list(m *treeNode, names []string, first bool) (changed bool) {
+func (a *Assembler) list(m *treeNode, names []string, first bool) (changed bool) {
 	if slices.EqualFunc(m.children(), names, func(c *treeNode, name string) bool { return c.name() == name }) {
 		return false
 	}
@@ -298,11 +301,11 @@ func (a *assembler) list(m *treeNode, names []string, first bool) (changed bool)
 		c := &treeNode{parent: m}
 		x.children = append(x.children, c)
 		a.add(c, prefix+name, first)
-		if a.nodes > a.shape.max {
+		if a.nodes > a.shape.Max {
 			for _, c := range before {
 				a.drop(c)
 			}
-			a.fail(&PathError{Op: "tree", Path: a.shape.path, Err: fmt.Errorf("more than %d nodes: %w", a.shape.max, ErrTooLarge)})
+			a.fail(&PathError{Op: "tree", Path: a.shape.Path, Err: fmt.Errorf("more than %d nodes: %w", a.shape.Max, zkconn.ErrTooLarge)})
 			return true
 		}
 	}
@@ -317,7 +320,7 @@ func (a *assembler) list(m *treeNode, names []string, first bool) (changed bool)
 	l.branches = l.branches[:0]
 	for _, c := range x.children {
 		if c.shown != nil {
-			l.branches = append(l.branches, branch{c.shown, c.below()})
+			l.branches = append(l.branches, Branch{c.shown, c.below()})
 		}
 	}
 	a.count(m, -left)
@@ -325,10 +328,10 @@ func (a *assembler) list(m *treeNode, names []string, first bool) (changed bool)
 }
 
 // shareNames has the list of the children of m use the ends of their paths, so that they are in memory once.
-func (a *assembler) shareNames(m *treeNode) {
+func (a *Assembler) shareNames(m *treeNode) {
 	children := m.children()
 	p := &m.entry.slots[1]
-	if m.list != read || len(children) == 0 || len(p.last.names()) != len(children) {
+	if m.list != read || len(children) == 0 || len(p.last.Names()) != len(children) {
 		return
 	}
 	names := make([]string, len(children))
@@ -336,7 +339,7 @@ func (a *assembler) shareNames(m *treeNode) {
 		names[i] = c.name()
 	}
 	before := p.last
-	p.last = &node{path: before.path, stat: before.stat}
+	p.last = &Node{path: before.path, stat: before.stat}
 	p.last.more.Store(&details{names: names})
 	if m.shown == before {
 		m.shown = p.last
@@ -344,7 +347,7 @@ func (a *assembler) shareNames(m *treeNode) {
 	}
 }
 
-func (a *assembler) dropChildren(m *treeNode) {
+func (a *Assembler) dropChildren(m *treeNode) {
 	if len(m.children()) > 0 {
 		a.list(m, nil, false)
 	}
@@ -354,10 +357,8 @@ func (a *assembler) dropChildren(m *treeNode) {
 func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }
 
 // fail ends all streams.
-func (a *assembler) fail(reason error) {
-	for _, sub := range a.subs {
-		sub.end(reason)
-	}
+func (a *Assembler) fail(reason error) {
+	a.supervisor.counts.streams -= a.subs.end(reason)
 	a.subs = nil
 	a.supervisor.retireLocked(a)
 }

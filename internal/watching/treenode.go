@@ -1,4 +1,4 @@
-package zkstream
+package watching
 
 import "errors"
 
@@ -7,7 +7,7 @@ import "errors"
 type treeNode struct {
 	parent        *treeNode // nil of the root
 	entry         *entry
-	shown         *node  // what the newest snapshot has of it; nil if it is not there
+	shown         *Node  // what the newest snapshot has of it; nil if it is not there
 	more          *inner // nil of most
 	places        [2]int32
 	content, list tap
@@ -20,13 +20,13 @@ type treeNode struct {
 
 // inner is what a treeNode has besides if it is the root, has children, or could not be read.
 type inner struct {
-	assembler *assembler
+	assembler *Assembler
 	depth     int // below the root
 	children  []*treeNode
 	listed    int64    // children is as new as this zxid
 	below     *level   // what the newest snapshot has below it; nil if that is nothing
 	round     uint64   // in which below was made
-	failed    [2]*node // why a tap has failed
+	failed    [2]*Node // why a tap has failed
 }
 
 // A tap is how far a treeNode is with one of its watches.
@@ -39,7 +39,7 @@ const (
 	failed             // it cannot be read: see inner.failed
 )
 
-func (m *treeNode) assembler() *assembler {
+func (m *treeNode) assembler() *Assembler {
 	if m.more == nil {
 		m = m.parent
 	}
@@ -84,7 +84,7 @@ func (m *treeNode) name() string { return baseName(m.entry.path) }
 // readsContent reports whether the content of m is read.
 func (m *treeNode) readsContent() bool {
 	shape := &m.assembler().shape
-	return !shape.bare && (m.parent != nil || !shape.instances)
+	return !shape.Bare && (m.parent != nil || !shape.Instances)
 }
 
 // readsList reports whether the names of the children of m are read, which brings the metadata of m, too.
@@ -99,13 +99,13 @@ func (m *treeNode) shows() kind {
 }
 
 // listsChildren reports whether the children of m belong to the tree.
-func (m *treeNode) listsChildren() bool { return m.depth() < m.assembler().shape.depth }
+func (m *treeNode) listsChildren() bool { return m.depth() < m.assembler().shape.Depth }
 
 // contentNode and listNode return what was read, marked if that has failed; nil before the first answer.
-func (m *treeNode) contentNode() *node { return m.node(m.content, 0) }
-func (m *treeNode) listNode() *node    { return m.node(m.list, 1) }
+func (m *treeNode) contentNode() *Node { return m.node(m.content, 0) }
+func (m *treeNode) listNode() *Node    { return m.node(m.list, 1) }
 
-func (m *treeNode) node(t tap, slot int) *node {
+func (m *treeNode) node(t tap, slot int) *Node {
 	switch t {
 	case read:
 		return m.entry.slots[slot].last
@@ -121,21 +121,21 @@ type (
 	listTap    treeNode
 )
 
-func (t *contentTap) put(reading) { t.content = read; (*treeNode)(t).look() }
-func (t *listTap) put(reading)    { t.list = read; (*treeNode)(t).look() }
+func (t *contentTap) Put(Reading) { t.content = read; (*treeNode)(t).look() }
+func (t *listTap) Put(Reading)    { t.list = read; (*treeNode)(t).look() }
 
-func (t *contentTap) end(reason error) bool { return (*treeNode)(t).end(&t.content, 0, reason) }
-func (t *listTap) end(reason error) bool    { return (*treeNode)(t).end(&t.list, 1, reason) }
+func (t *contentTap) End(reason error) bool { (*treeNode)(t).end(&t.content, 0, reason); return false }
+func (t *listTap) End(reason error) bool    { (*treeNode)(t).end(&t.list, 1, reason); return false }
 
-func (t *contentTap) place() *int32 { return &t.places[0] }
-func (t *listTap) place() *int32    { return &t.places[1] }
+func (t *contentTap) Place() *int32 { return &t.places[0] }
+func (t *listTap) Place() *int32    { return &t.places[1] }
 
 // end notes that the node cannot be read. It is tried again after a while: nothing will say when that has changed.
-func (m *treeNode) end(t *tap, slot int, reason error) bool {
+func (m *treeNode) end(t *tap, slot int, reason error) {
 	s := m.assembler().supervisor
 	*t = unasked
-	if s.reason != nil || m.gone { // the supervisor ends the streams, too
-		return false
+	if s.stopped || m.gone { // the supervisor ends the streams, too
+		return
 	}
 	var e *PathError
 	if errors.As(reason, &e) {
@@ -143,12 +143,11 @@ func (m *treeNode) end(t *tap, slot int, reason error) bool {
 	}
 	*t = failed
 	before := &m.inner().failed[slot]
-	if *before == nil || (*before).err() != reason {
-		*before = (&node{path: m.path()}).unreadable(reason)
+	if *before == nil || (*before).Err() != reason {
+		*before = (&Node{path: m.path()}).unreadable(reason)
 	}
 	s.denyLocked(m)
 	m.look()
-	return true
 }
 
 // look has the assembler look at m.
@@ -167,7 +166,7 @@ func (m *treeNode) look() {
 // joinLocked has what k says of m read. path is the server's.
 func (m *treeNode) joinLocked(path string, k kind) {
 	s := m.assembler().supervisor
-	on := func(w watch) { m.entry = w.entry }
+	on := func(w Watch) { m.entry = w.entry }
 	var known bool
 	if k == kindData {
 		m.content = unread
@@ -180,7 +179,7 @@ func (m *treeNode) joinLocked(path string, k kind) {
 }
 
 // joinListLocked has the children of m listed, whose content has come. Most nodes have no children: they are not asked for.
-func (m *treeNode) joinListLocked(content *node) {
+func (m *treeNode) joinListLocked(content *Node) {
 	if m.content == read && content.stat.NumChildren == 0 &&
 		m.assembler().supervisor.joinLeafLocked(m.entry, (*listTap)(m)) {
 		m.list = read

@@ -1,4 +1,4 @@
-package zkstream
+package watching
 
 import (
 	"time"
@@ -7,7 +7,7 @@ import (
 )
 
 // Drained assembles the trees of what was read. See [zkconn.Table].
-func (s *supervisor) Drained() (known []zkconn.Known) {
+func (s *Supervisor) Drained() (known []zkconn.Known) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.assembleLocked()
@@ -35,7 +35,7 @@ const smallContent = 128
 // joinLeafLocked is joinLocked for the children of a node that had none when its content was read by another watch. So
 // they need not be read, only the watch is to be set: should a child have come since that watch's zxid, the server sends
 // its event at once. It reports whether that can be done.
-func (s *supervisor) joinLeafLocked(e *entry, sub subscriber[reading]) bool {
+func (s *Supervisor) joinLeafLocked(e *entry, sub Subscriber[Reading]) bool {
 	content, w := e.watch(kindData), e.watch(kindChildren)
 	// A content that is about to be read again may be that of another connection, or of another session. One that has
 	// been confirmed is known to be as new as a zxid at which there may have been children already.
@@ -44,7 +44,7 @@ func (s *supervisor) joinLeafLocked(e *entry, sub subscriber[reading]) bool {
 	}
 	w.kind, w.zxid = kindChildren, content.zxid
 	if w.last = content.last; len(w.last.data) > smallContent { // which would be kept for as long as there are no children
-		w.last = &node{path: w.last.path, stat: w.last.stat}
+		w.last = &Node{path: w.last.path, stat: w.last.stat}
 	}
 	w.subs.add(sub)
 	s.moveLocked(w, arming)
@@ -52,8 +52,56 @@ func (s *supervisor) joinLeafLocked(e *entry, sub subscriber[reading]) bool {
 	return true
 }
 
+// JoinTree makes sub, a stream of the user's, a subscriber of trees of a shape, and calls on with their Assembler before sub gets
+// anything. If one has been assembled already that is as new as what the client has written, sub has it when JoinTree returns. It
+// reports why it cannot.
+func (s *Supervisor) JoinTree(sh Shape, sub Subscriber[Assembled], on func(*Assembler)) error {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return zkconn.ErrClosed
+	}
+	s.counts.streams++
+	a := s.assemblers[sh]
+	if a != nil {
+		s.assembleLocked() // what has been answered, and is still to be put together
+		a = s.assemblers[sh]
+	}
+	if a != nil {
+		a.catchUp()
+		on(a)
+		a.subs.add(sub)
+		if a.begun {
+			sub.Put(Assembled{a.last, false, a.pending == 0})
+		}
+	} else {
+		a = &Assembler{supervisor: s, shape: sh, round: 1, covered: s.conn.Wrote()}
+		s.assemblers[sh] = a
+		on(a)
+		a.subs.add(sub)
+		a.root = &treeNode{more: &inner{assembler: a}}
+		a.add(a.root, s.chroot.Absolute(sh.Path), true)
+		s.assembleLocked()
+	}
+	s.mu.Unlock()
+	s.conn.Pump()
+	return nil
+}
+
+// Leave takes sub, a stream of the user's, from the tree, whose watches are left if that was the last.
+func (a *Assembler) Leave(sub Subscriber[Assembled]) {
+	s := a.supervisor
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.streams--
+	a.subs.remove(sub)
+	if len(a.subs) == 0 {
+		s.retireLocked(a)
+	}
+}
+
 // assembleLocked runs the assemblers that have something to look at.
-func (s *supervisor) assembleLocked() {
+func (s *Supervisor) assembleLocked() {
 	for len(s.assembling) > 0 {
 		assembling := s.assembling
 		s.assembling = nil
@@ -65,8 +113,8 @@ func (s *supervisor) assembleLocked() {
 
 // retireLocked has the watches of an assembler left that has no streams any more. That is done by the supervisor's
 // goroutine, bit by bit: they may be many.
-func (s *supervisor) retireLocked(a *assembler) {
-	if a.ended || s.reason != nil {
+func (s *Supervisor) retireLocked(a *Assembler) {
+	if a.ended || s.stopped {
 		return
 	}
 	a.ended, a.queue = true, nil
@@ -81,8 +129,8 @@ func (s *supervisor) retireLocked(a *assembler) {
 // mostRetired is how many members leave their watches before others get the lock.
 const mostRetired = 1024
 
-// dismantle leaves the watches of retired assemblers.
-func (s *supervisor) dismantle() {
+// Dismantle leaves the watches of retired assemblers.
+func (s *Supervisor) Dismantle() {
 	for left := true; left; {
 		s.mu.Lock()
 		for range mostRetired {
@@ -111,17 +159,17 @@ type denial struct {
 
 // denyLocked has the node read again after the interval of rechecks. Of a change of its access control list no
 // server sends an event.
-func (s *supervisor) denyLocked(m *treeNode) {
+func (s *Supervisor) denyLocked(m *treeNode) {
 	if s.interval > 0 {
 		s.denied = append(s.denied, denial{m, time.Now()})
 	}
 }
 
 // tryDenied reads nodes again that could not be read, as many in one step as are rechecked.
-func (s *supervisor) tryDenied() {
+func (s *Supervisor) tryDenied() {
 	s.mu.Lock()
 	tried := 0
-	for tried < mostRechecks && len(s.denied) > 0 && time.Since(s.denied[0].at) >= s.interval*9/10 && s.reason == nil {
+	for tried < mostRechecks && len(s.denied) > 0 && time.Since(s.denied[0].at) >= s.interval*9/10 && !s.stopped {
 		d := s.denied[0]
 		s.denied[0] = denial{}
 		s.denied = s.denied[1:]

@@ -1,4 +1,4 @@
-package zkstream
+package watching
 
 import (
 	"iter"
@@ -55,7 +55,7 @@ type entry struct {
 // A slot of an entry is a watch as the table has it: of the content, or for a registration of the metadata; and of the children.
 type slot struct {
 	subs     followers
-	last     *node // nil before the first read, and while parked
+	last     *Node // nil before the first read, and while parked
 	zxid     int64 // it is known to be as new as this
 	kind     kind
 	state    watchState
@@ -74,37 +74,40 @@ type slot struct {
 // Path returns the path of the node as the server has it.
 func (e *entry) Path() string { return e.path }
 
-// A watch is one slot of an entry.
-type watch struct {
+// A Watch is one slot of an entry.
+type Watch struct {
 	*slot
 	*entry
 }
 
 // watch returns the watch of that kind, which may be none.
-func (e *entry) watch(k kind) watch { return watch{&e.slots[k&1], e} }
+func (e *entry) watch(k kind) Watch { return Watch{&e.slots[k&1], e} }
 
 // all ranges over the watches that there are.
-func (e *entry) all() iter.Seq[watch] {
-	return func(yield func(watch) bool) {
+func (e *entry) all() iter.Seq[Watch] {
+	return func(yield func(Watch) bool) {
 		for i := range e.slots {
-			if e.slots[i].state != none && !yield(watch{&e.slots[i], e}) {
+			if e.slots[i].state != none && !yield(Watch{&e.slots[i], e}) {
 				return
 			}
 		}
 	}
 }
 
+// Kind returns what is read of the node.
+func (w Watch) Kind() zkconn.Kind { return w.kind }
+
 // wire is w as the connection has it.
-func (w watch) wire() zkconn.Watch { return zkconn.Watch{Node: w.entry, Kind: w.kind} }
+func (w Watch) wire() zkconn.Watch { return zkconn.Watch{Node: w.entry, Kind: w.kind} }
 
 // watchOf is the inverse of wire.
-func watchOf(w zkconn.Watch) watch { return w.Node.(*entry).watch(w.Kind) }
+func watchOf(w zkconn.Watch) Watch { return w.Node.(*entry).watch(w.Kind) }
 
 // A table holds entries by path. Those of registrations are in a table of their own, since an entry has no room for
 // a third watch.
 type table map[string]*entry
 
-func (s *supervisor) table(k kind) table {
+func (s *Supervisor) table(k kind) table {
 	if k == kindStat {
 		return s.presence
 	}
@@ -112,17 +115,17 @@ func (s *supervisor) table(k kind) table {
 }
 
 // findLocked returns the watch of that kind, and whether there is one.
-func (s *supervisor) findLocked(path string, k kind) (watch, bool) {
+func (s *Supervisor) findLocked(path string, k kind) (Watch, bool) {
 	e := s.table(k)[path]
 	if e == nil {
-		return watch{}, false
+		return Watch{}, false
 	}
 	w := e.watch(k)
 	return w, w.state != none
 }
 
 // makeLocked returns the watch of that kind. If there was none, it is in no state yet.
-func (s *supervisor) makeLocked(path string, k kind) watch {
+func (s *Supervisor) makeLocked(path string, k kind) Watch {
 	t := s.table(k)
 	e := t[path]
 	if e == nil {
@@ -135,8 +138,8 @@ func (s *supervisor) makeLocked(path string, k kind) watch {
 }
 
 // allLocked ranges over all watches.
-func (s *supervisor) allLocked() iter.Seq[watch] {
-	return func(yield func(watch) bool) {
+func (s *Supervisor) allLocked() iter.Seq[Watch] {
+	return func(yield func(Watch) bool) {
 		for _, t := range [...]table{s.presence, s.nodes} {
 			for _, e := range t {
 				for w := range e.all() {
@@ -149,14 +152,14 @@ func (s *supervisor) allLocked() iter.Seq[watch] {
 	}
 }
 
-// A reading is what a subscriber of a watch gets.
-type reading struct {
-	node    *node
-	changed bool // since the one before
+// A Reading is what a subscriber of a watch gets.
+type Reading struct {
+	Node    *Node
+	Changed bool // since the one before
 }
 
 // size returns how many bytes the next answer will probably have, 0 if nothing is known.
-func (w watch) size() int {
+func (w Watch) size() int {
 	const head = 81 // of an answer in a multiRead, with the metadata
 	switch {
 	case w.last == nil:
@@ -170,19 +173,19 @@ func (w watch) size() int {
 
 // A backlog holds watches that are stale, in the order in which they have become so. Those that are not stale any more stay until
 // it is their turn.
-type backlog []watch
+type backlog []Watch
 
 // drop takes the first watch out.
 func (q *backlog) drop() {
 	(*q)[0].queued = false
-	(*q)[0] = watch{}
+	(*q)[0] = Watch{}
 	if *q = (*q)[1:]; len(*q) == 0 {
 		*q = nil
 	}
 }
 
 // nextStaleLocked returns the watch that is to be read next, and its backlog: registrations' go before all other reading.
-func (s *supervisor) nextStaleLocked() (w watch, q *backlog, found bool) {
+func (s *Supervisor) nextStaleLocked() (w Watch, q *backlog, found bool) {
 	for _, q := range [...]*backlog{&s.urgent, &s.stale} {
 		for len(*q) > 0 {
 			if w := (*q)[0]; w.state == stale {
@@ -191,12 +194,12 @@ func (s *supervisor) nextStaleLocked() (w watch, q *backlog, found bool) {
 			q.drop()
 		}
 	}
-	return watch{}, nil, false
+	return Watch{}, nil, false
 }
 
 // queueLocked puts w, which has become stale, into its backlog. That is cleared of those that are not stale any more when they
 // are most of it: without a connection nobody takes them.
-func (s *supervisor) queueLocked(w watch) {
+func (s *Supervisor) queueLocked(w Watch) {
 	if w.queued {
 		return
 	}
@@ -205,7 +208,7 @@ func (s *supervisor) queueLocked(w watch) {
 		q = &s.urgent
 	}
 	if len(*q) > 2*s.countStaleLocked()+64 {
-		*q = slices.DeleteFunc(*q, func(w watch) bool {
+		*q = slices.DeleteFunc(*q, func(w Watch) bool {
 			w.queued = w.state == stale
 			return !w.queued
 		})
@@ -215,13 +218,13 @@ func (s *supervisor) queueLocked(w watch) {
 }
 
 // countStaleLocked returns how many watches are stale.
-func (s *supervisor) countStaleLocked() int {
+func (s *Supervisor) countStaleLocked() int {
 	c := &s.counts.watches
 	return c[kindData][stale] + c[kindChildren][stale] + c[kindStat][stale]
 }
 
 // moveLocked takes w from one state to another.
-func (s *supervisor) moveLocked(w watch, to watchState) {
+func (s *Supervisor) moveLocked(w Watch, to watchState) {
 	n := &s.counts.watches[w.kind]
 	if w.state == parked {
 		i := slices.Index(s.parked, w)
@@ -250,7 +253,7 @@ func (s *supervisor) moveLocked(w watch, to watchState) {
 }
 
 // staleLocked has w read, if anybody wants to know.
-func (s *supervisor) staleLocked(w watch) {
+func (s *Supervisor) staleLocked(w Watch) {
 	if w.subs.len() == 0 {
 		s.moveLocked(w, none)
 	} else {
@@ -259,7 +262,7 @@ func (s *supervisor) staleLocked(w watch) {
 }
 
 // armedLocked notes that the server will send an event when w changes.
-func (s *supervisor) armedLocked(w watch) {
+func (s *Supervisor) armedLocked(w Watch) {
 	if w.subs.len() > 0 {
 		s.moveLocked(w, armed)
 		s.checkedLocked(w)
@@ -279,14 +282,23 @@ func (s *supervisor) armedLocked(w watch) {
 const mostParked = 1024
 
 // failLocked ends the streams of w, whose node cannot be read.
-func (s *supervisor) failLocked(w watch, err error) {
+func (s *Supervisor) failLocked(w Watch, err error) {
 	subs := w.subs
 	s.moveLocked(w, none)
-	subs.end(&PathError{Op: w.kind.String(), Path: s.chroot.Relative(w.path), Err: err})
+	s.counts.stream(w.kind, -subs.end(&PathError{Op: w.kind.String(), Path: s.chroot.Relative(w.path), Err: err}))
 }
 
+// A PathError says what could not be read: see zkstream.PathError, into which it is made.
+type PathError struct {
+	Op   string
+	Path string
+	Err  error
+}
+
+func (e *PathError) Error() string { return e.Op + " " + e.Path + ": " + e.Err.Error() }
+
 // unsettledLocked returns how many watches are not known to show what the server has.
-func (s *supervisor) unsettledLocked() (n int) {
+func (s *Supervisor) unsettledLocked() (n int) {
 	for _, c := range s.counts.watches {
 		n += c[stale] + c[asked] + c[refired] + c[arming] + c[resting]
 	}

@@ -1,4 +1,4 @@
-package zkstream
+package watching
 
 import (
 	"cmp"
@@ -31,23 +31,29 @@ type rechecker struct {
 	until []int         // how many of due have their turn up to each step of the round; empty: nothing is rechecked
 }
 
-// rechecker returns what rechecks the watches, and how often it is to be called. A round is a little shorter than
-// the interval, since a turn comes up to a step late.
-func (s *supervisor) rechecker() (*rechecker, time.Duration) {
-	if s.interval <= 0 {
-		return &rechecker{}, time.Hour
+// newRechecker returns what rechecks the watches. A round is a little shorter than the interval, since a turn comes up to a step
+// late.
+func newRechecker(interval time.Duration) *rechecker {
+	if interval <= 0 {
+		return &rechecker{each: time.Hour}
 	}
-	round := s.interval * 9 / 10
+	round := interval * 9 / 10
 	each := max(min(time.Second, round/4), time.Millisecond)
-	steps := max(1, int(round/each))
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.turns = uint16(min(steps, 1<<14))
-	return &rechecker{each: each, most: max(1, int(mostRechecks*each/time.Second)), until: make([]int, s.turns)}, each
+	steps := min(max(1, int(round/each)), 1<<14)
+	return &rechecker{each: each, most: max(1, int(mostRechecks*each/time.Second)), until: make([]int, steps)}
+}
+
+// RecheckStep returns how often Recheck is to be called.
+func (s *Supervisor) RecheckStep() time.Duration { return s.rechecks.each }
+
+// Recheck rechecks the watches whose turn it is, and reads nodes of trees again that could not be read. One goroutine calls it.
+func (s *Supervisor) Recheck() {
+	s.rechecks.recheck(s)
+	s.tryDenied()
 }
 
 // recheck rechecks the watches whose turn it is.
-func (r *rechecker) recheck(s *supervisor) {
+func (r *rechecker) recheck(s *Supervisor) {
 	if len(r.until) == 0 {
 		return
 	}
@@ -56,7 +62,7 @@ func (r *rechecker) recheck(s *supervisor) {
 	if r.step++; r.step == len(r.until) {
 		r.beginLocked(s)
 	}
-	var watches []watch
+	var watches []Watch
 	for r.taken < r.until[r.step] && len(watches) < max(1, r.most-1) { // a node may have two
 		e := r.due[r.taken]
 		r.due[r.taken] = nil
@@ -89,7 +95,7 @@ type recheck struct {
 }
 
 // beginLocked begins a round.
-func (r *rechecker) beginLocked(s *supervisor) {
+func (r *rechecker) beginLocked(s *Supervisor) {
 	s.roundBefore, s.roundNow = s.roundNow, s.conn.Zxid()
 	var byAge [][]*entry
 	count := 0
@@ -128,7 +134,7 @@ func (e *entry) age(clock uint16) (age uint16, known bool) {
 }
 
 // checkedLocked notes that w has just been read or rechecked.
-func (s *supervisor) checkedLocked(w watch) {
+func (s *Supervisor) checkedLocked(w Watch) {
 	if s.early++; s.early > s.turns/4 {
 		s.early = 0
 	}
@@ -137,8 +143,8 @@ func (s *supervisor) checkedLocked(w watch) {
 
 // grouped puts watches into requests. Each names a zxid that is no later than what any of its watches knows, or a change
 // would be missed, and no earlier than the last change of any of them, or it would be read for nothing.
-func grouped(watches []watch) (groups []recheck) {
-	slices.SortFunc(watches, func(a, b watch) int { return cmp.Compare(a.zxid, b.zxid) })
+func grouped(watches []Watch) (groups []recheck) {
+	slices.SortFunc(watches, func(a, b Watch) int { return cmp.Compare(a.zxid, b.zxid) })
 	for _, w := range watches {
 		changed := w.last.stat.Mzxid
 		if w.kind == kindChildren {
@@ -149,7 +155,7 @@ func grouped(watches []watch) (groups []recheck) {
 		}
 		g := &groups[len(groups)-1]
 		g.watches = append(g.watches, w.wire())
-		g.paths.Add(w.wire(), w.last.exists())
+		g.paths.Add(w.wire(), w.last.Exists())
 	}
 	return groups
 }

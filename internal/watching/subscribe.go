@@ -1,0 +1,76 @@
+package watching
+
+import "github.com/zkstream/zkstream/internal/zkconn"
+
+// Leave takes sub, a stream of the user's, from w, which is parked if that was the last.
+func (s *Supervisor) Leave(w Watch, sub Subscriber[Reading]) {
+	s.mu.Lock()
+	s.counts.stream(w.kind, -1)
+	s.leaveLocked(w, sub)
+	evicted := len(s.evicted) > 0
+	s.mu.Unlock()
+	if evicted {
+		s.conn.Pump()
+	}
+}
+
+// leaveLocked is Leave, but for the watches that are to be taken back from the server.
+func (s *Supervisor) leaveLocked(w Watch, sub Subscriber[Reading]) {
+	w.subs.remove(sub)
+	if w.subs.len() > 0 {
+		return
+	}
+	switch w.state {
+	case stale, resting:
+		s.moveLocked(w, none)
+	case armed:
+		s.armedLocked(w)
+	}
+}
+
+// Join makes sub, a stream of the user's, a subscriber of what k reads of path, below the chroot, and calls on with the watch before
+// sub gets anything. It reports why it cannot.
+//
+// If what was read is up to date, sub has it when Join returns, and nothing is sent. Otherwise sub gets the next
+// answer. That is never older than what the client itself has written: replies arrive in order, so a read whose
+// answer is still to come was carried out after a write that has been answered. What a batch has read, before its watch is set, may be
+// older:
+//
+//  1. The batch is asked for, and behind it a write of the client's own goes to the same node.
+//  2. The batch is answered, with the old content, and the watch is asked for.
+//  3. The write is answered, and its caller opens a stream. No event has come, since no watch was set.
+//
+// So sub then waits until the watch is set, before which the event comes.
+func (s *Supervisor) Join(path string, k kind, sub Subscriber[Reading], on func(Watch)) error {
+	s.mu.Lock()
+	if s.stopped {
+		s.mu.Unlock()
+		return zkconn.ErrClosed
+	}
+	s.counts.stream(k, 1)
+	known := s.joinLocked(s.chroot.Absolute(path), k, sub, on)
+	s.mu.Unlock()
+	if !known {
+		s.conn.Pump()
+	}
+	return nil
+}
+
+// joinLocked is Join with the path that the server has, but for having read what is to be read. It reports whether sub has had
+// what was read.
+func (s *Supervisor) joinLocked(path string, k kind, sub Subscriber[Reading], on func(Watch)) (known bool) {
+	w := s.makeLocked(path, k)
+	if w.state == none || w.state == parked {
+		s.moveLocked(w, stale)
+	}
+	on(w)
+	w.subs.add(sub)
+	switch {
+	case w.state == armed, w.state == arming && w.zxid >= s.conn.Wrote():
+		sub.Put(Reading{Node: w.last})
+		return true
+	case w.state == arming:
+		w.awaited = true
+	}
+	return false
+}
