@@ -123,5 +123,5 @@ func (w *wire) lost(err error) {
 			w.conn.cutOffAt(w.addr, op)
 		}
 	}
-	w.fail(err)
+	w.end(err)
 }

@@ -47,7 +47,7 @@ type hosts struct {
 	pause       time.Duration // before the next round
 	current     endpoint      // the newest that was tried
 	connectedAt time.Time     // when current gave a session; zero: it has not
-	lostAt      time.Time     // when a connection that had lasted was found lost; at first, when the Conn was opened
+	lostAt      time.Time     // when a connection was lost that had lasted, or brought answers; at first, when the Conn was opened
 	expired     bool          // the last session is over, and calls made in it may still be under way
 	limit       time.Duration // for a dial, and for a handshake
 	attemptedAt time.Time     // when the attempt under way began; zero: there is none
@@ -196,6 +196,17 @@ func (h *hosts) next() (step, endpoint) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.step, h.current
+}
+
+// lost notes that a connection has ended on which the server had answered. The session was alive until then, however
+// short the connection: a request that a server does not take ends one after the other. If the pauses that grow
+// meanwhile did not look at that, they would cost the session in the end.
+func (h *hosts) lost() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.failures[h.current] == nil { // else the server has said why it ends it
+		h.lostAt = time.Now()
+	}
 }
 
 // Connected is called by go-zookeeper when there is a session.

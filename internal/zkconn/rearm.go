@@ -70,6 +70,7 @@ func (p Paths) split(most int) []Paths {
 // handled notes that a reply has been handled, whose header has named zxid, and whose request was sent then.
 func (w *wire) handled(zxid int64, sent time.Time) {
 	c := w.conn
+	w.heard = true
 	c.lastAnswered.Store(int64(sent.Sub(c.opened)))
 	if zxid > c.zxid.Load() {
 		c.zxid.Store(zxid) // only here, and by one goroutine at a time

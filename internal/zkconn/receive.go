@@ -76,7 +76,7 @@ func (w *wire) Read(p []byte) (n int, err error) {
 	n, err = w.r.Read(p[:min(len(p), w.body)])
 	w.body -= n
 	if err != nil {
-		w.fail(err) // which ends a write that may be under way
+		w.end(err) // and with it a write that may be under way
 	}
 	return n, err
 }

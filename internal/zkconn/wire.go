@@ -46,6 +46,7 @@ type wire struct {
 	timeout       time.Duration // of the session
 	frameBegan    time.Time     // when the current frame began to arrive
 	headSpace     [4 + replyHeader]byte
+	heard         bool // a request has been answered since the handshake
 
 	// Written by the writing goroutine, with the connect request, before anybody else looks.
 	wroteFirst       bool      // there has been a first packet
@@ -89,6 +90,14 @@ func (w *wire) Close() error {
 		w.gate.open() // stops its timer
 	})
 	return w.closeErr
+}
+
+// end is fail for the reading goroutine.
+func (w *wire) end(cause error) {
+	if w.heard {
+		w.conn.hosts.lost()
+	}
+	w.fail(cause)
 }
 
 // hangUp closes conn at once. TLS would first take up to five seconds to say so to a server that does
