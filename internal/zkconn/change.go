@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -23,6 +24,10 @@ const (
 
 	// maxLosses is how many connections in a row a suspect may cost.
 	maxLosses = 3
+
+	// refusalTime is how soon after a suspect has begun to leave its connection must end for that to be a server's
+	// refusal. A server refuses a request for its length, the first four bytes, long before it has all of it.
+	refusalTime = time.Second
 
 	// DefaultMaxRequest is what a server takes by default: its jute.maxbuffer, 0xfffff bytes.
 	DefaultMaxRequest = 1<<20 - 1
@@ -47,12 +52,13 @@ type Change struct {
 	since      int64 // see Since
 	generation int64 // to which since belongs
 	lost       bool  // see Lost
-	losses     int   // connections in a row that ended with it outstanding
+	losses     int   // connections in a row that ended upon it
 
 	// Guarded by Conn.changes.mu.
-	sentOn    *wire // where the packet of the latest try went
-	maybe     bool  // a try may have been carried out: it was sent, and no answer has said otherwise
-	abandoned bool  // no packet of it may leave any more
+	sentOn    *wire     // where the packet of the latest try went
+	sentAt    time.Time // when it began to leave
+	maybe     bool      // a try may have been carried out: it was sent, and no answer has said otherwise
+	abandoned bool      // no packet of it may leave any more
 }
 
 // Result is what a server answers to a Change.
@@ -102,8 +108,8 @@ func (ch *Change) Size() int { return ch.size }
 func (ch *Change) Lost() bool { return ch.lost }
 
 // TooLarge reports whether the request is larger than the server takes, as far as anybody can know: three
-// connections in a row ended with it outstanding, and each had answered other requests before. The caller
-// then gives up, with ErrTooLarge: each further try would end the connection for everybody once more.
+// connections in a row ended upon it; see wire.refused. The caller then gives up, with ErrTooLarge: each further try
+// would end the connection for everybody once more.
 func (ch *Change) TooLarge() bool { return ch.losses >= maxLosses }
 
 // Continue has ch count the connections that a request for the same purpose has cost before, which it replaces;
@@ -179,10 +185,11 @@ func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error
 	default:
 		ch.lost = true
 		ch.since, ch.generation = since, generation
-		if ch.size >= SuspectSize && sentOn != nil && sentOn.endedByServer() {
-			ch.losses++
-		} else {
+		switch {
+		case ch.size < SuspectSize || sentOn == nil || !sentOn.endedUpon(ch):
 			ch.losses = 0
+		case !sentOn.carriedLarger(ch): // else it is the larger one's loss
+			ch.losses++
 		}
 	}
 	return r, err
@@ -267,7 +274,7 @@ func (s *changes) pass(w *wire, op int32, p []byte) bool {
 		if ch.abandoned {
 			return false // it is the only one of its kind: see add
 		}
-		ch.sentOn, ch.maybe = w, true
+		ch.sentOn, ch.sentAt, ch.maybe = w, time.Now(), true
 	}
 	return true
 }
@@ -284,11 +291,12 @@ func field(p []byte, at int) ([]byte, int) {
 	return p[at+4 : at+4+n], at + 4 + n
 }
 
-// endedByServer reports whether the other side has closed the connection, on which it had answered requests.
-func (w *wire) endedByServer() bool {
+// endedUpon reports whether the other side may have ended the connection because of ch, whose packet has left: it did so at once, and
+// had answered other requests. A line that dies while a large packet is on its way does not choose its moment.
+func (w *wire) endedUpon(ch *Change) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.answers == 0 {
+	if w.answers == 0 || w.endedAt.Sub(ch.sentAt) > refusalTime {
 		return false
 	}
 	var failed *net.OpError // a reset, for example
@@ -301,11 +309,19 @@ func (w *wire) endedByServer() bool {
 	return false
 }
 
+// carriedLarger reports whether a packet larger than that of ch was without an answer when the connection ended. If the server has
+// refused one of them, it is that one.
+func (w *wire) carriedLarger(ch *Change) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.outstanding, func(r request) bool { return r.size-4 > ch.size })
+}
+
 // fail closes the connection, for a reason of which the first is remembered.
 func (w *wire) fail(cause error) {
 	w.mu.Lock()
 	if w.cause == nil {
-		w.cause = cause
+		w.cause, w.endedAt = cause, time.Now()
 	}
 	w.mu.Unlock()
 	w.Close()

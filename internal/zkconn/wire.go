@@ -72,6 +72,7 @@ type wire struct {
 	pings       []time.Time // when those without an answer were sent
 	answers     int         // that have come to go-zookeeper's
 	cause       error       // why the connection ended, as far as the network said; see fail
+	endedAt     time.Time   // when that was found
 }
 
 func newWire(c *Conn, conn net.Conn, server string) *wire {
