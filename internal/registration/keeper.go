@@ -38,6 +38,7 @@ type keeper struct {
 
 	singly        bool           // a batch of updates was refused: they are sent one by one, to see which it is
 	transaction   *zkconn.Change // the newest for the updates that wait, whose losses count on; or nil
+	tooLarge      *zkconn.Change // the smallest for the updates that wait that the server does not take; or nil
 	replacement   *zkconn.Change // transaction, if its outcome is not known; or nil
 	replacedCzxid int64          // czxid of the node that it was to replace
 

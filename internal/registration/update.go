@@ -43,7 +43,7 @@ func (k *keeper) takeUpdates() []*update {
 	n := len(k.updates)
 	switch {
 	case n == 0:
-		k.singly = false
+		k.singly, k.tooLarge = false, nil
 	case k.replacement != nil:
 		n = k.underWay // it is to be found out whether these have been carried out
 	case k.singly:
@@ -101,7 +101,8 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 		k.setContent(own)
 		return nil
 	case k.transaction != nil && k.transaction.TooLarge():
-		return calls.TooLarge(k.transaction)
+		k.tooLarge = k.transaction
+		return calls.TooLarge(k.tooLarge)
 	}
 	merged, err := k.merge(current, batch)
 	if err != nil {
@@ -121,6 +122,11 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 	}
 	// In a new session, too, for the reason that create gives.
 	change.Continue(k.transaction)
+	if k.tooLarge != nil && change.Size() >= k.tooLarge.Size() {
+		// It would cost the same connections once more, and so would all the updates that wait behind it.
+		change.Continue(k.tooLarge)
+		return calls.TooLarge(change)
+	}
 	k.transaction = change
 	_, err = k.conn.Send(k.ctx, zc, change)
 	switch {
