@@ -190,10 +190,11 @@ func (l *line) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n = copy(p, first.data[:n])
+	if !first.sent.IsZero() { // its beginning says that the server has received the request
+		l.client.answered(first.sent)
+		first.sent = time.Time{}
+	}
 	if first.data = first.data[n:]; len(first.data) == 0 {
-		if !first.sent.IsZero() {
-			l.client.answered(first.sent)
-		}
 		l.out = l.out[1:]
 	}
 	return n, nil

@@ -87,9 +87,13 @@ func (s *simulation) callGuarded() {
 func (s *simulation) callLarge() {
 	if c := s.client(); c != nil {
 		pad := strings.Repeat("x", 100<<10+s.rng.IntN(500<<10))
+		var allowed []error
+		if s.has(smallServers) {
+			allowed = append(allowed, zkstream.ErrTooLarge)
+		}
 		s.write(c, fmt.Sprintf("SetProperties with %d bytes", len(pad)), simLarge, func(ctx context.Context, n int) error {
 			return c.client.SetProperties(ctx, c.path(simLarge), map[string]any{"n": n, "pad": pad})
-		})
+		}, allowed...)
 	}
 }
 
