@@ -53,8 +53,9 @@ func run(ctx context.Context) error {
 		providers := client.Children(gctx, service)
 		g.Go(func() error { return providers.ForEach(table.update) })
 	}
+	sessions := client.Session(gctx)
 	g.Go(func() error {
-		return client.Session(gctx).ForEach(func(s zkstream.Session) error {
+		return sessions.ForEach(func(s zkstream.Session) error {
 			fmt.Println("session:", s.State)
 			return nil
 		})
