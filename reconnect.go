@@ -169,6 +169,6 @@ func (k *sessionKeeper) setSession(now Session) {
 	if now.State == Expired {
 		k.expirations.Add(1)
 	}
+	k.changed(now) // first, so that it comes before what Connect and streams of the session set off
 	k.sessions.set(now)
-	k.changed(now)
 }

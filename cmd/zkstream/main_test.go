@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/zkstream/zkstream/zktest"
 	"go.uber.org/goleak"
@@ -24,6 +25,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
+	completionTimeout = time.Minute
 	goleak.VerifyTestMain(m)
 }
 

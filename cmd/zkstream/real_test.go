@@ -3,12 +3,14 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/zkstream/zkstream/internal/ensemble"
 )
 
 func TestOnRealServers(t *testing.T) {
-	e := ensemble.Start(t, 3)
+	// Sessions outlive the election of a leader, also on a busy machine.
+	e := ensemble.Start(t, 3, ensemble.Options{MaxSessionTimeout: time.Minute})
 	s := newShell(t, e.ConnectString())
 	s.stdin = search
 	equal(t, s.ok("import", "-", "--keep"), "")
@@ -29,9 +31,9 @@ func TestOnRealServers(t *testing.T) {
 	s.fails(statusError, "not authenticated", "set", "/search/q-0000000001", "x")
 	equal(t, s.completes("get", "/sea"), "/search/ "+noFilesNoSpace)
 
-	watch := s.background("watch", "--children", "/search/providers")
+	watch := s.background("watch", "--children", "/search/providers", "--session-timeout", "30s")
 	watch.wants("/search/providers 0 children")
-	register := s.background("register", "/search/providers", "h:1", "weight=3")
+	register := s.background("register", "/search/providers", "h:1", "weight=3", "--session-timeout", "30s")
 	equal(t, register.line(), "/search/providers/h:1")
 	watch.wants("/search/providers 1 child +h:1")
 	fields := strings.Fields(s.ok("owner", "/search/providers/h:1"))
@@ -62,7 +64,7 @@ func TestOnRealServers(t *testing.T) {
 	if err := leader.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, s.ok("create", "/search/providers/i:1"), "/search/providers/i:1\n") // waits for another leader
+	equal(t, s.ok("create", "/search/providers/i:1", "--timeout", "1m"), "/search/providers/i:1\n") // waits for another leader
 	watch.wants("/search/providers 2 children +i:1")
 	register.ends(0)
 	watch.wants("/search/providers 1 child -h:1")

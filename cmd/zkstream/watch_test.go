@@ -32,7 +32,7 @@ func (j *job) ends(want int) {
 
 func TestWatchSurvivesExpiryAndRestarts(t *testing.T) {
 	s, server := start(t, "", zktest.WithTickTime(250*time.Millisecond))
-	j := s.background("watch", "/config", "--session-timeout", "1s")
+	j := s.background("watch", "/config", "--session-timeout", "4s") // so that it outlives a restart, and the wipe is noticed soon
 	j.wants("/config no node")
 	server.Create("/config", []byte("one"))
 	j.wants("/config v0 one")

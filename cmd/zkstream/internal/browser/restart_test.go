@@ -27,7 +27,13 @@ func TestAnOpenPageOutlivesTheCommand(t *testing.T) {
 		page.Store(p)
 	}
 	begin()
-	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { page.Load().ServeHTTP(w, r) }))
+	var down atomic.Bool
+	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if down.Load() {
+			panic(http.ErrAbortHandler) // closes the connection
+		}
+		page.Load().ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() { h.CloseClientConnections(); h.Close() })
 
 	p := open(t, h.URL)
@@ -37,8 +43,10 @@ func TestAnOpenPageOutlivesTheCommand(t *testing.T) {
 		p.until("it is not shown", `document.querySelector('[data-path="/before%d"]')`, i)
 	}
 	begin()
+	down.Store(true)
 	h.CloseClientConnections()
 	p.sees("tries to reach it again")
+	down.Store(false)
 	p.lacks("tries to reach it again")
 	do(t, server.Create("/after", nil))
 	p.until("what has come since is not shown", `document.querySelector('[data-path="/after"]')`)

@@ -56,11 +56,21 @@ func TestThePageShowsTheTreeAndLightsUpWhatChanges(t *testing.T) {
 	p.sees(`"weight": 10`)
 	p.sees("world")
 
+	// A row is lit for a moment only, so the page notes which have been.
+	eval[bool](p, `(() => {
+		window.lit = new Set();
+		new MutationObserver((changes) => {
+			for (const { target } of changes)
+				for (const kind of ["lit", "lit-below"])
+					if (target.classList.contains(kind)) window.lit.add(kind + " " + target.closest("[data-path]")?.dataset.path);
+		}).observe(document.body, { subtree: true, attributes: true, attributeFilter: ["class"] });
+		return true;
+	})()`)
 	do(t, server.Set("/services/search/providers/10.0.4.12:8080", []byte(`{"pid": 4711, "version": "2.14.1", "weight": 25}`)))
 	p.sees(`"weight": 25`)
-	p.until("it is not lit", `document.querySelector('%s').classList.contains("lit")`, treeitem("/services/search/providers/10.0.4.12:8080"))
+	p.until("it is not lit", `window.lit.has("lit /services/search/providers/10.0.4.12:8080")`)
 	do(t, server.Create("/config/new", nil))
-	p.until("what is above is not lit", `document.querySelector('%s').classList.contains("lit-below")`, treeitem("/config"))
+	p.until("what is above is not lit", `window.lit.has("lit-below /config")`)
 	p.picture("ui.png", 1280, 760)
 	p.click(treeitem("/config") + " .twist")
 	p.sees("motd")
