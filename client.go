@@ -14,6 +14,7 @@ import (
 	"github.com/zkstream/zkstream/internal/calls"
 	"github.com/zkstream/zkstream/internal/logqueue"
 	"github.com/zkstream/zkstream/internal/registration"
+	"github.com/zkstream/zkstream/internal/tasks"
 	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
@@ -34,7 +35,7 @@ type Client struct {
 	ctx    context.Context // ends when Close begins
 	cancel context.CancelFunc
 
-	tasks tasks // operators and registrations
+	tasks tasks.Group // operators and registrations
 	trace *Trace
 
 	underWay atomic.Int64 // calls
@@ -164,13 +165,13 @@ func (c *Client) Close() error {
 }
 
 func (c *Client) shutdown() error {
-	c.tasks.close()
+	c.tasks.Close()
 	c.cancel()
 	c.watches.Stop()
 	c.session.stop(ErrClosed)
 	err := c.conn.Close()
 	c.session.wait()
-	c.tasks.wait()
+	c.tasks.Wait()
 	c.logs.Flush(logGrace)
 	return err
 }

@@ -5,11 +5,12 @@ import (
 	"sync"
 
 	"github.com/zkstream/zkstream/internal/member"
+	"github.com/zkstream/zkstream/internal/tasks"
 )
 
 // hub hands the newest of its values to its streams.
 type hub[T any] struct {
-	tasks *tasks
+	tasks *tasks.Group
 
 	mu   sync.Mutex // guards what follows
 	subs []*Stream[T]

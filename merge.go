@@ -1,9 +1,10 @@
 package zkstream
 
 import (
-	"reflect"
 	"slices"
 	"sync"
+
+	"github.com/zkstream/zkstream/internal/slots"
 )
 
 // Merge returns a stream of all snapshots of its sources. A slow consumer gets the newest snapshot of
@@ -27,14 +28,15 @@ func Merge[T any](streams ...*Stream[T]) *Stream[T] {
 		wake:    make(chan struct{}, 1),
 		queued:  make([]bool, len(streams)),
 	}
-	slots := 0
+	n := 0
 	sources := make(owner, len(streams))
 	for i, s := range streams {
 		sources[i] = s
-		m.first[i] = slots
-		slots += max(1, cap(s.ch))
+		m.first[i] = n
+		n += max(1, cap(s.ch))
 	}
-	m.out = &Stream[T]{ch: make(chan T, slots), tasks: streams[0].tasks, queue: &queue[T]{merger: m, places: make([]int, slots)}}
+	m.out = &Stream[T]{ch: make(chan T, n), tasks: streams[0].tasks, merger: m}
+	m.queue = slots.NewQueue(m.out.ch)
 	operate(m.out.tasks, m.out, sources, m.run)
 	for i, s := range streams {
 		s.watch(func() { m.changed(i) })
@@ -54,9 +56,10 @@ func unique[T any](streams []*Stream[T]) []*Stream[T] {
 // merger moves snapshots from its sources to out.
 type merger[T any] struct {
 	sources []*Stream[T]
-	first   []int // each source's first slot in out's queue; a plain stream has one slot
+	first   []int // each source's first slot in queue; a plain stream has one slot
 	out     *Stream[T]
-	wake    chan struct{} // capacity 1: ready is not empty
+	queue   *slots.Queue[T] // what is in the channel of out; guarded by the lock of out
+	wake    chan struct{}   // capacity 1: ready is not empty
 
 	collecting sync.Mutex // held from taking snapshots until they are in out, so that they stay in order
 
@@ -103,8 +106,8 @@ func (m *merger[T]) run() error {
 func (m *merger[T]) collectAll() {
 	var all []int
 	for i, s := range m.sources {
-		if s.queue != nil {
-			s.queue.merger.collectAll()
+		if s.merger != nil {
+			s.merger.collectAll()
 		}
 		all = append(all, i)
 	}
@@ -115,119 +118,42 @@ func (m *merger[T]) collectAll() {
 func (m *merger[T]) collect(sources []int) {
 	m.collecting.Lock()
 	defer m.collecting.Unlock()
-	var news []queued[T]
+	var news []slots.Item[T]
 	for _, i := range sources {
 		for _, v := range m.sources[i].take() {
-			news = append(news, queued[T]{m.first[i] + v.slot, v.value})
+			news = append(news, slots.Item[T]{Slot: m.first[i] + v.Slot, Value: v.Value})
 		}
 	}
 	m.out.enqueue(news)
 }
 
-// queue is what a stream with several slots, one for each plain stream that is merged into it, has in its
-// channel. It is guarded by the stream's lock.
-//
-// A newer snapshot must take the place of an older one of its slot. A channel has no such operation, so
-// everything is taken out and put in again. Only the holder of the lock does so, but a consumer may receive
-// meanwhile.
-type queue[T any] struct {
-	merger *merger[T]  // what fills it
-	sent   []queued[T] // what was in the channel when it was filled, in order
-	places []int       // by slot: one more than its index in what is put in now, or 0
-}
-
-// queued is the snapshot of a slot.
-type queued[T any] struct {
-	slot  int
-	value T
-}
-
-// enqueue puts snapshots into the channel of a stream with a queue.
-func (s *Stream[T]) enqueue(news []queued[T]) {
+// enqueue puts snapshots into the channel of a Merge's result.
+func (s *Stream[T]) enqueue(news []slots.Item[T]) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil || len(news) == 0 {
 		return
 	}
-	waiting := s.dequeueLocked()
-	for i, w := range waiting {
-		s.queue.places[w.slot] = i + 1
-	}
-	for _, n := range news {
-		s.latest, s.has = n.value, true
-		if place := s.queue.places[n.slot]; place > 0 {
-			waiting[place-1] = n
-			continue
-		}
-		waiting = append(waiting, n)
-		s.queue.places[n.slot] = len(waiting)
-	}
-	for _, w := range waiting {
-		s.ch <- w.value // there is room: a slot has one snapshot at most, and only mu's holder sends
-		s.queue.places[w.slot] = 0
-	}
-	s.queue.sent = waiting
+	s.latest, s.has = news[len(news)-1].Value, true
+	s.merger.queue.Put(news)
 	if s.notify != nil {
 		s.notify()
 	}
 }
 
-// take receives what is in the channel, and says of which slots that is. A stream without a queue has one slot.
-func (s *Stream[T]) take() []queued[T] {
+// take receives what is in the channel, and says of which slots that is. A stream that is no Merge's result has one slot.
+func (s *Stream[T]) take() []slots.Item[T] {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.queue != nil {
-		return s.dequeueLocked()
+	if s.merger != nil {
+		return s.merger.queue.Take()
 	}
 	select {
 	case v, ok := <-s.ch:
 		if ok {
-			return []queued[T]{{0, v}}
+			return []slots.Item[T]{{Slot: 0, Value: v}}
 		}
 	default:
 	}
 	return nil
-}
-
-// dequeueLocked takes everything out of the channel.
-func (s *Stream[T]) dequeueLocked() []queued[T] {
-	left := s.queue.sent[len(s.queue.sent)-len(s.ch):] // the channel is first in, first out
-	s.queue.sent = nil
-	var values []T
-	for range left {
-		select {
-		case v, ok := <-s.ch:
-			if ok {
-				values = append(values, v)
-			}
-		default:
-		}
-	}
-	if len(values) < len(left) {
-		left = stillThere(left, values)
-	}
-	return left
-}
-
-// stillThere returns those of left whose values were there when a consumer had received some of them meanwhile: which
-// ones it received depends on who was faster at each. Where two values are equal it makes no difference which
-// of them counts as received. Where values cannot be compared, everything counts as still there.
-func stillThere[T any](left []queued[T], values []T) []queued[T] {
-	var found []queued[T]
-	for _, l := range left {
-		if len(values) > 0 && equal(l.value, values[0]) {
-			found = append(found, l)
-			values = values[1:]
-		}
-	}
-	if len(values) > 0 {
-		return left
-	}
-	return found
-}
-
-// equal reports whether a == b; false if that cannot be asked.
-func equal[T any](a, b T) bool {
-	x, y := reflect.ValueOf(&a).Elem(), reflect.ValueOf(&b).Elem()
-	return x.Comparable() && y.Comparable() && x.Equal(y)
 }

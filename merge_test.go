@@ -3,7 +3,6 @@ package zkstream
 import (
 	"context"
 	"errors"
-	"math"
 	"runtime"
 	"slices"
 	"sync"
@@ -202,52 +201,6 @@ func TestMergeUnderContentionLosesAndRepeatsNothing(t *testing.T) {
 	}
 }
 
-// A consumer receives while the channel is emptied and filled again.
-func TestAQueueKnowsWhatHasBeenReceived(t *testing.T) {
-	const slots, rounds = 4, 100_000
-	s := &Stream[int]{ch: make(chan int, slots), queue: &queue[int]{places: make([]int, slots)}}
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for i := range rounds {
-			// Only the first slot's snapshots are replaced. Each of the others' must be received before the next comes.
-			s.enqueue([]queued[int]{{0, i * slots}})
-			if i%8 == 0 {
-				for s.pending() > 0 {
-					runtime.Gosched()
-				}
-				s.enqueue([]queued[int]{{1, i*slots + 1}, {2, i*slots + 2}, {3, i*slots + 3}})
-			}
-		}
-		s.end(ErrClosed)
-	})
-	counts := make([]int, slots)
-	newest := make([]int, slots)
-	for v := range s.C() {
-		slot := v % slots
-		if v < newest[slot] || v == newest[slot] && v > slot {
-			t.Errorf("slot %d: %d after %d", slot, v, newest[slot])
-		}
-		newest[slot] = v
-		counts[slot]++
-	}
-	wg.Wait()
-	for slot := 1; slot < slots; slot++ {
-		if counts[slot] != rounds/8 {
-			t.Errorf("slot %d: received %d snapshots, want %d", slot, counts[slot], rounds/8)
-		}
-	}
-	if newest[0] != (rounds-1)*slots {
-		t.Errorf("the newest of slot 0 is %d", newest[0])
-	}
-}
-
-// pending is the number of snapshots that have not been received.
-func (s *Stream[T]) pending() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.ch)
-}
-
 // Of snapshots that cannot be compared the newest comes, too, perhaps twice.
 func TestMergeOfSnapshotsThatCannotBeCompared(t *testing.T) {
 	const sources, versions = 5, 2000
@@ -277,38 +230,6 @@ func TestMergeOfSnapshotsThatCannotBeCompared(t *testing.T) {
 		}
 	}
 	wg.Wait()
-}
-
-func TestWhatIsStillInTheChannelIsFoundByItsValue(t *testing.T) {
-	left := []queued[any]{{0, 1}, {1, "x"}, {2, 1}, {3, 2}}
-	slots := func(list []queued[any]) (s []int) {
-		for _, q := range list {
-			s = append(s, q.slot)
-		}
-		return s
-	}
-	for _, c := range []struct {
-		values []any
-		want   []int
-	}{
-		{nil, nil},
-		{[]any{2}, []int{3}},
-		{[]any{"x", 2}, []int{1, 3}},
-		{[]any{1}, []int{0}}, // or 2, which is as good
-		{[]any{1, 1}, []int{0, 2}},
-		{[]any{1, 2}, []int{0, 3}},
-	} {
-		if got := slots(stillThere(left, c.values)); !slices.Equal(got, c.want) {
-			t.Errorf("%v: %v, want %v", c.values, got, c.want)
-		}
-	}
-	all := []int{0, 1, 2, 3}
-	for _, unequal := range []any{[]int{1}, math.NaN(), map[string]int{}, struct{ f func() }{}} {
-		left[2].value = unequal
-		if got := slots(stillThere(left, []any{unequal})); !slices.Equal(got, all) {
-			t.Errorf("%v: %v, want all", unequal, got)
-		}
-	}
 }
 
 func TestMergeWithManySourcesThatNobodyReceivesFrom(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"slices"
 	"time"
+
+	"github.com/zkstream/zkstream/internal/tasks"
 )
 
 // An operator is one goroutine that reads its sources and feeds its result. It ends when a source ends, and
@@ -23,13 +25,13 @@ var errExit = errors.New("zkstream: the operator's function called runtime.Goexi
 
 // operate runs an operator with the result out, which owns its sources. It ends when run returns, or with
 // the goroutine if a function of the user's ends that.
-func operate[T any](t *tasks, out *Stream[T], sources owner, run func() (reason error)) *Stream[T] {
+func operate[T any](t *tasks.Group, out *Stream[T], sources owner, run func() (reason error)) *Stream[T] {
 	out.source = sources
 	if slices.ContainsFunc(sources, isZero) {
 		out.leave(ErrClosed)
 		return out
 	}
-	t.spawn(func() {
+	t.Spawn(func() {
 		reason := errExit
 		defer func() { out.leave(reason) }()
 		reason = run()

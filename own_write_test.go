@@ -52,6 +52,7 @@ func TestASecondStreamHasTheWriteThatABatchHasNot(t *testing.T) {
 		if _, err := c.Write(t.Context(), "/n7", []byte("new"), AnyVersion); err != nil {
 			t.Fatal(err)
 		}
+		synctest.Wait()
 		if len(setting) == 0 || c.Stats().Data.Stale == 0 {
 			t.Fatal("the write was not between the batch and the watches")
 		}

@@ -123,7 +123,7 @@ func (c *Client) Register(ctx context.Context, path, addr string, props map[stri
 		return nil, r.fail("register", err)
 	}
 	r.status.set(Pending)
-	c.tasks.spawn(r.node.Run)
+	c.tasks.Spawn(r.node.Run)
 	if err := r.node.Await(ctx); err != nil {
 		return nil, r.fail("register", err)
 	}

@@ -6,6 +6,8 @@ import (
 	"math"
 	"sync"
 	"time"
+
+	"github.com/zkstream/zkstream/internal/tasks"
 )
 
 // A Stream delivers snapshots of one thing, a znode for example, each time that it changes.
@@ -20,8 +22,8 @@ import (
 // A Stream is safe for concurrent use. If several goroutines receive from it, each snapshot goes to one of them.
 type Stream[T any] struct {
 	ch     chan T
-	tasks  *tasks // of the client, whose Close waits for operators on this stream
-	source source // where it comes from
+	tasks  *tasks.Group // of the client, whose Close waits for operators on this stream
+	source source       // where it comes from
 
 	mu     sync.Mutex // guards what follows, and sending into ch and closing it
 	latest T
@@ -29,11 +31,11 @@ type Stream[T any] struct {
 	unread uint16 // how many were put into ch since the last one of them was received; see behind
 	since  uint32 // when the first of these was, by seconds
 	err    error
-	scope  *scope    // in which it is; nil if it has no context that ends
-	notify func()    // called after each send and at the end, with mu held; may be nil
-	queue  *queue[T] // what is in ch, if that holds more than one; else nil
-	index  int32     // place in the source's list; guarded by the source's lock
-	member int32     // place in the scope's list; guarded by the lock of scopes
+	scope  *scope     // in which it is; nil if it has no context that ends
+	notify func()     // called after each send and at the end, with mu held; may be nil
+	merger *merger[T] // what fills ch, if that holds more than one; else nil
+	index  int32      // place in the source's list; guarded by the source's lock
+	member int32      // place in the scope's list; guarded by the lock of scopes
 }
 
 // source is where a stream's snapshots come from. It forgets the stream when its user ends it.
@@ -46,7 +48,7 @@ func endedStream[T any](reason error) *Stream[T] {
 	return s
 }
 
-func newStream[T any](t *tasks) *Stream[T] {
+func newStream[T any](t *tasks.Group) *Stream[T] {
 	return &Stream[T]{ch: make(chan T, 1), tasks: t}
 }
 

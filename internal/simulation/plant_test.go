@@ -191,7 +191,7 @@ func TestTheSimulationSeesPlantedFaults(t *testing.T) {
 func readSources(t *testing.T) map[string]string {
 	t.Helper()
 	sources := map[string]string{}
-	for _, dir := range []string{"../..", "../address", "../calls", "../content", "../logqueue", "../member", "../registration", "../watching", "../zkconn"} {
+	for _, dir := range []string{"../..", "../address", "../calls", "../content", "../logqueue", "../member", "../registration", "../slots", "../watching", "../zkconn"} {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil {
 			t.Fatal(err)
