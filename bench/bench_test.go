@@ -25,10 +25,28 @@ func TestMain(m *testing.M) {
 }
 
 // The guard against regressions: zkstream beside go-zookeeper, in small sizes. Machines that run tests are
-// noisy, so it compares only what was measured side by side, and the margins are wide: what it finds is
-// a stream that has begun to cost a goroutine, a request, or a multiple.
+// noisy, so it compares only what was measured side by side, the margins are wide, and what is too slow is measured
+// again: what it finds is a stream that has begun to cost a goroutine, a request, or a multiple.
 func TestZkstreamKeepsUpWithGoZookeeper(t *testing.T) {
 	e := ensemble.Start(t, 1)
+	slow := measureAndCompare(t, e)
+	for tries := 1; len(slow) > 0 && tries < 3; tries++ {
+		again := measureAndCompare(t, e)
+		for what, how := range slow {
+			if _, still := again[what]; !still {
+				t.Logf("only once: %s: %s", what, how)
+				delete(slow, what)
+			}
+		}
+	}
+	for what, how := range slow {
+		t.Errorf("%s: %s", what, how)
+	}
+}
+
+// measureAndCompare returns what was not within its margin, and how it was.
+func measureAndCompare(t *testing.T, e *ensemble.Ensemble) (slow map[string]string) {
+	t.Helper()
 	p := plan{
 		rounds: 3, warmUp: 20, latencies: 60, fan: []int{1, 1000}, changes: 3, open: []int{2000},
 		recover: 1000, recoverers: []string{"zkstream"}, timeout: 1500 * time.Millisecond, second: 100, decode: 50, publish: 50 * time.Millisecond,
@@ -48,6 +66,7 @@ func TestZkstreamKeepsUpWithGoZookeeper(t *testing.T) {
 	t.Logf("\n%s\n%s", b.table(), strings.Join(b.notes, "\n"))
 
 	const zkstream = "zkstream"
+	slow = map[string]string{}
 	for _, guard := range []struct {
 		what          string
 		metric        metric
@@ -69,7 +88,7 @@ func TestZkstreamKeepsUpWithGoZookeeper(t *testing.T) {
 	} {
 		got, ok := b.results.ratio(guard.metric, zkstream, guard.other, guard.against)
 		if !ok || got > guard.atMost || got < guard.least {
-			t.Errorf("%s: %.2f of what %s takes, want %.2f to %.2f", guard.what, got, guard.against, guard.least, guard.atMost)
+			slow[guard.what] = fmt.Sprintf("%.2f of what %s takes, want %.2f to %.2f", got, guard.against, guard.least, guard.atMost)
 		}
 	}
 	for _, guard := range []struct {
@@ -83,9 +102,10 @@ func TestZkstreamKeepsUpWithGoZookeeper(t *testing.T) {
 		{"allocations of publishing", publishAllocs, 0.01},
 	} {
 		if got, ok := b.results.median(guard.metric, zkstream); !ok || got > guard.atMost {
-			t.Errorf("%s: %v, want at most %v", guard.what, got, guard.atMost)
+			slow[guard.what] = fmt.Sprintf("%v, want at most %v", got, guard.atMost)
 		}
 	}
+	return slow
 }
 
 func TestRatiosAreTakenWithinARound(t *testing.T) {

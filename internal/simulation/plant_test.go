@@ -156,7 +156,8 @@ func TestThePlantsTakeRoot(t *testing.T) {
 }
 
 // TestTheSimulationSeesPlantedFaults shows that the checks of TestSimulation can fail, each kind of them:
-// with each of the faults it must fail within three thousand seeds. Nearly all need far fewer.
+// with each of the faults it must fail. Nearly all are found within a few hundred seeds, and some need two thousand, more or
+// fewer from run to run, since a seed does not decide in which order goroutines run. So the limit is ten times that.
 func TestTheSimulationSeesPlantedFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("builds and runs a test binary for each fault; not with -short")
@@ -170,10 +171,10 @@ func TestTheSimulationSeesPlantedFaults(t *testing.T) {
 		t.Run(strings.ReplaceAll(p.name, " ", "-"), func(t *testing.T) {
 			t.Parallel()
 			binary := p.build(t, sources)
-			out, err := exec.Command(binary, "-test.run", "^TestSimulation$", "-test.timeout", "5m",
-				"-seed", "1", "-seeds", "3000", "-stop-at-first").CombinedOutput()
+			out, err := exec.Command(binary, "-test.run", "^TestSimulation$", "-test.timeout", "15m",
+				"-seed", "1", "-seeds", "20000", "-stop-at-first").CombinedOutput()
 			if err == nil {
-				t.Fatalf("no seed of 3,000 finds it:\n%s", out)
+				t.Fatalf("no seed of 20,000 finds it:\n%s", out)
 			}
 			seed := regexp.MustCompile(`--- FAIL: TestSimulation/seed=(\d+)`).FindSubmatch(out)
 			if seed == nil {

@@ -2,6 +2,7 @@ package soak
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -219,7 +220,11 @@ func (l *load) write(c *client) {
 	n := rand.IntN(len(l.content))
 	l.content[n]++
 	l.call(func(ctx context.Context) error {
-		return c.UpdateProperties(ctx, node(n), map[string]any{"n": l.content[n]})
+		err := zkstream.ErrUnknown
+		for errors.Is(err, zkstream.ErrUnknown) { // its session expired meanwhile, on a busy machine; once more does no harm
+			err = c.UpdateProperties(ctx, node(n), map[string]any{"n": l.content[n]})
+		}
+		return err
 	})
 	l.writes++
 }
