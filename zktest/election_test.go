@@ -142,3 +142,29 @@ func TestNobodyServesWithoutAQuorum(t *testing.T) {
 		}
 	})
 }
+
+// Without a majority the end of a session cannot be committed. The next leader would bring it back, with its nodes.
+func TestNoSessionIsExpiredWithoutAQuorum(t *testing.T) {
+	inEnsemble(t, func(t *testing.T, e *Ensemble) {
+		leader, _, _ := leaderAndFollowers(t, e)
+		id := e.OpenSession(time.Minute)
+		if _, err := e.Add(Node{Path: "/e", Session: id}); err != nil {
+			t.Fatal(err)
+		}
+		changes := 0
+		e.Journal(func(Change) { changes++ })
+		leader.Freeze(true)
+		e.ExpireSession(id)
+		e.ExpireAll()
+		time.Sleep(30 * time.Second)
+		leader.Freeze(false)
+		time.Sleep(time.Second)
+		if len(e.Sessions()) != 1 || changes != 0 {
+			t.Fatalf("sessions %x, %d changes", e.Sessions(), changes)
+		}
+		e.ExpireAll()
+		if len(e.Sessions()) != 0 || changes != 1 {
+			t.Fatalf("with a quorum: sessions %x, %d changes", e.Sessions(), changes)
+		}
+	})
+}

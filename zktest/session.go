@@ -80,11 +80,12 @@ func (e *Ensemble) expireLocked(id int64) {
 
 // ExpireSession ends a session at once, as if its timeout had passed: its ephemeral nodes are
 // deleted in one transaction, and its connection is closed. An unknown id does nothing. So does 0, which is
-// what a client that has not connected yet calls its session.
+// what a client that has not connected yet calls its session. While an ensemble has no quorum it does nothing
+// either: such a transaction could not be committed, and the next leader would not know of it.
 func (s *Server) ExpireSession(id int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.e.leader != nil && s.e.leader.sessions[id] != nil {
+	if s.e.leader != nil && s.e.writableLocked() && s.e.leader.sessions[id] != nil {
 		s.e.expireLocked(id)
 	}
 }
@@ -93,7 +94,7 @@ func (s *Server) ExpireSession(id int64) {
 func (s *Server) ExpireAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.e.leader == nil {
+	if s.e.leader == nil || !s.e.writableLocked() {
 		return
 	}
 	for _, id := range slices.Sorted(maps.Keys(s.e.leader.sessions)) {
