@@ -56,7 +56,8 @@ func WithoutData() TreeOption {
 // the stream. It ends with a *[PathError] if path is not valid, or if there are more nodes than [WithMaxNodes] allows.
 //
 // Each node of a snapshot is as new as a stream of its own would show it, and never goes back; different nodes may
-// have been read at different moments. Streams of one path with the same options share everything: the second one costs
+// have been read at different moments. If a node comes and goes before a slow consumer has received the snapshot with it, the next
+// one may look like the last that it has received. Streams of one path with the same options share everything: the second one costs
 // no request, and its first snapshot is the newest that the first one has had.
 func (c *Client) Tree(ctx context.Context, path string, opts ...TreeOption) *Stream[Tree] {
 	o := treeOptions{Shape: watching.Shape{Path: path, Depth: math.MaxInt, Max: 1_000_000}}

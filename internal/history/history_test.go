@@ -186,3 +186,24 @@ func parse(t *testing.T, text string) (nodes []Node) {
 	}
 	return nodes
 }
+
+func TestASetThatHasMovedIsKnownThoughItLooksTheSame(t *testing.T) {
+	h, begin := past(born(".", "n1"), set("n1", "x"), born("n2"), gone("n2"))
+	s := Stream{History: h, Root: root, Opened: 10}
+	show := func(text string, seconds int) {
+		t.Helper()
+		if wrong := s.Take(Snapshot{At: begin.Add(time.Duration(seconds) * time.Second), Nodes: parse(t, text)}); len(wrong) > 0 {
+			t.Fatal(wrong)
+		}
+	}
+	show("[.@10.10=.,n1@10.11=x]", 15)
+	if !s.Moved() {
+		t.Error("a child has come and gone, and that is not known")
+	}
+	h, begin = past(born(".", "n1"), set("n1", "x"))
+	s = Stream{History: h, Root: root, Opened: 10}
+	show("[.@10.10=.,n1@10.11=x]", 15)
+	if s.Moved() {
+		t.Error("no child has come or gone since")
+	}
+}

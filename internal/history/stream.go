@@ -69,6 +69,20 @@ type Stream struct {
 // Forget has the stream begin anew with what it shows next, but for what is a first snapshot.
 func (s *Stream) Forget() { s.newest, s.listed = nil, nil }
 
+// Moved reports whether children have come or gone, somewhere in the set, since the lists that were shown last. Even if they are
+// the same again, the set has been another in between.
+func (s *Stream) Moved() bool {
+	s.History.mu.Lock()
+	defer s.History.mu.Unlock()
+	for path, list := range s.listed {
+		was := s.History.at(path, list).Children
+		if slices.ContainsFunc(s.History.nodes[path], func(v Version) bool { return v.Zxid > list && !slices.Equal(v.Children, was) }) {
+			return true
+		}
+	}
+	return false
+}
+
 // first reports whether the next snapshot is to have all that there is.
 func (s *Stream) first() bool { return !s.begun && !s.Late }
 

@@ -137,6 +137,9 @@ func (s *simulation) record(ch zktest.Change) {
 		kinds := map[zktest.Op]history.Kind{zktest.OpCreate: history.Create, zktest.OpDelete: history.Delete, zktest.OpSetData: history.Set}
 		s.past.Apply(ch.Zxid, time.Now(), history.Op{Kind: kinds[ch.Op], Path: ch.Path, Value: string(ch.Data)})
 	}
+	if s.verbose {
+		s.note("    transaction %d of session %s: %v %s", ch.Zxid, hex(ch.Session), ch.Op, ch.Path)
+	}
 	s.mu.Lock()
 	client := s.owners[ch.Session]
 	before := s.history.contents[ch.Path]

@@ -28,6 +28,7 @@ type line struct {
 
 	mu       sync.Mutex // guards what follows
 	sending  []byte     // of a packet that has not been written completely
+	idleAt   time.Time  // when all that has been written is sent
 	begun    bool
 	fresh    bool                // the client has asked for a new session
 	catching int                 // requests under way that are answered with the events that were missed: these do not get lost
@@ -92,6 +93,25 @@ func (l *line) piece(n int) (bytes int, takes time.Duration) {
 	return bytes, time.Duration(bytes) * time.Second / time.Duration(speed)
 }
 
+// socket is how many bytes a socket takes before the one who writes has to wait.
+const socket = 64 << 10
+
+// queued adds what takes so long to what is being sent, and says how long the one who writes has to wait for that.
+func (l *line) queued(takes time.Duration) time.Duration {
+	speed := l.client.speed.Load()
+	if speed == 0 {
+		return 0
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	if l.idleAt.Before(now) {
+		l.idleAt = now
+	}
+	l.idleAt = l.idleAt.Add(takes)
+	return max(0, l.idleAt.Sub(now)-socket*time.Second/time.Duration(speed))
+}
+
 // wait lets time pass in which a slow line carries something.
 func (l *line) wait(d time.Duration, deadline *atomic.Int64) error {
 	if d == 0 {
@@ -121,7 +141,7 @@ func (l *line) Write(p []byte) (written int, err error) {
 		n, err = l.Conn.Write(p[written : written+n])
 		written += n
 		if err == nil {
-			err = l.wait(takes, &l.sendBy)
+			err = l.wait(l.queued(takes), &l.sendBy)
 		}
 		if err != nil {
 			return written, err

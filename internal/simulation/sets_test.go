@@ -155,7 +155,7 @@ func (w *watcher) deliverSet(n seen) {
 	if s.verbose {
 		s.note("%v: %v", w, n)
 	}
-	if last != nil && last.exists && last.marks == n.marks {
+	if last != nil && last.exists && last.marks == n.marks && !(w.kind == kindTree && w.set.stream.Moved()) {
 		s.breach("no noise", "%v: %v, twice", w, n)
 	}
 	if wiped {
