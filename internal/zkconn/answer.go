@@ -359,7 +359,7 @@ func (r *requests) caughtUp(code int32) {
 			return
 		}
 		r.syncs++
-		r.resync = time.AfterFunc(SyncPauses.After(r.syncs), func() {
+		time.AfterFunc(SyncPauses.After(r.syncs), func() {
 			r.mu.Lock()
 			if !r.ended {
 				r.syncLocked()

@@ -18,9 +18,8 @@ const gateLimit = time.Second / 2
 // So no reply passes until the first SetWatches has been written. Where go-zookeeper has no watch left it writes
 // none: then the gate opens by itself. zkconn's own watches do not need the gate: see rearm.go.
 type gate struct {
-	mu    sync.Mutex    // guards what follows
-	shut  chan struct{} // closed when the gate opens; nil while it is open
-	timer *time.Timer
+	mu   sync.Mutex    // guards shut
+	shut chan struct{} // closed when the gate opens; nil while it is open
 }
 
 func (g *gate) close() {
@@ -32,26 +31,24 @@ func (g *gate) close() {
 func (g *gate) open() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.timer != nil {
-		g.timer.Stop()
-	}
 	if g.shut != nil {
 		close(g.shut)
 		g.shut = nil
 	}
 }
 
-// wait returns once the gate is open, and whether it was shut.
+// wait returns once the gate is open, and whether it was shut. The goroutine that receives calls it.
 func (g *gate) wait() bool {
 	g.mu.Lock()
 	shut := g.shut
-	if shut != nil && g.timer == nil {
-		g.timer = time.AfterFunc(gateLimit, g.open)
-	}
 	g.mu.Unlock()
 	if shut == nil {
 		return false
 	}
-	<-shut // wire.Close opens it too
+	select {
+	case <-shut: // wire.Close opens it too
+	case <-time.After(gateLimit):
+		g.open()
+	}
 	return true
 }

@@ -42,11 +42,8 @@ func (w *wire) attach(resumed bool) {
 
 // split cuts p into parts of at most most bytes, or of one path.
 func (p Paths) split(most int) []Paths {
-	switch {
-	case p.length == 0:
+	if p.length == 0 {
 		return nil
-	case p.length <= most:
-		return []Paths{p}
 	}
 	var parts []Paths
 	var part Paths
@@ -72,10 +69,8 @@ func (w *wire) handled(zxid int64, sent time.Time) {
 	c := w.conn
 	w.heard = true
 	c.lastAnswered.Store(int64(sent.Sub(c.opened)))
-	if zxid > c.zxid.Load() {
-		c.zxid.Store(zxid) // only here, and by one goroutine at a time
-	}
-	if zxid > c.rearmZxid && w.own.rearmed() { // errors without a zxid have -1
-		c.rearmZxid = zxid
+	c.zxid.Store(max(c.zxid.Load(), zxid)) // only here, and by one goroutine at a time; errors without a zxid have -1
+	if w.own.rearmed() {
+		c.rearmZxid = max(c.rearmZxid, zxid)
 	}
 }

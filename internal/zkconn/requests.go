@@ -2,6 +2,7 @@ package zkconn
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -81,7 +82,6 @@ type requests struct {
 	removals int          // of waiting, for forRemoval
 	typical  int          // bytes of an answer for one watch, as seen lately
 	out      packet       // not sent yet
-	resync   *time.Timer  // sends another sync; nil if none is due
 	syncs    int          // that have failed
 }
 
@@ -100,9 +100,6 @@ func (r *requests) end() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.ended = true
-	if r.resync != nil {
-		r.resync.Stop()
-	}
 }
 
 // pump asks for what is stale, as far as the limits allow, and sends it.
@@ -251,9 +248,7 @@ func (r *requests) syncLocked() {
 }
 
 func (r *requests) beginLocked(op int32) (start int) {
-	if r.lastXid--; r.lastXid > 0 { // it went below what 32 bits hold
-		r.lastXid = firstXid
-	}
+	r.lastXid = min(r.lastXid-1, firstXid) // below what 32 bits hold comes the highest number
 	start = len(r.out)
 	r.out = r.out.begin(r.lastXid, op)
 	return start
@@ -291,11 +286,7 @@ func (r *requests) take(xid int32) (ownRequest, error) {
 		return ownRequest{}, fmt.Errorf("protocol error: an answer to request %d before its turn", xid)
 	}
 	q := r.waiting[0]
-	r.waiting[0] = ownRequest{} // so that its watches can be freed
-	r.waiting = r.waiting[1:]
-	if len(r.waiting) == 0 {
-		r.waiting = nil
-	}
+	r.waiting = slices.Delete(r.waiting, 0, 1)
 	r.countLocked(q, -1)
 	return q, nil
 }

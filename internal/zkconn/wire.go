@@ -88,7 +88,7 @@ func (w *wire) Close() error {
 		close(w.closed)
 		w.own.end()
 		w.closeErr = hangUp(w.Conn)
-		w.gate.open() // stops its timer
+		w.gate.open()
 	})
 	return w.closeErr
 }
