@@ -30,8 +30,8 @@ type suite struct {
 const simulation = "internal/simulation"
 
 // suites returns the judges of the mutants in a directory, those first that notice much for little time. None needs a real server.
-func suites(dir string, seeds int) []suite {
-	first := min(50, seeds)
+func (j *judge) suites(dir string) []suite {
+	first := min(50, j.seeds)
 	some := func(from, n int) []string {
 		return []string{"-test.run=TestSimulation$", "-stop-at-first", "-seed", strconv.Itoa(from), "-seeds", strconv.Itoa(n)}
 	}
@@ -42,10 +42,14 @@ func suites(dir string, seeds int) []suite {
 	all = append(all,
 		suite{"simulation", simulation, some(1, first)},
 		suite{"root", ".", []string{"-test.failfast", "-test.short", "-test.skip=InAStorm"}})
-	if first < seeds {
-		all = append(all, suite{"simulation, more seeds", simulation, some(1+first, seeds-first)})
+	if first < j.seeds {
+		all = append(all, suite{"simulation, more seeds", simulation, some(1+first, j.seeds-first)})
 	}
-	return append(all, suite{"storm", ".", []string{"-test.short", "-test.run=InAStorm"}})
+	all = append(all, suite{"storm", ".", []string{"-test.short", "-test.run=InAStorm"}})
+	if j.quick {
+		return all[:1]
+	}
+	return all
 }
 
 // patience is how long a suite may take. A mutant that makes it hang is noticed.
@@ -61,6 +65,9 @@ type verdict struct {
 
 // judge has what is built of the mutants.
 type judge struct {
+	seeds int  // of the simulation, for each mutant
+	quick bool // only the first suite judges
+
 	dir   string          // of the programs
 	fails map[int]string  // what the compiler says of a mutant, by id
 	tests map[string]bool // packages, by their directories, whose tests are built
@@ -69,20 +76,11 @@ type judge struct {
 func (j *judge) close() { os.RemoveAll(j.dir) }
 
 // build builds the tests, with all mutants in them that compile.
-func build(ctx context.Context, all []mutant) (*judge, error) {
-	dir, err := os.MkdirTemp("", "mutate")
-	if err != nil {
-		return nil, err
+func (j *judge) build(ctx context.Context, all []mutant) (err error) {
+	if j.dir, err = os.MkdirTemp("", "mutate"); err != nil {
+		return err
 	}
-	j := &judge{dir: dir, fails: map[int]string{}, tests: map[string]bool{}}
-	if err := j.build(ctx, all); err != nil {
-		j.close()
-		return nil, err
-	}
-	return j, nil
-}
-
-func (j *judge) build(ctx context.Context, all []mutant) error {
+	j.fails, j.tests = map[int]string{}, map[string]bool{}
 	dirs := map[string]bool{}
 	for _, m := range all {
 		dirs[filepath.Dir(m.file)] = true
@@ -107,7 +105,7 @@ func (j *judge) build(ctx context.Context, all []mutant) error {
 		}
 	}
 	for dir := range dirs {
-		for _, s := range suites(dir, 0) {
+		for _, s := range j.suites(dir) {
 			if j.tests[s.dir] {
 				continue
 			}
@@ -171,7 +169,7 @@ func (j *judge) overlay(all []mutant) error {
 
 // judge tries the mutants, several at a time, and prints each that a suite has noticed. All go to the first suite, those that
 // it has not noticed to the second, and so on.
-func (j *judge) judge(ctx context.Context, all []mutant, noticed *results, seeds, workers int) ([]verdict, error) {
+func (j *judge) judge(ctx context.Context, all []mutant, noticed *results, workers int) ([]verdict, error) {
 	verdicts := make([]verdict, len(all))
 	left := map[string][]*verdict{} // by directory
 	for i, m := range all {
@@ -187,7 +185,7 @@ func (j *judge) judge(ctx context.Context, all []mutant, noticed *results, seeds
 	}
 	var mu sync.Mutex // guards the output
 	for _, dir := range slices.Sorted(maps.Keys(left)) {
-		for _, s := range suites(dir, seeds) {
+		for _, s := range j.suites(dir) {
 			if len(left[dir]) == 0 {
 				break
 			}

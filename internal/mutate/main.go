@@ -6,6 +6,7 @@
 //	go run ./internal/mutate                       all mutants
 //	go run ./internal/mutate -sample 100           a hundred of them, chosen by -seed
 //	go run ./internal/mutate -file FILE,FILE       those of some files
+//	go run ./internal/mutate -quick                judged by the tests of the mutant's own package alone
 //	go run ./internal/mutate -results noticed.txt  not again those that the file says were noticed, and adds to it
 //
 // The working directory is the repository's root. Nothing in it is changed: go test gets the mutants as an overlay.
@@ -44,6 +45,7 @@ func run(ctx context.Context) error {
 	sample := flag.Int("sample", 0, "only so many mutants, chosen by chance; 0 means all")
 	seed := flag.Uint64("seed", 1, "what the sample depends on")
 	seeds := flag.Int("seeds", 500, "schedules of the simulation for each mutant")
+	quick := flag.Bool("quick", false, "only the suite that comes first")
 	workers := flag.Int("workers", 2, "mutants at a time")
 	results := flag.String("results", "", "a file of mutants that were noticed: they are not judged again, and it grows")
 	flag.Parse()
@@ -76,12 +78,12 @@ func run(ctx context.Context) error {
 		return err
 	}
 	defer noticed.close()
-	j, err := build(ctx, all)
-	if err != nil {
+	j := &judge{seeds: *seeds, quick: *quick}
+	defer j.close()
+	if err := j.build(ctx, all); err != nil {
 		return err
 	}
-	defer j.close()
-	verdicts, err := j.judge(ctx, all, noticed, *seeds, *workers)
+	verdicts, err := j.judge(ctx, all, noticed, *workers)
 	if err != nil {
 		return err
 	}

@@ -130,16 +130,16 @@ func TestAJudgeTellsWhoIsNoticed(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx := context.Background()
-	j, err := build(ctx, all)
-	if err != nil {
+	j := &judge{seeds: 60}
+	defer j.close()
+	if err := j.build(ctx, all); err != nil {
 		t.Fatal(err)
 	}
-	defer j.close()
 	noticed, err := openResults("noticed.txt")
 	if err != nil {
 		t.Fatal(err)
 	}
-	verdicts, err := j.judge(ctx, all, noticed, 60, 2)
+	verdicts, err := j.judge(ctx, all, noticed, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
