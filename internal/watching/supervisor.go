@@ -16,6 +16,7 @@ package watching
 
 import (
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -135,11 +136,10 @@ func (s *Supervisor) Next(least int, take func(size int) bool) (ws []zkconn.Watc
 		return nil
 	}
 	for {
-		w, q, found := s.nextStaleLocked()
+		w, found := s.nextStaleLocked()
 		if !found || !take(w.size()) {
 			return ws
 		}
-		q.drop()
 		s.moveLocked(w, asked)
 		ws = append(ws, w.wire())
 	}
@@ -149,19 +149,16 @@ func (s *Supervisor) Next(least int, take func(size int) bool) (ws []zkconn.Watc
 func (s *Supervisor) Evicted(most int) (ws []zkconn.Watch) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for len(s.evicted) > 0 && len(ws) < most {
-		w := s.evicted[0]
-		s.evicted[0] = Watch{}
-		s.evicted = s.evicted[1:]
+	n := 0
+	for ; n < len(s.evicted) && len(ws) < most; n++ {
+		w := s.evicted[n]
 		followed := func(k kind) bool { _, found := s.findLocked(w.path, k); return found } // again
 		// Those of content and of metadata are one watch to the server.
 		if !followed(w.kind) && (w.kind == kindChildren || !followed(kindData) && !followed(kindStat)) {
 			ws = append(ws, w.wire())
 		}
 	}
-	if len(s.evicted) == 0 {
-		s.evicted = nil
-	}
+	s.evicted = slices.Delete(s.evicted, 0, n)
 	return ws
 }
 
@@ -246,10 +243,9 @@ func (s *Supervisor) Armed(ws []zkconn.Watch, zxid int64) {
 		w := watchOf(zw)
 		switch w.state {
 		case arming:
-			last, awaited := w.last, w.awaited
-			w.awaited = false
+			last := w.last
 			s.armedLocked(w)
-			if awaited {
+			if w.awaited {
 				w.subs.put(Reading{Node: last})
 			}
 		case armed:

@@ -61,7 +61,7 @@ type slot struct {
 	state    watchState
 	failures uint8 // of its read, in a row
 	queued   bool  // in supervisor.stale or urgent
-	awaited  bool  // a subscriber waits until it is armed, since what was read may be older than what the client has written
+	awaited  bool  // while arming: a subscriber waits until it is armed, since what was read may be older than what the client has written
 
 	// zxid is later than the read that last is of: that of a recheck, or of a read that found nothing new. What was read has not
 	// changed since as far as the watch goes. The rest of the metadata may have: a node's content stays the same when it gets a
@@ -184,17 +184,18 @@ func (q *backlog) drop() {
 	}
 }
 
-// nextStaleLocked returns the watch that is to be read next, and its backlog: registrations' go before all other reading.
-func (s *Supervisor) nextStaleLocked() (w Watch, q *backlog, found bool) {
+// nextStaleLocked returns the watch that is to be read next: registrations' go before all other reading. It stays in its backlog
+// for as long as it is stale.
+func (s *Supervisor) nextStaleLocked() (w Watch, found bool) {
 	for _, q := range [...]*backlog{&s.urgent, &s.stale} {
 		for len(*q) > 0 {
 			if w := (*q)[0]; w.state == stale {
-				return w, q, true
+				return w, true
 			}
 			q.drop()
 		}
 	}
-	return Watch{}, nil, false
+	return Watch{}, false
 }
 
 // queueLocked puts w, which has become stale, into its backlog. That is cleared of those that are not stale any more when they
@@ -245,7 +246,7 @@ func (s *Supervisor) moveLocked(w Watch, to watchState) {
 	case parked:
 		s.parked = append(s.parked, w)
 	case none:
-		w.subs, w.last, w.zxid, w.failures, w.confirmed, w.awaited = followers{}, nil, 0, 0, false, false
+		*w.slot = slot{kind: w.kind, queued: w.queued}
 		if w.slots[0].state == none && w.slots[1].state == none {
 			delete(s.table(w.kind), w.path)
 		}
