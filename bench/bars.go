@@ -104,6 +104,10 @@ func (p plan) bars() []bar {
 		bar{thousands(p.second-1) + " more trees on one root: requests", 0, count, plain(moreTrees(p.second, "requests"))},
 		bar{thousands(p.second-1) + " more trees on one root: watches", 0, count, plain(moreTrees(p.second, "watches"))},
 	)
+	bars = append(bars,
+		bar{"import of " + thousands(p.imports) + " nodes / pipelined creates", 0.20, ratio, against(importTime(p.imports), "floor", importTime(p.imports))},
+		bar{"plan over " + thousands(p.imports) + " unchanged nodes / pipelined Gets", 0.10, ratio, against(planTime(p.imports), "floor", planTime(p.imports))},
+	)
 	for _, op := range callOps {
 		for _, width := range []int{1, inFlight} {
 			m := callTime(op, width)

@@ -31,6 +31,7 @@ type plan struct {
 	large      int   // nodes of 200 KB
 	trees      []int // leaves
 	instances  int   // nodes
+	imports    int   // leaves
 	recheck    int   // nodes; 0 leaves it out
 }
 
@@ -39,14 +40,14 @@ var (
 		rounds: 5, warmUp: 300, latencies: 300, fan: []int{1, 10, 100, 1000, 10_000}, changes: 5,
 		open: []int{1000, 20_000, 100_000}, recover: 20_000, timeout: 8 * time.Second,
 		second: 1000, decode: 1000, publish: time.Second, calls: 1000, once: 2000, large: 300,
-		trees: []int{10_000, 100_000}, instances: 10_000, recheck: 20_000,
+		trees: []int{10_000, 100_000}, instances: 10_000, imports: 10_000, recheck: 20_000,
 	}
 	small = plan{
 		quick:  true,
 		rounds: 4, warmUp: 50, latencies: 60, fan: []int{1, 100, 10_000}, changes: 2,
 		open: []int{500, 2000}, recover: 1000, recoverers: []string{"zkstream", "raw"}, timeout: 1500 * time.Millisecond,
 		second: 100, decode: 100, publish: 100 * time.Millisecond, calls: 100, once: 500, large: 30,
-		trees: []int{1000}, instances: 1000,
+		trees: []int{1000}, instances: 1000, imports: 1000,
 	}
 )
 
@@ -97,6 +98,7 @@ func (b *bench) works() []work {
 		{"read once", b.once},
 		{"large nodes", b.large},
 		{"trees", b.trees},
+		{"imports", b.imports},
 	}
 	for _, n := range b.plan.open {
 		works = append(works, work{fmt.Sprintf("%s nodes", thousands(n)), func() error { return b.distinct("data", n) }})

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/zkstream/zkstream"
@@ -30,23 +29,14 @@ func callTime(op string, width int) metric {
 
 // calls measures the client's calls against go-zookeeper's.
 func (b *bench) calls() error {
-	peers := slices.DeleteFunc(slices.Clone(b.peers), func(p *peer) bool { return p.name != "zkstream" && p.name != "floor" })
 	node, err := b.tree.single("data", "calls")
 	if err != nil {
 		return err
 	}
-	processes := make([]*child, len(peers))
-	defer func() {
-		for _, c := range processes {
-			if c != nil {
-				c.end()
-			}
-		}
-	}()
-	for i, p := range peers {
-		if processes[i], err = p.begin(b.tree.servers, longTimeout); err != nil {
-			return err
-		}
+	peers, processes, err := b.pair()
+	defer endChildren(processes)
+	if err != nil {
+		return err
 	}
 	for _, op := range callOps {
 		for _, width := range []int{1, inFlight} {
@@ -69,6 +59,28 @@ func (b *bench) calls() error {
 		}
 	}
 	return nil
+}
+
+// pair starts the two contenders that make plain requests, zkstream and go-zookeeper. The caller ends their processes, also
+// if there is an error.
+func (b *bench) pair() (peers []*peer, processes []*child, err error) {
+	for _, p := range b.peers {
+		if p.name != "zkstream" && p.name != "floor" {
+			continue
+		}
+		c, err := p.begin(b.tree.servers, longTimeout)
+		if err != nil {
+			return peers, processes, err
+		}
+		peers, processes = append(peers, p), append(processes, c)
+	}
+	return peers, processes, nil
+}
+
+func endChildren(processes []*child) {
+	for _, c := range processes {
+		c.end()
+	}
 }
 
 // makeCalls returns how long n calls take, width at once.

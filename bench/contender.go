@@ -32,6 +32,8 @@ import (
 //	tree PATH                  a stream on a whole tree                       ok TIME
 //	trees PATH N               N of them, until all have their first snapshot took NS
 //	instances PATH             a stream on a node's children with content     ok TIME
+//	import PATH N              a tree made: by zktree, or by single creates   took NS
+//	plan PATH N                zktree's plan over it, or as many Gets         took NS
 //	nodes                      how many nodes the tree or the children have   nodes N
 //	snapshots                  how many snapshots streams have been given     snapshots N
 //	allocated                  bytes ever allocated                           allocated N
@@ -134,6 +136,14 @@ func obey(lib library, t *tracker, words []string) (string, error) {
 		begin = time.Now()
 		err := lib.(*zkstreamLib).trees(words[1], int(number(words[2])))
 		return fmt.Sprintf("took %d", time.Since(begin).Nanoseconds()), err
+	case "import", "plan":
+		i, l := lib.(importer), leaves{top: words[1], n: int(number(words[2]))}
+		do := i.importTree
+		if words[0] == "plan" {
+			do = i.planTree
+		}
+		took, err := do(l)
+		return fmt.Sprintf("took %d", took.Nanoseconds()), err
 	case "nodes":
 		return fmt.Sprintf("nodes %d", lib.(*zkstreamLib).nodes.Load()), nil
 	case "snapshots":

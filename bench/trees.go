@@ -74,16 +74,19 @@ func (t *tree) plantTree(name string, n int, flat bool) (leaves, error) {
 // uproot deletes all that plantTree has made.
 func (t *tree) uproot() error {
 	for name, l := range t.planted {
-		paths := l.all()
-		err := t.batches(len(paths), func(i int) any {
-			return &zk.DeleteRequest{Path: paths[len(paths)-1-i], Version: -1}
-		})
-		if err != nil {
+		if err := t.remove(l); err != nil {
 			return err
 		}
 		delete(t.planted, name)
 	}
 	return nil
+}
+
+func (t *tree) remove(l leaves) error {
+	paths := l.all()
+	return t.batches(len(paths), func(i int) any {
+		return &zk.DeleteRequest{Path: paths[len(paths)-1-i], Version: -1}
+	})
 }
 
 // changeLeaf writes a new tag, and returns when it began to.
