@@ -65,7 +65,8 @@
 //
 // [Client.Register] keeps an ephemeral node in place for as long as its context lasts.
 //
-// Calls go to the server once, with a context: [Client.Get], [Client.List], [Client.ACL] and [Client.Sync] read;
+// Calls go to the server once, with a context: [Client.Get], [Client.List], [Client.GetTree],
+// [Client.ACL] and [Client.Sync] read;
 // [Client.Create], [Client.CreateNode], [Client.Write], [Client.SetProperties], [Client.UpdateProperties], [Client.Delete],
 // [Client.DeleteNode], [Client.SetACL] and [Client.Multi] write.
 //

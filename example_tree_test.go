@@ -43,6 +43,23 @@ func ExampleInstances_Diff() {
 	// Output: [] [b] []
 }
 
+func ExampleClient_GetTree() {
+	ctx, client, end := open()
+	defer end()
+	client.CreateNode(ctx, "/app/db/host", []byte("10.0.0.9"), zkstream.Parents())
+
+	tree, err := client.GetTree(ctx, "/app")
+	for node := range tree.All() {
+		fmt.Printf("%s %q\n", node.Path(), node)
+	}
+	fmt.Println(err)
+	// Output:
+	// /app ""
+	// /app/db ""
+	// /app/db/host "10.0.0.9"
+	// <nil>
+}
+
 func ExampleClient_Tree() {
 	ctx, client, end := open()
 	defer end()

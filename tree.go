@@ -60,15 +60,20 @@ func WithoutData() TreeOption {
 // one may look like the last that it has received. Streams of one path with the same options share everything: the second one costs
 // no request, and its first snapshot is the newest that the first one has had.
 func (c *Client) Tree(ctx context.Context, path string, opts ...TreeOption) *Stream[Tree] {
+	shape, err := shapeOf(path, opts)
+	return assemble(ctx, c, "tree", shape, err, func(b watching.Branch) Tree { return Tree{path, b} })
+}
+
+// shapeOf returns the shape that options give to a tree at path, and what is wrong with them.
+func shapeOf(path string, opts []TreeOption) (watching.Shape, error) {
 	o := treeOptions{Shape: watching.Shape{Path: path, Depth: math.MaxInt, Max: 1_000_000}}
 	for _, opt := range opts {
 		if opt == nil {
-			o.err = errors.New("an option is nil")
-			break
+			return o.Shape, errors.New("an option is nil")
 		}
 		opt(&o)
 	}
-	return assemble(ctx, c, "tree", o.Shape, o.err, func(b watching.Branch) Tree { return Tree{path, b} })
+	return o.Shape, o.err
 }
 
 // Tree is a snapshot of a znode and those below it. It is immutable, and a value that may be copied; snapshots share

@@ -89,12 +89,10 @@ func (l loader) load(ctx context.Context, paths ...string) ([]*found, error) {
 	return roots, nil
 }
 
-// loadWhole reads the tree at path by a stream, in a fraction of the time that single requests take. The error is ErrTooLarge
+// loadWhole reads the tree at path at once, in a fraction of the time that single requests take. The error is ErrTooLarge
 // if it has more nodes than l.most.
 func (l loader) loadWhole(ctx context.Context, path string) (*found, error) {
-	trees := l.client.Tree(ctx, path, zkstream.WithMaxNodes(l.most))
-	defer trees.Close()
-	tree, err := trees.Next(ctx)
+	tree, err := l.client.GetTree(ctx, path, zkstream.WithMaxNodes(l.most))
 	if err != nil || !tree.Exists() {
 		return nil, err
 	}

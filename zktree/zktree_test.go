@@ -250,8 +250,10 @@ func TestANodeThatGoesWhileATreeIsRead(t *testing.T) {
 	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		put(t, c, "/", "/a\n  /b\n  /c\n    /d\n")
 		server.Intercept(func(r zktest.Request) zktest.Fault {
-			if r.Op == zktest.OpGetData && r.Path == "/a/b" || r.Op == zktest.OpGetData && r.Path == "/a/c/d" {
-				server.Delete(r.Path)
+			for _, path := range []string{"/a/b", "/a/c/d"} {
+				if slices.ContainsFunc(r.Multi, func(op zktest.Request) bool { return op.Op == zktest.OpGetData && op.Path == path }) {
+					server.Delete(path)
+				}
 			}
 			return zktest.Fault{}
 		})

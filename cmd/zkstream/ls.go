@@ -83,11 +83,9 @@ func (c *cli) listNodes(ctx context.Context, client *zkstream.Client, path strin
 	return table.Flush()
 }
 
-// readTree returns what is at path and below. The stream that reads it is closed then.
+// readTree returns what is at path and below.
 func readTree(ctx context.Context, client *zkstream.Client, op, path string, opts ...zkstream.TreeOption) (zkstream.Tree, error) {
-	stream := client.Tree(ctx, path, opts...)
-	defer stream.Close()
-	tree, err := stream.Next(ctx)
+	tree, err := client.GetTree(ctx, path, opts...)
 	if err == nil && !tree.Exists() {
 		err = noNode(op, path)
 	}

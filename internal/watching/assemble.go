@@ -179,8 +179,8 @@ func (a *Assembler) settle(m *treeNode) {
 	if m.shown != nil && !sameNode(m.shown, n) {
 		a.dropChildren(m)
 	}
-	if a.shape.bare && n.data != "" { // another stream reads it: see joinLeafLocked
-		n = &node{path: n.path, stat: n.stat}
+	if a.shape.Bare && n.data != "" { // another stream reads it: see joinLeafLocked
+		n = &Node{path: n.path, stat: n.stat}
 	}
 	a.show(m, n)
 	var names []string

@@ -83,7 +83,7 @@ func (w *wire) probe() error {
 	if probed || c.cfg.noProbe || c.cfg.Watches == nil {
 		return nil
 	}
-	w.send(packet(nil).begin(firstXid+1, opMultiRead).int32(-1).bool(true).int32(-1).end(0), c.hosts.attemptLimit())
+	w.send(packet(nil).begin(firstXid+1, opMultiRead).multiEnd().end(0), c.hosts.attemptLimit())
 	var head [4 + replyHeader]byte
 	_, err := io.ReadFull(w.r, head[:])
 	code, size := packet(head[:]).int32At(atReplyCode), int(packet(head[:]).int32At(0))

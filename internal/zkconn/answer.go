@@ -142,6 +142,8 @@ func (r *requests) answered(xid int32, zxid int64, code int32, size int) error {
 		r.caughtUp(code)
 	case forCall:
 		r.called(q, zxid, code, b)
+	case forCalls:
+		r.calledAll(q, zxid, code, b)
 	case forEphemerals:
 		r.listed(q, code, b)
 	}
@@ -205,7 +207,7 @@ func (r *requests) batch(q ownRequest, zxid int64, code int32, b *body) {
 		a := Answer{Zxid: zxid}
 		if code != 0 {
 			a.Err = codeError(code)
-		} else if err := b.result(w, &a, r.wire.conn.maxReply); err != nil || b.err != nil {
+		} else if err := b.result(w.Kind, &a, r.wire.conn.maxReply); err != nil || b.err != nil {
 			if b.err != nil && b.err != errShort {
 				return // the connection has ended
 			}
@@ -224,7 +226,7 @@ func (r *requests) batch(q ownRequest, zxid int64, code int32, b *body) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.typical = max(1, (3*r.typical+size/len(q.watches))/4)
+	r.sizedLocked(size, len(q.watches))
 	switch {
 	case len(arm) == 0:
 	case r.setWatches:
@@ -272,8 +274,8 @@ func (r *requests) withoutMultiRead() {
 	r.mu.Unlock()
 }
 
-// result reads what a multiRead says of w.
-func (b *body) result(w Watch, a *Answer, most int) error {
+// result reads what a multiRead says of a node.
+func (b *body) result(k Kind, a *Answer, most int) error {
 	code, err := b.resultHead(opGetData)
 	if err != nil {
 		return err
@@ -281,14 +283,14 @@ func (b *body) result(w Watch, a *Answer, most int) error {
 	if code == 0 {
 		data, ok := b.data(most)
 		a.Stat = b.stat()
-		if w.Kind == Data {
+		if k == Data {
 			a.Data = data
 			if !ok {
 				a.Err = errReplyTooLarge
 			}
 		}
 	}
-	if w.Kind == Children {
+	if k == Children {
 		var second int32
 		if second, err = b.resultHead(opGetChildren); err != nil {
 			return err

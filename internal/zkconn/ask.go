@@ -3,8 +3,6 @@ package zkconn
 import (
 	"context"
 	"errors"
-
-	"github.com/go-zookeeper/zk"
 )
 
 // Requests of zkconn's own that somebody waits for. The answer comes straight from the goroutine that receives,
@@ -38,30 +36,38 @@ func (c *Conn) ask(ctx context.Context, op int32, q ownRequest, body func(packet
 		return Answer{}, ErrDown
 	}
 	r.wire.flush()
-	select {
-	case a := <-q.answer:
-		return a, a.Err
-	case <-r.wire.closed:
-		return Answer{}, zk.ErrConnectionClosed
-	case <-ctx.Done():
-		return Answer{}, left{c.NoSession(context.Cause(ctx))}
+	a, err := await(ctx, c, r.wire, q.answer)
+	if err == nil {
+		err = a.Err
 	}
+	return a, err
 }
 
 func (r *requests) ask(op int32, q *ownRequest, body func(packet) packet) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.attached || r.ended {
+	if !r.upLocked() {
 		return false
 	}
-	if q.purpose == forCall && !r.synced && !r.syncing {
-		r.syncLocked() // a server carries out the requests of a session in order
+	if q.purpose == forCall {
+		r.catchUpLocked()
 	}
 	q.op, q.answer = op, make(chan Answer, 1)
 	start := r.beginLocked(op)
 	r.out = body(r.out)
 	r.sentLocked(start, *q)
 	return true
+}
+
+// upLocked reports whether requests can be sent.
+func (r *requests) upLocked() bool { return r.attached && !r.ended }
+
+// catchUpLocked has the server become as new as all that has been seen, if it may not be. Servers carry out the requests of a
+// session in order, so a read that is sent behind that shows it.
+func (r *requests) catchUpLocked() {
+	if !r.synced && !r.syncing {
+		r.syncLocked()
+	}
 }
 
 // called handles the answer to a Read.

@@ -1,9 +1,12 @@
 package zkconn
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -127,6 +130,139 @@ func TestAReadInANewSessionFollowsASync(t *testing.T) {
 		p.reply(p.expect(opGetData).xid, 2, 0, str("new"), stat(2))
 		if a := <-done; a.err != nil || string(a.Data) != "new" {
 			t.Errorf("behind a sync: %+v", a)
+		}
+	})
+}
+
+// many is what ReadMany has returned.
+type many struct {
+	answers []Answer
+	err     error
+}
+
+func readManyOf(ctx context.Context, c *client, k Kind, paths ...string) <-chan many {
+	done := make(chan many, 1)
+	go func() { // ends with the answers, or when the test closes the Conn
+		answers, err := c.ReadMany(ctx, k, paths)
+		done <- many{answers, err}
+	}()
+	return done
+}
+
+func TestManyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, p, _ := withTable(t)
+		done := readManyOf(t.Context(), c, Data, "/a", "/none", "/closed")
+		r := p.expect(opMultiRead)
+		if bytes.Contains(r.body, append(str("/a"), 1)) {
+			t.Errorf("asked for %x, with a watch", r.body)
+		}
+		p.reply(r.xid, 7, 0, result(opGetData, 0, str("x"), stat(7)), result(opError, 0, i32(-101)), result(opError, 0, i32(-102)), endOfMulti)
+		a := <-done
+		if a.err != nil || len(a.answers) != 3 {
+			t.Fatalf("%d answers, %v", len(a.answers), a.err)
+		}
+		if x := a.answers[0]; !x.Exists || x.Data != "x" || x.Stat.Mzxid != 7 || x.Zxid != 7 || x.Err != nil {
+			t.Errorf("content: %+v", x)
+		}
+		if x := a.answers[1]; x.Exists || x.Err != nil {
+			t.Errorf("missing: %+v", x)
+		}
+		if x := a.answers[2]; !errors.Is(x.Err, zk.ErrNoAuth) {
+			t.Errorf("refused: %+v", x)
+		}
+
+		done = readManyOf(t.Context(), c, Children, "/a")
+		p.reply(p.expect(opMultiRead).xid, 8, 0, result(opGetData, 0, str("x"), stat(8)), result(opGetChildren, 0, i32(1), str("b")), endOfMulti)
+		if a := <-done; a.err != nil || len(a.answers) != 1 || !slices.Equal(a.answers[0].Names, []string{"b"}) || a.answers[0].Stat.Mzxid != 8 {
+			t.Errorf("children: %+v", a)
+		}
+
+		// What has not been seen yet may be large: it is asked for bit by bit.
+		paths := make([]string, 1000)
+		for i := range paths {
+			paths[i] = fmt.Sprint("/", i)
+		}
+		done = readManyOf(t.Context(), c, Data, paths...)
+		r = p.expect(opMultiRead)
+		n := bytes.Count(r.body, []byte("/"))
+		if n < 10 || n > maxBatch {
+			t.Errorf("asked for %d nodes at once", n)
+		}
+		var body []byte
+		for range n {
+			body = append(body, slices.Concat(result(opGetData, 0, str(strings.Repeat("x", 30<<10)), stat(9)))...)
+		}
+		p.reply(r.xid, 9, 0, body, endOfMulti)
+		if a := <-done; a.err != nil || len(a.answers) != n {
+			t.Errorf("%d answers, %v, asked for %d", len(a.answers), a.err, n)
+		}
+		done = readManyOf(t.Context(), c, Data, paths...)
+		r = p.expect(opMultiRead)
+		if fewer := bytes.Count(r.body, []byte("/")); fewer >= n {
+			t.Errorf("asked for %d large nodes, after %d", fewer, n)
+		}
+		p.Close()
+		if a := <-done; !errors.Is(a.err, zk.ErrConnectionClosed) {
+			t.Errorf("connection lost: %v", a.err)
+		}
+	})
+}
+
+func TestManyReadsOfAServerThatDoesNotKnowThem(t *testing.T) {
+	for name, answer := range map[string]struct {
+		code int32
+		body []byte
+	}{
+		"unimplemented": {-6, nil}, "empty": {0, nil}, "another operation": {0, result(99, 0)}, "too short": {0, result(opGetData, 0, i32(100))},
+		"ends early": {0, slices.Concat(result(opGetData, 0, str("x"), stat(7)), endOfMulti)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				_, c, p, _ := withTable(t)
+				done := readManyOf(t.Context(), c, Data, "/a", "/b")
+				p.reply(p.expect(opMultiRead).xid, 7, answer.code, answer.body)
+				if a := <-done; !Transient(a.err) {
+					t.Fatal(a.err)
+				}
+				done = readManyOf(t.Context(), c, Data, "/a", "/b")
+				first, second := p.expect(opGetData), p.expect(opGetData)
+				p.reply(first.xid, 8, 0, str("a"), stat(8))
+				p.reply(second.xid, 8, -102)
+				if a := <-done; a.err != nil || len(a.answers) != 2 || a.answers[0].Data != "a" || !errors.Is(a.answers[1].Err, zk.ErrNoAuth) {
+					t.Errorf("one by one: %+v", a)
+				}
+				done = readManyOf(t.Context(), c, Data, "/a", "/b")
+				first, second = p.expect(opGetData), p.expect(opGetData)
+				p.reply(first.xid, 8, 0, str("a"), stat(8))
+				p.reply(second.xid, 8, -127)
+				if a := <-done; !Transient(a.err) {
+					t.Errorf("throttled: %+v", a)
+				}
+				c.works(p)
+			})
+		})
+	}
+}
+
+func TestManyReadsInANewSessionFollowASync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c, p, _ := withTable(t)
+		p.Close()
+		c.expect(Down)
+		f.peer().accept(0, 0)
+		c.expect(Expired)
+		p = f.peer()
+		p.accept(session+1, 10*time.Second)
+		c.expect(Up)
+
+		old := slices.Concat(result(opGetData, 0, str("old"), stat(1)), endOfMulti)
+		done := readManyOf(t.Context(), c, Data, "/a")
+		sync, read := p.expect(opSync), p.expect(opMultiRead)
+		p.reply(sync.xid, 1, -4)
+		p.reply(read.xid, 1, 0, old)
+		if a := <-done; !Transient(a.err) {
+			t.Errorf("behind a sync that has failed: %+v", a)
 		}
 	})
 }

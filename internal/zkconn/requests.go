@@ -40,6 +40,7 @@ const (
 	forSync
 	forRemoval // removeWatches; nobody waits for the answer
 	forCall    // of one node, by somebody who waits for the answer
+	forCalls   // of many, by multiRead
 	forEphemerals
 )
 
@@ -53,8 +54,10 @@ type ownRequest struct {
 	expected int // bytes of the answer
 	sentAt   time.Time
 
-	kind   Kind        // what forCall reads
-	answer chan Answer // capacity 1; of forCall and forEphemerals
+	kind    Kind          // what forCall and forCalls read
+	answer  chan Answer   // capacity 1; of forCall and forEphemerals
+	nodes   int           // that forCalls reads
+	answers chan []Answer // capacity 1; of forCalls
 }
 
 // requests are zkconn's own requests on one network connection: beside go-zookeeper's, which knows nothing of
@@ -183,13 +186,27 @@ func (r *requests) askLocked(ws []Watch, bytes int) {
 	}
 	start := r.beginLocked(opMultiRead)
 	for _, w := range batch {
-		r.out = r.out.multiOp(opGetData, w.Path())
-		if w.Kind == Children { // which multiRead gives without the metadata, so that getData is needed, too
-			r.out = r.out.multiOp(opGetChildren, w.Path())
-		}
+		r.out = r.out.multiRead(w.Kind, w.Path())
 	}
-	r.out = r.out.int32(-1).bool(true).int32(-1)
+	r.out = r.out.multiEnd()
 	r.sentLocked(start, ownRequest{op: opMultiRead, purpose: forBatch, watches: batch, expected: bytes})
+}
+
+// multiRead adds what reads k of a node to a multiRead.
+func (p packet) multiRead(k Kind, path string) packet {
+	p = p.multiOp(opGetData, path)
+	if k == Children { // which multiRead gives without the metadata, so that getData is needed, too
+		p = p.multiOp(opGetChildren, path)
+	}
+	return p
+}
+
+// multiEnd ends the list of operations of a multiRead.
+func (p packet) multiEnd() packet { return p.int32(-1).bool(true).int32(-1) }
+
+// sizedLocked notes how many bytes the answers for so many nodes have had.
+func (r *requests) sizedLocked(size, nodes int) {
+	r.typical = max(1, (3*r.typical+size/nodes)/4)
 }
 
 // multiOp adds one operation of a multiRead: its head, the path, and no watch.
