@@ -80,6 +80,14 @@ func (l *load) phase(name string) {
 	l.phases = append(l.phases, &phase{name: name, begun: time.Now(), by: map[string]int{}})
 }
 
+// answeredBy reports whether each of the servers has answered a call of the present phase.
+func (l *load) answeredBy(servers ...string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	by := l.phases[len(l.phases)-1].by
+	return !slices.ContainsFunc(servers, func(server string) bool { return by[server] == 0 })
+}
+
 // finish ends the load, prints the figures, and fails the test for each phase in which calls have failed.
 func (l *load) finish(t *testing.T) {
 	t.Helper()
