@@ -1,22 +1,23 @@
-package zkstream
+package zkstream_test
 
 import (
 	"fmt"
 	"runtime"
 	"testing"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/watching"
-	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // Publishing one snapshot to 10,000 streams; ns/stream is the figure to look at.
 func BenchmarkPublish(b *testing.B) {
 	const streams = 10_000
-	var subs []watching.Subscriber[watching.Reading]
 	c := connect(b, onZktest(b).Addr())
-	for range streams {
-		subs = append(subs, subscribe(b.Context(), c, zkconn.Data, "/a", func(n *watching.Node) Data { return Data{n} }).source.(*nodeStream[Data]))
+	all := make([]*zkstream.Stream[zkstream.Data], streams)
+	for i := range all {
+		all[i] = c.Data(b.Context(), "/a")
 	}
+	subs := zkstream.Subscribers(all...)
 	settled(b, c)
 	r := watching.Reading{Node: &watching.Node{}, Changed: true}
 	b.ReportAllocs()
@@ -51,7 +52,7 @@ func BenchmarkBytesPerStream(b *testing.B) {
 		c := f.connect()
 		settled(b, c)
 		goroutines, before := runtime.NumGoroutine(), heap()
-		all := make([]*Stream[Data], streams)
+		all := make([]*zkstream.Stream[zkstream.Data], streams)
 		for i := range all {
 			all[i] = c.Data(b.Context(), fmt.Sprintf("/a-node-of-thirty-bytes/%05d", i))
 		}

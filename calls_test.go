@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -34,13 +35,13 @@ func TestCallsReadAndWriteBelowTheChroot(t *testing.T) {
 		if _, err := c.CreateNode(ctx, "/b/c/d", nil); !errors.Is(err, zk.ErrNoNode) {
 			t.Error(err)
 		}
-		if _, err := c.CreateNode(ctx, "/b/c/d", nil, Parents()); err != nil {
+		if _, err := c.CreateNode(ctx, "/b/c/d", nil, zkstream.Parents()); err != nil {
 			t.Error(err)
 		}
 		if d, err = c.Get(ctx, "/a"); err != nil || d.String() != `{"x": 1}` {
 			t.Fatalf("%v, %v", d, err)
 		}
-		if x, err := Value[int](d.Properties(), "x"); err != nil || x != 1 {
+		if x, err := zkstream.Value[int](d.Properties(), "x"); err != nil || x != 1 {
 			t.Errorf("%v, %v", x, err)
 		}
 		stat, err := c.Write(ctx, "/a", []byte("2"), d.Stat().Version)
@@ -50,13 +51,13 @@ func TestCallsReadAndWriteBelowTheChroot(t *testing.T) {
 		if _, err := c.Write(ctx, "/a", []byte("3"), 0); !errors.Is(err, zk.ErrBadVersion) {
 			t.Error(err)
 		}
-		if _, err := c.Write(ctx, "/a", []byte("4"), AnyVersion); err != nil || f.get("/a") != "4" {
+		if _, err := c.Write(ctx, "/a", []byte("4"), zkstream.AnyVersion); err != nil || f.get("/a") != "4" {
 			t.Error(err)
 		}
 		if l, err := c.List(ctx, "/"); err != nil || names(l) != "a b" {
 			t.Errorf("%v, %v", l, err)
 		}
-		if err := c.DeleteNode(ctx, "/b", AnyVersion); !errors.Is(err, zk.ErrNotEmpty) {
+		if err := c.DeleteNode(ctx, "/b", zkstream.AnyVersion); !errors.Is(err, zk.ErrNotEmpty) {
 			t.Error(err)
 		}
 		if err := c.DeleteNode(ctx, "/a", 1); !errors.Is(err, zk.ErrBadVersion) {
@@ -68,7 +69,7 @@ func TestCallsReadAndWriteBelowTheChroot(t *testing.T) {
 		if err := c.Sync(ctx, "/never/there"); err != nil {
 			t.Error(err)
 		}
-		var pe *PathError
+		var pe *zkstream.PathError
 		if _, err := c.Get(ctx, "no"); !errors.As(err, &pe) || pe.Op != "get" || pe.Path != "no" || !errors.Is(err, zk.ErrInvalidPath) {
 			t.Error(err)
 		}
@@ -78,37 +79,37 @@ func TestCallsReadAndWriteBelowTheChroot(t *testing.T) {
 func TestCreateNodeMakesEachKindOfNode(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		c, ctx := f.connect(), t.Context()
-		path, err := c.CreateNode(ctx, "/queue/n-", []byte("1"), Sequential(), Parents())
+		path, err := c.CreateNode(ctx, "/queue/n-", []byte("1"), zkstream.Sequential(), zkstream.Parents())
 		if err != nil || path != "/queue/n-0000000000" || f.get(path) != "1" {
 			t.Errorf("%q, %v", path, err)
 		}
-		if path, err = c.CreateNode(ctx, "/queue/", nil, Sequential(), Ephemeral()); err != nil || path != "/queue/0000000001" {
+		if path, err = c.CreateNode(ctx, "/queue/", nil, zkstream.Sequential(), zkstream.Ephemeral()); err != nil || path != "/queue/0000000001" {
 			t.Errorf("%q, %v", path, err)
 		}
-		if owner := f.owner(path); owner != c.conn.SessionID() {
+		if owner := f.owner(path); owner != c.SessionID() {
 			t.Errorf("owner %x", owner)
 		}
-		if path, err = c.CreateNode(ctx, "/e", nil, Ephemeral(), NodeACL(zk.WorldACL(zk.PermRead))); err != nil || f.owner(path) == 0 {
+		if path, err = c.CreateNode(ctx, "/e", nil, zkstream.Ephemeral(), zkstream.NodeACL(zk.WorldACL(zk.PermRead))); err != nil || f.owner(path) == 0 {
 			t.Error(err)
 		}
-		if acl, stat, err := c.ACL(ctx, "/e"); err != nil || !slices.Equal(acl, zk.WorldACL(zk.PermRead)) || stat.EphemeralOwner != c.conn.SessionID() {
+		if acl, stat, err := c.ACL(ctx, "/e"); err != nil || !slices.Equal(acl, zk.WorldACL(zk.PermRead)) || stat.EphemeralOwner != c.SessionID() {
 			t.Errorf("%v, %+v, %v", acl, stat, err)
 		}
-		if path, err = c.CreateNode(ctx, "/", nil, Sequential()); err != nil || !strings.HasPrefix(path, "/00") {
+		if path, err = c.CreateNode(ctx, "/", nil, zkstream.Sequential()); err != nil || !strings.HasPrefix(path, "/00") {
 			t.Errorf("%q, %v", path, err)
 		}
-		if _, err := c.CreateNode(ctx, "/container", nil, Container()); err != nil || f.get("/container") != "" {
+		if _, err := c.CreateNode(ctx, "/container", nil, zkstream.Container()); err != nil || f.get("/container") != "" {
 			t.Error(err)
 		}
-		if _, err := c.CreateNode(ctx, "/open", nil, Ephemeral()); err != nil {
+		if _, err := c.CreateNode(ctx, "/open", nil, zkstream.Ephemeral()); err != nil {
 			t.Error(err)
 		}
 		if _, err := c.CreateNode(ctx, "/open/child", nil); !errors.Is(err, zk.ErrNoChildrenForEphemerals) {
 			t.Error(err)
 		}
-		for _, opts := range [][]CreateOption{
-			{TTL(time.Second), Ephemeral()}, {TTL(time.Second), Container()}, {Container(), Ephemeral()},
-			{Container(), Sequential()}, {TTL(-time.Second)}, {TTL(time.Microsecond)}, {nil},
+		for _, opts := range [][]zkstream.CreateOption{
+			{zkstream.TTL(time.Second), zkstream.Ephemeral()}, {zkstream.TTL(time.Second), zkstream.Container()}, {zkstream.Container(), zkstream.Ephemeral()},
+			{zkstream.Container(), zkstream.Sequential()}, {zkstream.TTL(-time.Second)}, {zkstream.TTL(time.Microsecond)}, {nil},
 		} {
 			if _, err := c.CreateNode(ctx, "/no", nil, opts...); err == nil {
 				t.Errorf("%d options that do not go together", len(opts))
@@ -120,15 +121,15 @@ func TestCreateNodeMakesEachKindOfNode(t *testing.T) {
 func TestTTLNodes(t *testing.T) {
 	server := zktest.Start(t, zktest.WithExtendedTypes())
 	c := connect(t, server.Addr())
-	path, err := c.CreateNode(t.Context(), "/n-", []byte("1"), TTL(time.Hour), Sequential())
+	path, err := c.CreateNode(t.Context(), "/n-", []byte("1"), zkstream.TTL(time.Hour), zkstream.Sequential())
 	if err != nil || path != "/n-0000000000" {
 		t.Errorf("%q, %v", path, err)
 	}
-	if _, err := c.CreateNode(t.Context(), "/ttl", nil, TTL(time.Hour)); err != nil {
+	if _, err := c.CreateNode(t.Context(), "/ttl", nil, zkstream.TTL(time.Hour)); err != nil {
 		t.Error(err)
 	}
 	c = connect(t, zktest.Start(t).Addr())
-	if _, err := c.CreateNode(t.Context(), "/ttl", nil, TTL(time.Hour)); !errors.Is(err, ErrUnimplemented) {
+	if _, err := c.CreateNode(t.Context(), "/ttl", nil, zkstream.TTL(time.Hour)); !errors.Is(err, zkstream.ErrUnimplemented) {
 		t.Errorf("a server as installed: %v", err)
 	}
 }
@@ -146,10 +147,10 @@ func TestACLs(t *testing.T) {
 		if acl, stat, err := c.ACL(ctx, "/a"); err != nil || stat.Aversion != 1 || !slices.Equal(acl, zk.WorldACL(zk.PermRead|zk.PermAdmin)) {
 			t.Errorf("%v, %+v, %v", acl, stat, err)
 		}
-		if _, err := c.Write(ctx, "/a", nil, AnyVersion); !errors.Is(err, zk.ErrNoAuth) {
+		if _, err := c.Write(ctx, "/a", nil, zkstream.AnyVersion); !errors.Is(err, zk.ErrNoAuth) {
 			t.Error(err)
 		}
-		if err := c.SetACL(ctx, "/a", nil, AnyVersion); !errors.Is(err, zk.ErrInvalidACL) {
+		if err := c.SetACL(ctx, "/a", nil, zkstream.AnyVersion); !errors.Is(err, zk.ErrInvalidACL) {
 			t.Error(err)
 		}
 		if _, _, err := c.ACL(ctx, "/no"); !errors.Is(err, zk.ErrNoNode) {
@@ -181,11 +182,11 @@ func TestMultiIsAllOrNothing(t *testing.T) {
 			&zk.DeleteRequest{Path: "/no", Version: -1},
 			&zk.CreateRequest{Path: "/c", Acl: acl},
 		)
-		var pe *PathError
+		var pe *zkstream.PathError
 		if !errors.Is(err, zk.ErrNoNode) || !errors.As(err, &pe) || pe.Path != "/no" {
 			t.Errorf("refused: %v", err)
 		}
-		if len(got) != 3 || got[0].Error != nil || !errors.Is(got[1].Error, zk.ErrNoNode) || !errors.Is(got[2].Error, errNotTried) {
+		if len(got) != 3 || got[0].Error != nil || !errors.Is(got[1].Error, zk.ErrNoNode) || !errors.Is(got[2].Error, zkstream.ErrNotTried) {
 			t.Errorf("refused: %+v", got)
 		}
 		if f.get("/a") != "2" {
@@ -207,7 +208,7 @@ func TestGetSeesWhatItsClientHasWritten(t *testing.T) {
 		c, ctx := f.connect(), t.Context()
 		f.create("/a", "")
 		for i := range 50 {
-			if _, err := c.Write(ctx, "/a", fmt.Append(nil, i), AnyVersion); err != nil {
+			if _, err := c.Write(ctx, "/a", fmt.Append(nil, i), zkstream.AnyVersion); err != nil {
 				t.Fatal(err)
 			}
 			if i%10 == 5 {
@@ -225,7 +226,7 @@ func TestGetSeesWhatItsClientHasWritten(t *testing.T) {
 
 // The first read of a new session is after a sync.
 func TestTheFirstReadOfANewSessionSyncs(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", nil)
 		if _, err := c.Get(t.Context(), "/a"); err != nil {
 			t.Fatal(err)
@@ -259,44 +260,44 @@ func TestEachCallMeetsALossAtEachOfItsRequests(t *testing.T) {
 	type call struct {
 		op         zktest.Op
 		path, data string // in the journal; "" for a call that changes nothing
-		do         func(ctx context.Context, c *Client) error
+		do         func(ctx context.Context, c *zkstream.Client) error
 	}
 	drop := func(_ any, err error) error { return err }
 	acl := zk.WorldACL(zk.PermRead | zk.PermAdmin)
 	calls := map[string]call{
-		"Get":  {do: func(ctx context.Context, c *Client) error { return drop(c.Get(ctx, "/a")) }},
-		"List": {do: func(ctx context.Context, c *Client) error { return drop(c.List(ctx, "/a")) }},
-		"Sync": {do: func(ctx context.Context, c *Client) error { return c.Sync(ctx, "/a") }},
-		"ACL": {do: func(ctx context.Context, c *Client) error {
+		"Get":  {do: func(ctx context.Context, c *zkstream.Client) error { return drop(c.Get(ctx, "/a")) }},
+		"List": {do: func(ctx context.Context, c *zkstream.Client) error { return drop(c.List(ctx, "/a")) }},
+		"Sync": {do: func(ctx context.Context, c *zkstream.Client) error { return c.Sync(ctx, "/a") }},
+		"ACL": {do: func(ctx context.Context, c *zkstream.Client) error {
 			_, _, err := c.ACL(ctx, "/a")
 			return err
 		}},
-		"CreateNode": {zktest.OpCreate, "/n", "new", func(ctx context.Context, c *Client) error {
+		"CreateNode": {zktest.OpCreate, "/n", "new", func(ctx context.Context, c *zkstream.Client) error {
 			return drop(c.CreateNode(ctx, "/n", []byte("new")))
 		}},
-		"CreateNode with parents": {zktest.OpCreate, "/p/q/n", "new", func(ctx context.Context, c *Client) error {
-			return drop(c.CreateNode(ctx, "/p/q/n", []byte("new"), Parents()))
+		"CreateNode with parents": {zktest.OpCreate, "/p/q/n", "new", func(ctx context.Context, c *zkstream.Client) error {
+			return drop(c.CreateNode(ctx, "/p/q/n", []byte("new"), zkstream.Parents()))
 		}},
-		"CreateNode ephemeral": {zktest.OpCreate, "/n", "new", func(ctx context.Context, c *Client) error {
-			return drop(c.CreateNode(ctx, "/n", []byte("new"), Ephemeral()))
+		"CreateNode ephemeral": {zktest.OpCreate, "/n", "new", func(ctx context.Context, c *zkstream.Client) error {
+			return drop(c.CreateNode(ctx, "/n", []byte("new"), zkstream.Ephemeral()))
 		}},
-		"CreateNode of a container": {zktest.OpCreate, "/n", "new", func(ctx context.Context, c *Client) error {
-			return drop(c.CreateNode(ctx, "/n", []byte("new"), Container()))
+		"CreateNode of a container": {zktest.OpCreate, "/n", "new", func(ctx context.Context, c *zkstream.Client) error {
+			return drop(c.CreateNode(ctx, "/n", []byte("new"), zkstream.Container()))
 		}},
-		"Write": {zktest.OpSetData, "/a", "new", func(ctx context.Context, c *Client) error {
+		"Write": {zktest.OpSetData, "/a", "new", func(ctx context.Context, c *zkstream.Client) error {
 			return drop(c.Write(ctx, "/a", []byte("new"), 0))
 		}},
-		"Write of any version": {zktest.OpSetData, "/a", "new", func(ctx context.Context, c *Client) error {
-			return drop(c.Write(ctx, "/a", []byte("new"), AnyVersion))
+		"Write of any version": {zktest.OpSetData, "/a", "new", func(ctx context.Context, c *zkstream.Client) error {
+			return drop(c.Write(ctx, "/a", []byte("new"), zkstream.AnyVersion))
 		}},
-		"Write of a missing node": {zktest.OpSetData, "/n", "new", func(ctx context.Context, c *Client) error {
-			return drop(c.Write(ctx, "/n", []byte("new"), AnyVersion))
+		"Write of a missing node": {zktest.OpSetData, "/n", "new", func(ctx context.Context, c *zkstream.Client) error {
+			return drop(c.Write(ctx, "/n", []byte("new"), zkstream.AnyVersion))
 		}},
-		"DeleteNode": {zktest.OpDelete, "/a", "", func(ctx context.Context, c *Client) error {
+		"DeleteNode": {zktest.OpDelete, "/a", "", func(ctx context.Context, c *zkstream.Client) error {
 			return c.DeleteNode(ctx, "/a", 0)
 		}},
-		"SetACL": {do: func(ctx context.Context, c *Client) error { return c.SetACL(ctx, "/a", acl, 0) }},
-		"Multi": {zktest.OpSetData, "/a", "new", func(ctx context.Context, c *Client) error {
+		"SetACL": {do: func(ctx context.Context, c *zkstream.Client) error { return c.SetACL(ctx, "/a", acl, 0) }},
+		"Multi": {zktest.OpSetData, "/a", "new", func(ctx context.Context, c *zkstream.Client) error {
 			return drop(c.Multi(ctx, &zk.CheckVersionRequest{Path: "/b"}, &zk.SetDataRequest{Path: "/a", Data: []byte("new")}))
 		}},
 	}
@@ -304,7 +305,7 @@ func TestEachCallMeetsALossAtEachOfItsRequests(t *testing.T) {
 		for _, fault := range []zktest.Fault{{LoseReply: true}, {Drop: true}, {Code: zktest.ErrThrottledOp}} {
 			for first := 1; first <= 8; first++ {
 				for _, times := range []int{1, 3} {
-					inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+					inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 						server.Create("/a", []byte("old"))
 						server.Create("/b", nil)
 						if _, err := c.Get(t.Context(), "/"); err != nil {
@@ -327,7 +328,7 @@ func TestEachCallMeetsALossAtEachOfItsRequests(t *testing.T) {
 							checkFate(t, what, err, j.count(call.op, call.path, call.data))
 							return
 						}
-						if err != nil && !(name == "SetACL" && errors.Is(err, ErrUnknown)) {
+						if err != nil && !(name == "SetACL" && errors.Is(err, zkstream.ErrUnknown)) {
 							t.Errorf("%s: %v", what, err)
 						}
 					})
@@ -338,8 +339,8 @@ func TestEachCallMeetsALossAtEachOfItsRequests(t *testing.T) {
 }
 
 func TestALostEphemeralNodeIsFoundAgain(t *testing.T) {
-	for _, opts := range [][]CreateOption{{Ephemeral()}, {Ephemeral(), Sequential()}} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	for _, opts := range [][]zkstream.CreateOption{{zkstream.Ephemeral()}, {zkstream.Ephemeral(), zkstream.Sequential()}} {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			server.Create("/q", nil)
 			server.Create("/q/n-0000009999", nil)
 			faults(server, zktest.OpCreate, zktest.Fault{LoseReply: true})
@@ -347,7 +348,7 @@ func TestALostEphemeralNodeIsFoundAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if data, stat, err := server.Get(path); err != nil || string(data) != "mine" || stat.EphemeralOwner != c.conn.SessionID() {
+			if data, stat, err := server.Get(path); err != nil || string(data) != "mine" || stat.EphemeralOwner != c.SessionID() {
 				t.Errorf("%s: %q, %+v, %v", path, data, stat, err)
 			}
 			if names, _ := server.Children("/q"); len(names) != 2 {
@@ -361,7 +362,7 @@ func TestALostEphemeralNodeIsFoundAgain(t *testing.T) {
 // own, or says that it does not know.
 func TestLostSequentialNodesAreNotMixedUp(t *testing.T) {
 	for round := range 20 {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			server.Create("/q", nil)
 			if _, err := c.Get(t.Context(), "/q"); err != nil {
 				t.Fatal(err)
@@ -384,13 +385,13 @@ func TestLostSequentialNodesAreNotMixedUp(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 16 {
 				wg.Go(func() {
-					path, err := c.CreateNode(t.Context(), "/q/n-", []byte("same"), Ephemeral(), Sequential())
+					path, err := c.CreateNode(t.Context(), "/q/n-", []byte("same"), zkstream.Ephemeral(), zkstream.Sequential())
 					mu.Lock()
 					defer mu.Unlock()
 					switch {
 					case err == nil:
 						paths = append(paths, strings.TrimPrefix(path, "/q/"))
-					case errors.Is(err, ErrUnknown):
+					case errors.Is(err, zkstream.ErrUnknown):
 						unknowns++
 					default:
 						t.Error(err)
@@ -420,7 +421,7 @@ func TestLostSequentialNodesAreNotMixedUp(t *testing.T) {
 
 // A server that throttles is asked less and less.
 func TestAThrottlingServerIsNotPressed(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", nil)
 		var n atomic.Int64
 		server.Intercept(func(r zktest.Request) zktest.Fault {
@@ -435,8 +436,8 @@ func TestAThrottlingServerIsNotPressed(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 64 {
 			wg.Go(func() {
-				_, err := c.Write(ctx, "/a", fmt.Append(nil, i), AnyVersion)
-				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "throttled") {
+				_, err := c.Write(ctx, "/a", fmt.Append(nil, i), zkstream.AnyVersion)
+				if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, zkstream.ErrUnknown) || !strings.Contains(err.Error(), "throttled") {
 					t.Error(err)
 				}
 			})

@@ -1,16 +1,17 @@
-package zkstream
+package zkstream_test
 
 import (
 	"fmt"
 	"slices"
 	"testing"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-func childrenOf(names ...string) Children {
-	return Children{watching.NewNode("/n", &zkconn.Answer{Exists: true, Names: names})}
+func childrenOf(names ...string) zkstream.Children {
+	return zkstream.ChildrenOf(watching.NewNode("/n", &zkconn.Answer{Exists: true, Names: names}))
 }
 
 func TestChildrenAreAnImmutableSet(t *testing.T) {
@@ -22,7 +23,7 @@ func TestChildrenAreAnImmutableSet(t *testing.T) {
 	if !c.Contains("b") || c.Contains("x") || c.Len() != 3 || c.Path() != "/n" {
 		t.Errorf("%v", c)
 	}
-	if got := fmt.Sprint(c, Children{watching.MissingNode("/m")}); got != "/n [a b c] /m does not exist" {
+	if got := fmt.Sprint(c, zkstream.ChildrenOf(watching.MissingNode("/m"))); got != "/n [a b c] /m does not exist" {
 		t.Errorf("String: %s", got)
 	}
 }
@@ -40,7 +41,7 @@ func TestDiff(t *testing.T) {
 			t.Errorf("%q to %q: added %q, removed %q", row.before, row.after, added, removed)
 		}
 	}
-	if added, removed := childrenOf("a").Diff(Children{}); len(added) != 1 || len(removed) != 0 {
+	if added, removed := childrenOf("a").Diff(zkstream.Children{}); len(added) != 1 || len(removed) != 0 {
 		t.Errorf("to the zero value: %q, %q", added, removed)
 	}
 }

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"bytes"
@@ -26,6 +26,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/ensemble"
 	"github.com/zkstream/zkstream/internal/zkconn"
@@ -59,30 +60,30 @@ func TestParseServers(t *testing.T) {
 		"a/app\n": "ends in a blank", "a/\t": "ends in a blank", "zk://h:1/app": "a scheme: want host:port,host:port/chroot",
 		"https://h": "a scheme",
 	} {
-		if _, err := Connect(t.Context(), s); err == nil || !strings.Contains(err.Error(), part) {
+		if _, err := zkstream.Connect(t.Context(), s); err == nil || !strings.Contains(err.Error(), part) {
 			t.Errorf("%q: %v, want an error with %s", s, err, part)
 		}
 	}
 }
 
 func TestConnectRefusesBadOptions(t *testing.T) {
-	for name, opt := range map[string]Option{
-		"timeout": WithSessionTimeout(0), "in flight": WithMaxInFlight(0), "logger": WithLogger(nil), "option is nil": nil,
-		"WithTLS: the configuration is nil": WithTLS(nil),
+	for name, opt := range map[string]zkstream.Option{
+		"timeout": zkstream.WithSessionTimeout(0), "in flight": zkstream.WithMaxInFlight(0), "logger": zkstream.WithLogger(nil), "option is nil": nil,
+		"WithTLS: the configuration is nil": zkstream.WithTLS(nil),
 	} {
-		if _, err := Connect(t.Context(), "", dialsNothing(t), opt); err == nil || !strings.Contains(err.Error(), name) {
+		if _, err := zkstream.Connect(t.Context(), "", dialsNothing(t), opt); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	var none context.Context
-	if _, err := Connect(none, "", dialsNothing(t)); err == nil || !strings.Contains(err.Error(), "context is nil") {
+	if _, err := zkstream.Connect(none, "", dialsNothing(t)); err == nil || !strings.Contains(err.Error(), "context is nil") {
 		t.Errorf("without a context: %v", err)
 	}
 }
 
 // dialsNothing fails the test when a server is dialled.
-func dialsNothing(t *testing.T) Option {
-	return WithDialer(func(_ context.Context, _, addr string) (net.Conn, error) {
+func dialsNothing(t *testing.T) zkstream.Option {
+	return zkstream.WithDialer(func(_ context.Context, _, addr string) (net.Conn, error) {
 		t.Errorf("%s is dialled", addr)
 		return nil, errors.ErrUnsupported
 	})
@@ -127,7 +128,7 @@ func TestConnectSaysWhyNoServerCouldBeReached(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 6*time.Second, errors.New("cause"))
 	defer cancel()
 	start := time.Now()
-	_, err := Connect(ctx, servers, WithSessionTimeout(2*time.Second))
+	_, err := zkstream.Connect(ctx, servers, zkstream.WithSessionTimeout(2*time.Second))
 	if err == nil {
 		t.Fatal("connected")
 	}
@@ -154,7 +155,7 @@ func TestConnectContextBoundsOnlyTheWait(t *testing.T) {
 
 func testConnectContextBoundsOnlyTheWait(t *testing.T, f *fixture) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c, err := Connect(ctx, f.Addr()+f.root)
+	c, err := zkstream.Connect(ctx, f.Addr()+f.root)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,14 +177,14 @@ func testAMissingChrootIsAMissingNode(t *testing.T, f *fixture) {
 	if err := c.Create(t.Context(), "/a", nil); err != nil {
 		t.Fatal(err)
 	}
-	if got := until(t, s, func(c Children) bool { return c.Len() > 0 }); names(got) != "a" {
+	if got := until(t, s, func(c zkstream.Children) bool { return c.Len() > 0 }); names(got) != "a" {
 		t.Errorf("%v", got)
 	}
 	f.get("/deep/root/a")
 }
 
 // anyCall makes one of the calls that wait for a server; each i means one of them.
-func anyCall(ctx context.Context, c *Client, i int) error {
+func anyCall(ctx context.Context, c *zkstream.Client, i int) error {
 	calls := []func() error{
 		func() error { return c.Create(ctx, "/q", nil) },
 		func() error { return c.SetProperties(ctx, "/p", nil) },
@@ -227,10 +228,10 @@ func testCallsKeepTheirDeadlineWhileCutOff(t *testing.T, f *fixture) {
 func TestCloseInEveryState(t *testing.T) { onEachAlone(t, testCloseInEveryState) }
 
 func testCloseInEveryState(t *testing.T, f *fixture) {
-	states := map[string]func(c *Client, f *fixture){
-		"connected": func(*Client, *fixture) {},
-		"refused":   func(c *Client, f *fixture) { f.Cut(); down(f.t, c) },
-		"hung": func(c *Client, f *fixture) {
+	states := map[string]func(c *zkstream.Client, f *fixture){
+		"connected": func(*zkstream.Client, *fixture) {},
+		"refused":   func(c *zkstream.Client, f *fixture) { f.Cut(); down(f.t, c) },
+		"hung": func(c *zkstream.Client, f *fixture) {
 			f.Hang()
 			large := map[string]any{"a": strings.Repeat("x", 500_000)}
 			for range 24 { // more than go-zookeeper's queue holds, and more than the socket does
@@ -239,14 +240,14 @@ func testCloseInEveryState(t *testing.T, f *fixture) {
 			}
 			time.Sleep(50 * time.Millisecond)
 		},
-		"hung handshake": func(c *Client, f *fixture) {
+		"hung handshake": func(c *zkstream.Client, f *fixture) {
 			f.Hang()
 			f.Drop()
 			down(f.t, c)
 			eventually(f.t, "a handshake hangs", func() bool { return f.Connections() > 0 })
 		},
-		"expired":      func(c *Client, f *fixture) { expire(f.t, c); f.Cut() },
-		"just dropped": func(_ *Client, f *fixture) { f.Drop() },
+		"expired":      func(c *zkstream.Client, f *fixture) { expire(f.t, c); f.Cut() },
+		"just dropped": func(_ *zkstream.Client, f *fixture) { f.Drop() },
 	}
 	// Each has a place and a proxy of its own. They are closed side by side, and nothing else runs.
 	places := map[string]*fixture{}
@@ -254,15 +255,15 @@ func testCloseInEveryState(t *testing.T, f *fixture) {
 		places[name] = newFixture(t, f.direct)
 	}
 	before := runtime.NumGoroutine()
-	clients, sessions := map[string]*Client{}, map[string]int64{}
+	clients, sessions := map[string]*zkstream.Client{}, map[string]int64{}
 	for name, state := range states {
-		c := places[name].connect(WithSessionTimeout(2 * time.Second))
+		c := places[name].connect(zkstream.WithSessionTimeout(2 * time.Second))
 		c.Data(t.Context(), "/a")
 		if r, err := c.Register(t.Context(), "/svc", addr, nil); err != nil || r == nil {
 			t.Fatal(err)
 		}
 		state(c, places[name])
-		clients[name], sessions[name] = c, c.conn.SessionID()
+		clients[name], sessions[name] = c, c.SessionID()
 	}
 	var wg sync.WaitGroup
 	for name, c := range clients {
@@ -272,7 +273,7 @@ func testCloseInEveryState(t *testing.T, f *fixture) {
 				if err := c.Close(); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
-				if took := time.Since(start); took > closeLimit+time.Second {
+				if took := time.Since(start); took > zkstream.CloseLimit+time.Second {
 					t.Errorf("%s: took %v", name, took)
 				}
 			})
@@ -297,20 +298,20 @@ func TestCloseFromEverywhere(t *testing.T) { onEach(t, testCloseFromEverywhere) 
 
 func testCloseFromEverywhere(t *testing.T, f *fixture) {
 	c := f.connect()
-	if err := c.Data(t.Context(), "/a").ForEach(func(Data) error { return c.Close() }); err != ErrClosed {
+	if err := c.Data(t.Context(), "/a").ForEach(func(zkstream.Data) error { return c.Close() }); err != zkstream.ErrClosed {
 		t.Errorf("from ForEach: %v", err)
 	}
 	c = f.connect()
-	m := Map(c.Data(t.Context(), "/a"), func(Data) error { return c.Close() })
-	if err := ended(t, m); err != ErrClosed { // Close cannot wait for its own caller, and says so
+	m := zkstream.Map(c.Data(t.Context(), "/a"), func(zkstream.Data) error { return c.Close() })
+	if err := ended(t, m); err != zkstream.ErrClosed { // Close cannot wait for its own caller, and says so
 		t.Errorf("from Map: %v", err)
 	}
 	c = f.connect()
 	c.Conn().Close()
-	if err := ended(t, c.Data(t.Context(), "/a")); err != ErrClosed {
+	if err := ended(t, c.Data(t.Context(), "/a")); err != zkstream.ErrClosed {
 		t.Errorf("through the low-level handle: %v", err)
 	}
-	if err := c.Create(t.Context(), "/a", nil); !errors.Is(err, ErrClosed) {
+	if err := c.Create(t.Context(), "/a", nil); !errors.Is(err, zkstream.ErrClosed) {
 		t.Errorf("a call on a closed client: %v", err)
 	}
 }
@@ -321,7 +322,7 @@ func TestCloseEndsTheSessionThroughAnotherServer(t *testing.T) {
 }
 
 func testCloseEndsTheSessionThroughAnotherServer(t *testing.T, f *fixture) {
-	c := connect(t, f.Addr()+f.root, WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+	c := connect(t, f.Addr()+f.root, zkstream.WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		if f.Connections() > 0 { // all but the first go straight to the server
 			addr = f.direct
 		}
@@ -341,7 +342,7 @@ func testCloseEndsTheSessionThroughAnotherServer(t *testing.T, f *fixture) {
 
 // Every method of a Client that Connect has not made returns an error, or a stream that has ended with one.
 func TestTheZeroClientSaysThatItIsNone(t *testing.T) {
-	var c Client
+	var c zkstream.Client
 	v := reflect.ValueOf(&c)
 	for i := range v.NumMethod() {
 		name := v.Type().Method(i).Name
@@ -389,7 +390,7 @@ func TestCloseFromAFunctionOfMapEndsTheSession(t *testing.T) {
 			t.Fatal(err)
 		}
 		result := make(chan error, 1)
-		mapped := Map(c.Children(t.Context(), "/svc"), func(Children) int {
+		mapped := zkstream.Map(c.Children(t.Context(), "/svc"), func(zkstream.Children) int {
 			result <- c.Close()
 			return 0
 		})
@@ -406,7 +407,7 @@ func TestCloseFromAFunctionOfMapEndsTheSession(t *testing.T) {
 		}
 		for range mapped.C() {
 		}
-		if err := mapped.Err(); err != ErrClosed {
+		if err := mapped.Err(); err != zkstream.ErrClosed {
 			t.Errorf("the stream has ended with %v", err)
 		}
 	})
@@ -417,8 +418,8 @@ func TestAuthIsReplayed(t *testing.T) { onEach(t, testAuthIsReplayed) }
 func testAuthIsReplayed(t *testing.T, f *fixture) {
 	acl := zk.DigestACL(zk.PermAll, "user", "secret")
 	var log lockedBuffer
-	c := f.connect(WithAuth("digest", []byte("user:secret")), WithDefaultACL(acl),
-		WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
+	c := f.connect(zkstream.WithAuth("digest", []byte("user:secret")), zkstream.WithDefaultACL(acl),
+		zkstream.WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))))
 	if err := c.Create(t.Context(), "/p/q", map[string]any{"password": "hidden"}); err != nil {
 		t.Fatal(err)
 	}
@@ -437,7 +438,7 @@ func testAuthIsReplayed(t *testing.T, f *fixture) {
 		if err := s.Update(t.Context(), map[string]any{"i": i}); err != nil {
 			t.Fatal(err)
 		}
-		until(t, s.Stream, func(p Properties) bool { v, _ := p.Get("i"); return v == int64(i) })
+		until(t, s.Stream, func(p zkstream.Properties) bool { v, _ := p.Get("i"); return v == int64(i) })
 	}
 	if err := ended(t, f.connect().Data(t.Context(), "/p")); !errors.Is(err, zk.ErrNoAuth) {
 		t.Errorf("without the credential: %v", err)
@@ -454,7 +455,7 @@ func TestARefusedCredentialFailsConnect(t *testing.T) { onEach(t, testARefusedCr
 func testARefusedCredentialFailsConnect(t *testing.T, f *fixture) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	_, err := Connect(ctx, f.Addr(), WithAuth("no-such-scheme", []byte("secret")))
+	_, err := zkstream.Connect(ctx, f.Addr(), zkstream.WithAuth("no-such-scheme", []byte("secret")))
 	if !errors.Is(err, zk.ErrAuthFailed) || !strings.Contains(err.Error(), "no-such-scheme") || strings.Contains(err.Error(), "secret") {
 		t.Errorf("err = %v", err)
 	}
@@ -466,11 +467,11 @@ func TestAServerThatRequiresACredentialFailsConnectWithout(t *testing.T) {
 		server := zktest.Start(t, zktest.WithRequiredAuth("digest"))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := Connect(ctx, "zktest", WithDialer(server.Dial))
+		_, err := zkstream.Connect(ctx, "zktest", zkstream.WithDialer(server.Dial))
 		if !errors.Is(err, zk.ErrAuthFailed) || !strings.Contains(err.Error(), "requires authentication") || ctx.Err() != nil {
 			t.Errorf("without a credential: %v", err)
 		}
-		c := dialled(t, server, WithAuth("digest", []byte("user:password")))
+		c := dialled(t, server, zkstream.WithAuth("digest", []byte("user:password")))
 		if _, err := c.Register(t.Context(), "/svc", "10.0.0.1:80", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -490,7 +491,7 @@ func TestACredentialThatIsRefusedLaterEndsNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := zktest.Start(t)
 		var refuse atomic.Bool
-		c := dialled(t, server, WithAuth("digest", []byte("user:password")))
+		c := dialled(t, server, zkstream.WithAuth("digest", []byte("user:password")))
 		defer c.Close()
 		server.Intercept(func(r zktest.Request) zktest.Fault {
 			if refuse.Load() && r.Op == zktest.OpAuth {
@@ -526,7 +527,7 @@ func TestLinesArriveInTheLogWithALevel(t *testing.T) { onEach(t, testLinesArrive
 
 func testLinesArriveInTheLogWithALevel(t *testing.T, f *fixture) {
 	var log lockedBuffer
-	c := f.connect(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	c := f.connect(zkstream.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	has := func(want string) {
 		t.Helper()
 		eventually(t, "the log has "+want, func() bool { return strings.Contains(log.String(), want) })
@@ -562,18 +563,18 @@ func TestSessionTellsSuspendedAndExpiredInTime(t *testing.T) {
 }
 
 func testSessionTellsSuspendedAndExpiredInTime(t *testing.T, f *fixture) {
-	c := f.connect(WithSessionTimeout(3 * time.Second))
+	c := f.connect(zkstream.WithSessionTimeout(3 * time.Second))
 	s := c.Session(t.Context())
 	first := next(t, s)
-	if first.State != Connected || first.Timeout != 3*time.Second {
+	if first.State != zkstream.Connected || first.Timeout != 3*time.Second {
 		t.Fatalf("%+v", first)
 	}
 	f.Cut()
-	if got := next(t, s); got.State != Suspended || got.ID != first.ID {
+	if got := next(t, s); got.State != zkstream.Suspended || got.ID != first.ID {
 		t.Errorf("%+v", got)
 	}
 	start := time.Now()
-	if got := next(t, s); got.State != Expired || got.ID != first.ID { // with no server to say so
+	if got := next(t, s); got.State != zkstream.Expired || got.ID != first.ID { // with no server to say so
 		t.Errorf("%+v", got)
 	}
 	if took := time.Since(start); took < 500*time.Millisecond || took > 9*time.Second {
@@ -582,7 +583,7 @@ func testSessionTellsSuspendedAndExpiredInTime(t *testing.T, f *fixture) {
 	id := first.ID
 	eventually(t, "the server has expired the session", func() bool { return !f.sessionLives(id) })
 	f.Heal()
-	if got := until(t, s, func(s Session) bool { return s.State == Connected }); got.ID == first.ID || got.ID == 0 {
+	if got := until(t, s, func(s zkstream.Session) bool { return s.State == zkstream.Connected }); got.ID == first.ID || got.ID == 0 {
 		t.Errorf("%+v", got)
 	}
 }
@@ -615,7 +616,7 @@ func testTLS(t *testing.T, f *fixture) {
 	t.Cleanup(func() { l.Close(); f.Drop() })
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	servers := "localhost:" + port + f.root
-	c := connect(t, servers, WithTLS(&tls.Config{RootCAs: pool}))
+	c := connect(t, servers, zkstream.WithTLS(&tls.Config{RootCAs: pool}))
 	s := c.Data(t.Context(), "/a")
 	next(t, s)
 	f.Drop()
@@ -623,7 +624,7 @@ func testTLS(t *testing.T, f *fixture) {
 	next(t, s)
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
-	if _, err := Connect(ctx, servers, WithTLS(&tls.Config{RootCAs: x509.NewCertPool()})); err == nil || !strings.Contains(err.Error(), "TLS: ") {
+	if _, err := zkstream.Connect(ctx, servers, zkstream.WithTLS(&tls.Config{RootCAs: x509.NewCertPool()})); err == nil || !strings.Contains(err.Error(), "TLS: ") {
 		t.Errorf("an unknown authority: %v", err)
 	}
 	c.Close()
@@ -656,14 +657,14 @@ func TestAServerThatLostItsDataIsNoObstacle(t *testing.T) {
 	t.Parallel()
 	e := ensemble.Start(t, 1)
 	server := e.Servers()[0]
-	c := connect(t, e.ConnectString(), WithSessionTimeout(4*time.Second))
+	c := connect(t, e.ConnectString(), zkstream.WithSessionTimeout(4*time.Second))
 	for i := range 10 {
 		if err := c.Create(t.Context(), fmt.Sprintf("/n%d", i), nil); err != nil {
 			t.Fatal(err)
 		}
 	}
 	s := c.Children(t.Context(), "/")
-	until(t, s, func(c Children) bool { return c.Contains("n9") })
+	until(t, s, func(c zkstream.Children) bool { return c.Contains("n9") })
 	gone := c.Data(t.Context(), "/n0")
 	next(t, gone)
 	if _, err := c.Register(t.Context(), "/svc", addr, nil); err != nil {
@@ -674,15 +675,15 @@ func TestAServerThatLostItsDataIsNoObstacle(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, s, func(c Children) bool { return !c.Contains("n9") })
-	until(t, gone, func(d Data) bool { return !d.Exists() })
-	until(t, c.Children(t.Context(), "/svc"), func(c Children) bool { return c.Contains(addr) })
+	until(t, s, func(c zkstream.Children) bool { return !c.Contains("n9") })
+	until(t, gone, func(d zkstream.Data) bool { return !d.Exists() })
+	until(t, c.Children(t.Context(), "/svc"), func(c zkstream.Children) bool { return c.Contains(addr) })
 	err := c.Create(t.Context(), "/n0", nil)
-	for errors.Is(err, ErrUnknown) { // a busy machine may lose the connection once more
+	for errors.Is(err, zkstream.ErrUnknown) { // a busy machine may lose the connection once more
 		err = c.Create(t.Context(), "/n0", nil)
 	}
 	if err != nil && !errors.Is(err, zk.ErrNodeExists) {
 		t.Fatal(err)
 	}
-	until(t, gone, func(d Data) bool { return d.Exists() })
+	until(t, gone, func(d zkstream.Data) bool { return d.Exists() })
 }

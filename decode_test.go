@@ -1,19 +1,20 @@
-package zkstream
+package zkstream_test
 
 import (
 	"testing"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
 func TestDecodeTakesEitherKindOfStream(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", []byte(`{"n": 1}`))
 		type settings struct{ N int }
-		a := Decode[settings](c.Properties(t.Context(), "/a"))
-		b := Decode[settings](c.Properties(t.Context(), "/a").Stream)
-		filtered := Decode[settings](Filter(c.Properties(t.Context(), "/a").Stream, Properties.Exists))
-		for _, s := range []*Stream[Decoded[settings]]{a, b, filtered} {
+		a := zkstream.Decode[settings](c.Properties(t.Context(), "/a"))
+		b := zkstream.Decode[settings](c.Properties(t.Context(), "/a").Stream)
+		filtered := zkstream.Decode[settings](zkstream.Filter(c.Properties(t.Context(), "/a").Stream, zkstream.Properties.Exists))
+		for _, s := range []*zkstream.Stream[zkstream.Decoded[settings]]{a, b, filtered} {
 			if d := next(t, s); d.Value.N != 1 || d.Err != nil || !d.Exists {
 				t.Errorf("received %+v", d)
 			}
@@ -22,9 +23,9 @@ func TestDecodeTakesEitherKindOfStream(t *testing.T) {
 }
 
 func TestDecodeKeepsNothingThatItHasHandedOut(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", []byte(`bad`))
-		s := Decode[map[string]int](c.Properties(t.Context(), "/a"))
+		s := zkstream.Decode[map[string]int](c.Properties(t.Context(), "/a"))
 		if d := next(t, s); d.Err == nil || d.Value != nil {
 			t.Errorf("received %+v before there was a good one", d)
 		}

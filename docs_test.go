@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"go/ast"

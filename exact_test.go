@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
 // Faults that hit exactly one request, in virtual time.
 
 // inBubble runs a test with a server and a client in a synctest bubble.
-func inBubble(t *testing.T, test func(t *testing.T, server *zktest.Server, c *Client), opts ...zktest.Option) {
+func inBubble(t *testing.T, test func(t *testing.T, server *zktest.Server, c *zkstream.Client), opts ...zktest.Option) {
 	synctest.Test(t, func(t *testing.T) {
 		server := zktest.Start(t, opts...)
 		c := dialled(t, server)
@@ -31,10 +32,10 @@ func inBubble(t *testing.T, test func(t *testing.T, server *zktest.Server, c *Cl
 	})
 }
 
-func dialled(t *testing.T, server *zktest.Server, opts ...Option) *Client {
+func dialled(t *testing.T, server *zktest.Server, opts ...zkstream.Option) *zkstream.Client {
 	t.Helper()
-	opts = append([]Option{WithDialer(server.Dial), WithLogger(testLogger(t))}, opts...)
-	c, err := Connect(t.Context(), "zktest", opts...)
+	opts = append([]zkstream.Option{zkstream.WithDialer(server.Dial), zkstream.WithLogger(testLogger(t))}, opts...)
+	c, err := zkstream.Connect(t.Context(), "zktest", opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +60,7 @@ func faults(server *zktest.Server, op zktest.Op, list ...zktest.Fault) {
 var lossy = []zktest.Fault{{LoseReply: true}, {Drop: true}, {Code: zktest.ErrConnectionLoss}, {LoseReply: true}, {Delay: time.Second}}
 
 func TestALostReplyDoesNoHarmToAWrite(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		ctx := t.Context()
 		content := func() string {
 			data, _, err := server.Get("/a/b")
@@ -70,7 +71,7 @@ func TestALostReplyDoesNoHarmToAWrite(t *testing.T) {
 		}
 		for i := range lossy {
 			faults(server, zktest.OpCreate, lossy[i:]...)
-			if err := c.Create(ctx, "/a/b", map[string]any{"n": i}); err != nil && !errors.Is(err, ErrUnknown) {
+			if err := c.Create(ctx, "/a/b", map[string]any{"n": i}); err != nil && !errors.Is(err, zkstream.ErrUnknown) {
 				t.Errorf("create: %v", err)
 			}
 			if got, want := content(), fmt.Sprintf(`{"n": %d}`, i); got != want {
@@ -80,21 +81,21 @@ func TestALostReplyDoesNoHarmToAWrite(t *testing.T) {
 				t.Errorf("created twice: %v", err)
 			}
 			faults(server, zktest.OpSetData, lossy[i:]...)
-			if err := c.UpdateProperties(ctx, "/a/b", map[string]any{"m": i}); err != nil && !errors.Is(err, ErrUnknown) {
+			if err := c.UpdateProperties(ctx, "/a/b", map[string]any{"m": i}); err != nil && !errors.Is(err, zkstream.ErrUnknown) {
 				t.Errorf("update: %v", err)
 			}
 			if got, want := content(), fmt.Sprintf(`{"n": %d, "m": %d}`, i, i); got != want {
 				t.Errorf("updated %s, want %s", got, want)
 			}
 			faults(server, zktest.OpSetData, lossy[i:]...)
-			if err := c.SetProperties(ctx, "/a/b", map[string]any{"k": i}); err != nil && !errors.Is(err, ErrUnknown) {
+			if err := c.SetProperties(ctx, "/a/b", map[string]any{"k": i}); err != nil && !errors.Is(err, zkstream.ErrUnknown) {
 				t.Errorf("set: %v", err)
 			}
 			if got, want := content(), fmt.Sprintf(`{"k": %d}`, i); got != want {
 				t.Errorf("set %s, want %s", got, want)
 			}
 			faults(server, zktest.OpDelete, lossy[i:]...)
-			if err := c.Delete(ctx, "/a/b"); err != nil && !errors.Is(err, ErrUnknown) {
+			if err := c.Delete(ctx, "/a/b"); err != nil && !errors.Is(err, zkstream.ErrUnknown) {
 				t.Errorf("delete: %v", err)
 			}
 			if err := c.Delete(ctx, "/a/b"); !errors.Is(err, zk.ErrNoNode) {
@@ -107,7 +108,7 @@ func TestALostReplyDoesNoHarmToAWrite(t *testing.T) {
 func TestALostReplyLeavesNoOrphanAndNoDuplicate(t *testing.T) {
 	for i := range lossy {
 		for _, op := range []zktest.Op{zktest.OpCreate, zktest.OpExists, zktest.OpMulti, zktest.OpDelete, zktest.OpGetData} {
-			inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 				faults(server, op, lossy[i:]...)
 				ctx, cancel := context.WithCancel(t.Context())
 				r, err := c.Register(ctx, "/svc", addr, nil)
@@ -115,7 +116,7 @@ func TestALostReplyLeavesNoOrphanAndNoDuplicate(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, created, err := server.Get(addrPath)
-				if err != nil || created.EphemeralOwner != c.conn.SessionID() {
+				if err != nil || created.EphemeralOwner != c.SessionID() {
 					t.Fatalf("registered: %+v, %v", created, err)
 				}
 				time.Sleep(time.Minute)
@@ -141,7 +142,7 @@ func TestALostReplyLeavesNoOrphanAndNoDuplicate(t *testing.T) {
 // A registration whose creation is under way, its answer lost or late, when its context ends.
 func TestAWithdrawalWaitsForItsOwnCreation(t *testing.T) {
 	for _, fault := range lossy {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			fault.Delay = 500 * time.Millisecond
 			faults(server, zktest.OpCreate, fault, fault, fault)
 			ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
@@ -159,7 +160,7 @@ func TestAWithdrawalWaitsForItsOwnCreation(t *testing.T) {
 
 // A node that is deleted so soon after its creation that the stream shows neither.
 func TestARegistrationThatIsDeletedAtOnceComesBack(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		var wait atomic.Bool
 		server.Intercept(func(r zktest.Request) zktest.Fault {
 			if r.Op == zktest.OpExists && r.Path == addrPath && wait.Load() {
@@ -181,13 +182,13 @@ func TestARegistrationThatIsDeletedAtOnceComesBack(t *testing.T) {
 		if names, err := server.Children("/svc"); len(names) != 1 {
 			t.Errorf("children %q, %v", names, err)
 		}
-		until(t, r.Status(t.Context()), func(s RegistrationStatus) bool { return s == Registered })
+		until(t, r.Status(t.Context()), func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
 	})
 }
 
 func TestAReadThatFailsForAPassingReasonIsSentAgain(t *testing.T) {
 	for _, op := range []zktest.Op{zktest.OpGetData, zktest.OpExists, zktest.OpGetChildren2, zktest.OpSync} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			for _, code := range []zktest.Code{zktest.ErrConnectionLoss, zktest.ErrOperationTimeout, zktest.ErrSessionMoved, -127} {
 				path := fmt.Sprint("/n", -int(code))
 				server.Create(path, []byte("0"))
@@ -202,13 +203,13 @@ func TestAReadThatFailsForAPassingReasonIsSentAgain(t *testing.T) {
 				server.Disconnect()
 				server.Set(path, []byte("1"))
 				server.Create(path+"/missing", nil)
-				until(t, data, func(d Data) bool { return d.String() == "1" })
-				until(t, children, func(c Children) bool { return c.Contains("missing") })
-				until(t, missing, func(d Data) bool { return d.Exists() })
+				until(t, data, func(d zkstream.Data) bool { return d.String() == "1" })
+				until(t, children, func(c zkstream.Children) bool { return c.Contains("missing") })
+				until(t, missing, func(d zkstream.Data) bool { return d.Exists() })
 				faults(server, op, list...)
 				server.ExpireAll()
 				server.Set(path, []byte("2"))
-				until(t, data, func(d Data) bool { return d.String() == "2" })
+				until(t, data, func(d zkstream.Data) bool { return d.String() == "2" })
 				data.Close()
 				children.Close()
 				missing.Close()
@@ -218,13 +219,13 @@ func TestAReadThatFailsForAPassingReasonIsSentAgain(t *testing.T) {
 }
 
 func TestAReadThatFailsForGoodEndsItsStream(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", []byte("0"))
 		other := c.Children(t.Context(), "/a")
 		next(t, other)
 		for _, code := range []zktest.Code{zktest.ErrBadArguments, zktest.ErrUnimplemented, zktest.ErrNoAuth} {
 			faults(server, zktest.OpGetData, zktest.Fault{Code: code})
-			var pe *PathError
+			var pe *zkstream.PathError
 			if err := ended(t, c.Data(t.Context(), "/a")); !errors.As(err, &pe) || pe.Path != "/a" {
 				t.Errorf("code %d: %v", code, err)
 			}
@@ -244,7 +245,7 @@ func TestAReadThatFailsIsNotRepeatedWithoutAPause(t *testing.T) {
 	for _, code := range []zktest.Code{
 		zktest.ErrSystem, -2, -3, -5, zktest.ErrOperationTimeout, -13, -14, -120, -122, -125, -127, -9999,
 	} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			var failed atomic.Int64
 			server.Intercept(func(r zktest.Request) zktest.Fault {
 				if r.Op == zktest.OpGetData || r.Op == zktest.OpGetChildren2 {
@@ -269,7 +270,7 @@ func TestAReadThatFailsIsNotRepeatedWithoutAPause(t *testing.T) {
 }
 
 func TestANewSessionSyncsBeforeItReads(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", []byte("0"))
 		s := c.Data(t.Context(), "/a")
 		next(t, s)
@@ -302,7 +303,7 @@ func TestANewSessionSyncsBeforeItReads(t *testing.T) {
 }
 
 func TestASilentlyReplacedSessionIsANewOne(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", []byte("0"))
 		s, sessions := c.Data(t.Context(), "/a"), c.Session(t.Context())
 		next(t, s)
@@ -314,8 +315,8 @@ func TestASilentlyReplacedSessionIsANewOne(t *testing.T) {
 		faults(server, zktest.OpConnect, zktest.Fault{NewSession: true})
 		server.Disconnect()
 		server.Set("/a", []byte("1"))
-		until(t, s, func(d Data) bool { return d.String() == "1" })
-		now := until(t, sessions, func(s Session) bool { return s.State == Connected && s.ID != old.ID })
+		until(t, s, func(d zkstream.Data) bool { return d.String() == "1" })
+		now := until(t, sessions, func(s zkstream.Session) bool { return s.State == zkstream.Connected && s.ID != old.ID })
 		// The old session's node goes when the server expires it.
 		time.Sleep(time.Minute)
 		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != now.ID {
@@ -331,49 +332,49 @@ func TestASilentlyReplacedSessionIsANewOne(t *testing.T) {
 }
 
 func TestAServerThatLostItsDataInTheBubble(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		for i := range 10 {
 			server.Create(fmt.Sprint("/n", i), nil)
 		}
 		s := c.Children(t.Context(), "/")
-		until(t, s, func(c Children) bool { return c.Contains("n9") })
+		until(t, s, func(c zkstream.Children) bool { return c.Contains("n9") })
 		if _, err := c.Register(t.Context(), "/svc", addr, nil); err != nil {
 			t.Fatal(err)
 		}
 		for range 3 {
 			server.Wipe()
 			begun := time.Now()
-			until(t, s, func(c Children) bool { return !c.Contains("n9") && c.Contains("svc") })
-			until(t, c.Children(t.Context(), "/svc"), func(c Children) bool { return c.Contains(addr) })
+			until(t, s, func(c zkstream.Children) bool { return !c.Contains("n9") && c.Contains("svc") })
+			until(t, c.Children(t.Context(), "/svc"), func(c zkstream.Children) bool { return c.Contains(addr) })
 			if took := time.Since(begun); took > 15*time.Second { // the session timeout is 10 s
 				t.Errorf("recovery took %v", took)
 			}
 			for i := range 10 {
 				server.Create(fmt.Sprint("/n", i), nil)
 			}
-			until(t, s, func(c Children) bool { return c.Contains("n9") })
+			until(t, s, func(c zkstream.Children) bool { return c.Contains("n9") })
 		}
 	})
 }
 
 // After a wipe zxids start anew, and a node may get those that its predecessor had.
 func TestANewWorldIsNotTakenForTheOld(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		data, children, root := c.Data(t.Context(), "/n"), c.Children(t.Context(), "/n"), c.Children(t.Context(), "/")
 		for i := range 4 {
 			server.Wipe()
 			server.Create("/n", fmt.Append(nil, i))
 			server.Create(fmt.Sprintf("/n/%d", i), nil)
 			server.Create(fmt.Sprintf("/r%d", i), nil)
-			until(t, data, func(d Data) bool { return d.String() == fmt.Sprint(i) })
-			until(t, children, func(c Children) bool { return names(c) == fmt.Sprint(i) })
-			until(t, root, func(c Children) bool { return c.Contains(fmt.Sprintf("r%d", i)) && c.Contains("n") })
+			until(t, data, func(d zkstream.Data) bool { return d.String() == fmt.Sprint(i) })
+			until(t, children, func(c zkstream.Children) bool { return names(c) == fmt.Sprint(i) })
+			until(t, root, func(c zkstream.Children) bool { return c.Contains(fmt.Sprintf("r%d", i)) && c.Contains("n") })
 		}
 	})
 }
 
 func TestAFrozenServer(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", []byte("0"))
 		s, sessions := c.Data(t.Context(), "/a"), c.Session(t.Context())
 		next(t, s)
@@ -386,10 +387,10 @@ func TestAFrozenServer(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(begun))
 		}
 		// go-zookeeper waits two thirds of the session timeout for a sign of life.
-		if got := next(t, sessions); got.State != Suspended || time.Since(begun) > 7*time.Second {
+		if got := next(t, sessions); got.State != zkstream.Suspended || time.Since(begun) > 7*time.Second {
 			t.Errorf("%v after %v", got, time.Since(begun))
 		}
-		if got := next(t, sessions); got.State != Expired || time.Since(begun) > 17*time.Second {
+		if got := next(t, sessions); got.State != zkstream.Expired || time.Since(begun) > 17*time.Second {
 			t.Errorf("%v after %v", got, time.Since(begun))
 		}
 		var wg sync.WaitGroup
@@ -405,8 +406,8 @@ func TestAFrozenServer(t *testing.T) {
 		}
 		wg.Wait()
 		server.Freeze(false)
-		until(t, sessions, func(s Session) bool { return s.State == Connected })
+		until(t, sessions, func(s zkstream.Session) bool { return s.State == zkstream.Connected })
 		server.Set("/a", []byte("1"))
-		until(t, s, func(d Data) bool { return d.String() == "1" })
+		until(t, s, func(d zkstream.Data) bool { return d.String() == "1" })
 	})
 }

@@ -12,7 +12,7 @@ import (
 
 func ExampleStream_Next() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	client.Create(ctx, "/search", map[string]any{"threads": 4})
@@ -37,7 +37,7 @@ func ExampleStream_Next() {
 // A service's node says in which node its database's address is.
 func ExampleSwitch() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	client.Create(ctx, "/databases/old", map[string]any{"address": "10.0.0.1:5432"})
@@ -66,7 +66,7 @@ func ExampleSwitch() {
 
 func ExampleDistinct() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	client.Create(ctx, "/search", map[string]any{"threads": 4})
@@ -88,7 +88,7 @@ func ExampleDistinct() {
 // A load balancer is reloaded once for all servers that start within a short time.
 func ExampleSettle() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	client.Create(ctx, "/search", nil)
@@ -109,7 +109,7 @@ func ExampleSettle() {
 
 func ExampleMap() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	client.Create(ctx, "/search", nil)
@@ -124,7 +124,7 @@ func ExampleMap() {
 
 func ExampleFilter() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	there := zkstream.Filter(client.Data(ctx, "/ready"), zkstream.Data.Exists)
@@ -136,7 +136,7 @@ func ExampleFilter() {
 // Two nodes are followed in one loop.
 func ExampleMerge() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	client.Create(ctx, "/a", map[string]any{"string_value": "1"})

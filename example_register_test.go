@@ -12,7 +12,7 @@ import (
 
 func ExampleAdvertise() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	l, err := net.Listen("tcp", "127.0.0.1:") // ":8080" would give each address of this host
@@ -36,7 +36,7 @@ func ExampleAdvertise() {
 
 func ExampleWithName() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	// For clients of another registry, which read the address from the content of a node of any name.
@@ -52,7 +52,7 @@ func ExampleWithName() {
 
 func ExampleWithContent() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	r, err := client.Register(ctx, "/services/search", "10.0.0.5:8080", nil, zkstream.WithContent([]byte("ALIVE")))
@@ -68,7 +68,7 @@ func ExampleWithContent() {
 
 func ExampleWithSequence() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	for range 2 {
@@ -85,7 +85,7 @@ func ExampleWithSequence() {
 
 func ExampleRegistration_Refusal() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	r, err := client.Register(ctx, "/search/providers", "10.0.0.5:8080", nil)
@@ -115,7 +115,7 @@ func ExampleRegistration_Refusal() {
 
 func ExampleRegistration_Update() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	r, err := client.Register(ctx, "/search/providers", "10.0.0.5:8080", map[string]any{"pid": 4711})

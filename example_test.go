@@ -79,8 +79,8 @@ func serve(ctx context.Context, servers string) error {
 	}
 }
 
-// connect is what each example begins with.
-func connect(ctx context.Context) (*zkstream.Client, func()) {
+// exampleClient is what each example begins with.
+func exampleClient(ctx context.Context) (*zkstream.Client, func()) {
 	server, err := zktest.New()
 	if err != nil {
 		log.Fatal(err)
@@ -97,7 +97,7 @@ func connect(ctx context.Context) (*zkstream.Client, func()) {
 
 func ExampleClient_Children() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	previous := zkstream.Children{}
@@ -122,7 +122,7 @@ func ExampleClient_Children() {
 
 func ExampleStream_ForEach() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	enough := errors.New("enough")
@@ -145,7 +145,7 @@ func ExampleStream_ForEach() {
 
 func ExampleClient_Register() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	r, err := client.Register(ctx, "/search/providers", "10.0.0.5:8080", map[string]any{"pid": 4711, "zone": "b"})
@@ -163,7 +163,7 @@ func ExampleClient_Register() {
 
 func ExamplePropertyStream_Update() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	config := client.Properties(ctx, "/search")
@@ -185,7 +185,7 @@ func ExamplePropertyStream_Update() {
 
 func ExampleDecode() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	type settings struct{ Threads int }
@@ -204,7 +204,7 @@ func ExampleDecode() {
 
 func ExampleCombine() {
 	ctx := context.Background()
-	client, done := connect(ctx)
+	client, done := exampleClient(ctx)
 	defer done()
 
 	client.Create(ctx, "/search/providers", nil)

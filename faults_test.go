@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,18 +12,19 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/ensemble"
 )
 
 // The storm: every watched node changes while the connection is down, and go-zookeeper's own way to
 // re-arm watches is led into its race by callers that use the connection all the time.
 func storm(t *testing.T, f *fixture, streams, rounds int) {
-	c := f.connect(WithSessionTimeout(40 * time.Second))
+	c := f.connect(zkstream.WithSessionTimeout(40 * time.Second))
 	pipelined(t, streams, func(i int) error {
 		_, err := f.admin.Create(fmt.Sprintf("%s/%05d", f.root, i), []byte("0"), 0, zk.WorldACL(zk.PermAll))
 		return err
 	})
-	all := make([]*Stream[Data], streams)
+	all := make([]*zkstream.Stream[zkstream.Data], streams)
 	for i := range all {
 		all[i] = c.Data(t.Context(), fmt.Sprintf("/%05d", i))
 	}
@@ -137,9 +138,9 @@ func pipelined(t *testing.T, n int, fn func(i int) error) {
 	}
 }
 
-func up(t testing.TB, c *Client) {
+func up(t testing.TB, c *zkstream.Client) {
 	t.Helper()
-	eventually(t, "the client is connected", c.conn.IsUp)
+	eventually(t, "the client is connected", c.Connection().IsUp)
 }
 
 func TestNoStreamMissesAChangeInAStorm(t *testing.T) {
@@ -159,7 +160,7 @@ func testTheWholeScenario(t *testing.T, f *fixture) {
 	ctx := t.Context()
 	// The server's timeout is waited for below. It is no shorter, because a machine that is busy with other tests would
 	// expire a session that nobody has cut off.
-	server, user := f.connect(WithSessionTimeout(4*time.Second)), connect(t, f.direct+f.root)
+	server, user := f.connect(zkstream.WithSessionTimeout(4*time.Second)), connect(t, f.direct+f.root)
 
 	// Registering creates path/HOST:PORT: ephemeral, world-readable only, JSON with pid.
 	if err := server.Create(ctx, "/fooservice/providers", nil); err != nil {
@@ -176,7 +177,7 @@ func testTheWholeScenario(t *testing.T, f *fixture) {
 	if acl, _, err := f.admin.GetACL(f.root + node); err != nil || !slices.Equal(acl, zk.WorldACL(zk.PermRead)) {
 		t.Errorf("%v, %v", acl, err)
 	}
-	if f.owner(node) != server.conn.SessionID() {
+	if f.owner(node) != server.SessionID() {
 		t.Error("not an ephemeral node of the session")
 	}
 
@@ -211,7 +212,7 @@ func testTheWholeScenario(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	got := next(t, props.Stream)
-	if v, err := Value[int](got, "threads"); v != 2 || err != nil || got.Len() != 3 {
+	if v, err := zkstream.Value[int](got, "threads"); v != 2 || err != nil || got.Len() != 3 {
 		t.Errorf("%s", got)
 	}
 	if err := props.Set(ctx, map[string]any{"b": 2}); err != nil {
@@ -222,7 +223,7 @@ func testTheWholeScenario(t *testing.T, f *fixture) {
 	}
 	for _, text := range []string{"xxx", "{xxx}", "\n{xxx}\n", "[1]", "3"} {
 		f.set("/fooservice", text)
-		if v, err := Value[string](next(t, props.Stream), "string_value"); v != text || err != nil {
+		if v, err := zkstream.Value[string](next(t, props.Stream), "string_value"); v != text || err != nil {
 			t.Errorf("%q, %v", v, err)
 		}
 	}
@@ -258,7 +259,7 @@ func testTheWholeScenario(t *testing.T, f *fixture) {
 	if got := next(t, providers); got.Len() != 0 {
 		t.Errorf("%v", got)
 	}
-	if reg.Err() != ErrClosed {
+	if reg.Err() != zkstream.ErrClosed {
 		t.Errorf("%v", reg.Err())
 	}
 
@@ -288,18 +289,18 @@ func testTheWholeScenario(t *testing.T, f *fixture) {
 // follower is a client with all that the ensemble tests look at.
 type follower struct {
 	t        *testing.T
-	c        *Client
+	c        *zkstream.Client
 	e        *ensemble.Ensemble
-	counter  *PropertyStream
-	children *Stream[Children]
-	reg      *Registration
+	counter  *zkstream.PropertyStream
+	children *zkstream.Stream[zkstream.Children]
+	reg      *zkstream.Registration
 	n        int
 }
 
 func follow(t *testing.T, e *ensemble.Ensemble, timeout time.Duration) *follower {
-	c := connect(t, e.ConnectString(), WithSessionTimeout(timeout))
-	err := ErrUnknown
-	for errors.Is(err, ErrUnknown) {
+	c := connect(t, e.ConnectString(), zkstream.WithSessionTimeout(timeout))
+	err := zkstream.ErrUnknown
+	for errors.Is(err, zkstream.ErrUnknown) {
 		err = c.Create(t.Context(), "/counter", nil)
 	}
 	if err != nil && !errors.Is(err, zk.ErrNodeExists) {
@@ -319,24 +320,24 @@ func (f *follower) step(when string) {
 	f.n++
 	ctx, cancel := context.WithTimeout(f.t.Context(), 2*patience)
 	defer cancel()
-	err := ErrUnknown
-	for errors.Is(err, ErrUnknown) { // whether it was carried out or not, once more does no harm
+	err := zkstream.ErrUnknown
+	for errors.Is(err, zkstream.ErrUnknown) { // whether it was carried out or not, once more does no harm
 		err = f.c.UpdateProperties(ctx, "/counter", map[string]any{"n": f.n})
 	}
 	if err != nil {
 		f.t.Fatalf("%s: %v", when, err)
 	}
-	until(f.t, f.counter.Stream, func(p Properties) bool { v, _ := p.Get("n"); return v == int64(f.n) })
+	until(f.t, f.counter.Stream, func(p zkstream.Properties) bool { v, _ := p.Get("n"); return v == int64(f.n) })
 	r, err := f.c.Register(ctx, "/svc", fmt.Sprintf("b:%d", f.n), nil)
 	if err != nil {
 		f.t.Fatalf("%s: %v", when, err)
 	}
-	until(f.t, f.children, func(c Children) bool { return c.Contains(r.Addr()) && c.Contains("a:1") })
-	until(f.t, f.reg.Status(ctx), func(s RegistrationStatus) bool { return s == Registered })
+	until(f.t, f.children, func(c zkstream.Children) bool { return c.Contains(r.Addr()) && c.Contains("a:1") })
+	until(f.t, f.reg.Status(ctx), func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
 	if err := r.Close(); err != nil {
 		f.t.Fatalf("%s: %v", when, err)
 	}
-	until(f.t, f.children, func(c Children) bool { return !c.Contains(r.Addr()) && c.Contains("a:1") })
+	until(f.t, f.children, func(c zkstream.Children) bool { return !c.Contains(r.Addr()) && c.Contains("a:1") })
 }
 
 func TestAnEnsembleWhoseServersAreKilledOneByOne(t *testing.T) {
@@ -398,7 +399,7 @@ func TestAnEnsembleWithoutQuorum(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	until(t, f.c.Session(t.Context()), func(s Session) bool { return s.State == Expired })
+	until(t, f.c.Session(t.Context()), func(s zkstream.Session) bool { return s.State == zkstream.Expired })
 	for _, s := range servers[:2] {
 		if err := s.StartProcess(); err != nil {
 			t.Fatal(err)
@@ -422,7 +423,7 @@ func checkOwner(t *testing.T, f *follower) {
 	zc := plainClient(t, servers...)
 	zc.Sync("/svc/a:1")
 	exists, stat, err := zc.Exists("/svc/a:1")
-	if err != nil || !exists || stat.EphemeralOwner != f.c.conn.SessionID() {
-		t.Errorf("the node: %v, %+v, %v; the session is %s", exists, stat, err, hex(f.c.conn.SessionID()))
+	if err != nil || !exists || stat.EphemeralOwner != f.c.SessionID() {
+		t.Errorf("the node: %v, %+v, %v; the session is %s", exists, stat, err, hex(f.c.SessionID()))
 	}
 }

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"bytes"
@@ -18,6 +18,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/address"
 	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/zktest"
@@ -48,7 +49,7 @@ func pathIsValid(path string) bool {
 }
 
 // counted returns a client on a server in the process, and the counter of its requests.
-func counted(f *testing.F) (*Client, *zktest.Server, *counter) {
+func counted(f *testing.F) (*zkstream.Client, *zktest.Server, *counter) {
 	f.Helper()
 	server := zktest.Start(f)
 	var requests counter
@@ -77,16 +78,15 @@ func FuzzPath(f *testing.F) {
 		f.Add(path)
 	}
 	c, _, requests := counted(f)
-	under := &Client{chroot: "/app/x"}
 	f.Fuzz(func(t *testing.T, path string) {
 		err := address.ValidatePath(path)
 		if valid := pathIsValid(path); valid != (err == nil) {
 			t.Fatalf("%q: ValidatePath says %v, ZooKeeper's rule %t", path, err, valid)
 		}
 		if err == nil {
-			for _, c := range []*Client{c, under} {
-				if abs := c.chroot.Absolute(path); !pathIsValid(abs) || c.chroot.Relative(abs) != path {
-					t.Errorf("%q is %q on the server, and that is %q here", path, abs, c.chroot.Relative(abs))
+			for _, root := range []address.Chroot{"", "/app/x"} {
+				if abs := root.Absolute(path); !pathIsValid(abs) || root.Relative(abs) != path {
+					t.Errorf("%q is %q on the server, and that is %q here", path, abs, root.Relative(abs))
 				}
 			}
 			return
@@ -103,7 +103,7 @@ func FuzzPath(f *testing.F) {
 			"delete":   c.Delete(ctx, path),
 			"register": registerErr,
 		} {
-			var pathErr *PathError
+			var pathErr *zkstream.PathError
 			if !errors.As(err, &pathErr) || pathErr.Path != path || !errors.Is(err, zk.ErrInvalidPath) {
 				t.Errorf("%s of %q: %v", op, path, err)
 			}
@@ -171,7 +171,7 @@ func FuzzServers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, s string) {
 		hosts, chroot, err := address.ParseServers(s)
 		if err != nil {
-			c, err := Connect(t.Context(), s, WithDialer(func(_ context.Context, _, addr string) (net.Conn, error) {
+			c, err := zkstream.Connect(t.Context(), s, zkstream.WithDialer(func(_ context.Context, _, addr string) (net.Conn, error) {
 				t.Errorf("%q has %s dialled", s, addr)
 				return nil, errors.ErrUnsupported
 			}))
@@ -232,7 +232,7 @@ func members(data []byte) map[string]json.RawMessage {
 	return m
 }
 
-func checkReading(t *testing.T, data []byte) Properties {
+func checkReading(t *testing.T, data []byte) zkstream.Properties {
 	t.Helper()
 	p, want := propertiesOf(string(data)), members(data)
 	if !bytes.Equal(p.Bytes(), data) {
@@ -244,7 +244,7 @@ func checkReading(t *testing.T, data []byte) Properties {
 	}
 	if want == nil {
 		text, ok := p.Get(content.TextKey)
-		same, err := Value[string](p, content.TextKey)
+		same, err := zkstream.Value[string](p, content.TextKey)
 		if !ok || text != string(data) || same != string(data) || err != nil || p.Len() != 1 {
 			t.Errorf("%q is a text, and reads as %q, %q, %v, %q", data, text, same, err, p.Keys())
 		}
@@ -254,7 +254,7 @@ func checkReading(t *testing.T, data []byte) Properties {
 		t.Errorf("%q has the keys %q, want %v", data, p.Keys(), want)
 	}
 	for key, raw := range want {
-		got, err := Value[json.RawMessage](p, key)
+		got, err := zkstream.Value[json.RawMessage](p, key)
 		if err != nil || !bytes.Equal(got, raw) {
 			t.Errorf("%q: %q is %q, %v, want %q", data, key, got, err, raw)
 		}
@@ -266,7 +266,7 @@ func checkReading(t *testing.T, data []byte) Properties {
 }
 
 // checkRoundTrip writes what was read, and reads it again. A number may then be a whole one.
-func checkRoundTrip(t *testing.T, p Properties) {
+func checkRoundTrip(t *testing.T, p zkstream.Properties) {
 	t.Helper()
 	props := maps.Collect(p.All())
 	written, err := content.Encode(props)

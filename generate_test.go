@@ -1,15 +1,17 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
 	"errors"
 	"testing"
+
+	"github.com/zkstream/zkstream"
 )
 
 func TestGenerateDeliversWhatItsFunctionDelivers(t *testing.T) {
 	c := onZktest(t).connect()
 	more, enough := make(chan int), errors.New("enough")
-	s := Generate(t.Context(), c, func(ctx context.Context, deliver func(int)) error {
+	s := zkstream.Generate(t.Context(), c, func(ctx context.Context, deliver func(int)) error {
 		for n := range more {
 			deliver(n)
 		}
@@ -30,8 +32,8 @@ func TestGenerateDeliversWhatItsFunctionDelivers(t *testing.T) {
 	if v, ok := s.Latest(); v != 4 || !ok {
 		t.Errorf("the last one: %d, %v", v, ok)
 	}
-	s = Generate(t.Context(), c, func(context.Context, func(int)) error { return nil })
-	if err := ended(t, s); err != ErrClosed {
+	s = zkstream.Generate(t.Context(), c, func(context.Context, func(int)) error { return nil })
+	if err := ended(t, s); err != zkstream.ErrClosed {
 		t.Errorf("the end without a reason: %v", err)
 	}
 }
@@ -39,15 +41,24 @@ func TestGenerateDeliversWhatItsFunctionDelivers(t *testing.T) {
 // However a generated stream ends, its function's context ends with that reason, and what it delivers then goes nowhere.
 func TestAGeneratedStreamEndsWithItsContextAndItsClient(t *testing.T) {
 	why := errors.New("why")
-	for what, end := range map[string]func(s *Stream[int], c *Client, cancel context.CancelCauseFunc) error{
-		"the context": func(_ *Stream[int], _ *Client, cancel context.CancelCauseFunc) error { cancel(why); return why },
-		"Close":       func(s *Stream[int], _ *Client, _ context.CancelCauseFunc) error { s.Close(); return ErrClosed },
-		"the client":  func(_ *Stream[int], c *Client, _ context.CancelCauseFunc) error { c.Close(); return ErrClosed },
+	for what, end := range map[string]func(s *zkstream.Stream[int], c *zkstream.Client, cancel context.CancelCauseFunc) error{
+		"the context": func(_ *zkstream.Stream[int], _ *zkstream.Client, cancel context.CancelCauseFunc) error {
+			cancel(why)
+			return why
+		},
+		"Close": func(s *zkstream.Stream[int], _ *zkstream.Client, _ context.CancelCauseFunc) error {
+			s.Close()
+			return zkstream.ErrClosed
+		},
+		"the client": func(_ *zkstream.Stream[int], c *zkstream.Client, _ context.CancelCauseFunc) error {
+			c.Close()
+			return zkstream.ErrClosed
+		},
 	} {
 		c := onZktest(t).connect()
 		ctx, cancel := context.WithCancelCause(t.Context())
 		returned := make(chan error, 1)
-		s := Generate(ctx, c, func(ctx context.Context, deliver func(int)) error {
+		s := zkstream.Generate(ctx, c, func(ctx context.Context, deliver func(int)) error {
 			deliver(1)
 			<-ctx.Done()
 			deliver(2)
@@ -63,12 +74,12 @@ func TestAGeneratedStreamEndsWithItsContextAndItsClient(t *testing.T) {
 			t.Errorf("%s: %v, want %v", what, err, want)
 		}
 		cancel(why)
-		again := Generate(ctx, c, func(context.Context, func(int)) error { t.Error("called"); return nil })
+		again := zkstream.Generate(ctx, c, func(context.Context, func(int)) error { t.Error("called"); return nil })
 		if again.Err() == nil {
 			t.Errorf("%s: a stream is opened afterwards", what)
 		}
 	}
-	if err := Generate(t.Context(), nil, func(context.Context, func(int)) error { return nil }).Err(); err == nil {
+	if err := zkstream.Generate(t.Context(), nil, func(context.Context, func(int)) error { return nil }).Err(); err == nil {
 		t.Error("without a client: no error")
 	}
 }

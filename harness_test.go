@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/ensemble"
 	"github.com/zkstream/zkstream/zktest"
 	"go.uber.org/goleak"
@@ -110,17 +111,17 @@ type discard struct{}
 func (discard) Printf(string, ...any) {}
 
 // connect opens a client below the fixture's root, and closes it at the end of the test.
-func (f *fixture) connect(opts ...Option) *Client {
+func (f *fixture) connect(opts ...zkstream.Option) *zkstream.Client {
 	f.t.Helper()
 	return connect(f.t, f.Addr()+f.root, opts...)
 }
 
-func connect(t testing.TB, servers string, opts ...Option) *Client {
+func connect(t testing.TB, servers string, opts ...zkstream.Option) *zkstream.Client {
 	t.Helper()
-	opts = append([]Option{WithSessionTimeout(8 * time.Second), WithLogger(testLogger(t))}, opts...)
+	opts = append([]zkstream.Option{zkstream.WithSessionTimeout(8 * time.Second), zkstream.WithLogger(testLogger(t))}, opts...)
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	c, err := Connect(ctx, servers, opts...)
+	c, err := zkstream.Connect(ctx, servers, opts...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -237,8 +238,11 @@ func (f *fixture) sessionLives(id int64) bool {
 	return strings.Contains(sessions, hex(id))
 }
 
+// hex returns a session's ID as servers and this package write it.
+func hex(session int64) string { return fmt.Sprintf("0x%x", uint64(session)) }
+
 // next receives one snapshot.
-func next[T any](t testing.TB, s *Stream[T]) T {
+func next[T any](t testing.TB, s *zkstream.Stream[T]) T {
 	t.Helper()
 	select {
 	case v, ok := <-s.C():
@@ -253,7 +257,7 @@ func next[T any](t testing.TB, s *Stream[T]) T {
 }
 
 // until receives snapshots up to one that is good.
-func until[T any](t testing.TB, s *Stream[T], good func(T) bool) T {
+func until[T any](t testing.TB, s *zkstream.Stream[T], good func(T) bool) T {
 	t.Helper()
 	timeout := time.After(patience)
 	for {
@@ -273,7 +277,7 @@ func until[T any](t testing.TB, s *Stream[T], good func(T) bool) T {
 }
 
 // ended waits for the end of a stream and returns its reason.
-func ended[T any](t testing.TB, s *Stream[T]) error {
+func ended[T any](t testing.TB, s *zkstream.Stream[T]) error {
 	t.Helper()
 	timeout := time.After(patience)
 	for {
@@ -289,7 +293,7 @@ func ended[T any](t testing.TB, s *Stream[T]) error {
 }
 
 // empty fails the test if the stream has a snapshot to receive.
-func empty[T any](t testing.TB, s *Stream[T], when string) {
+func empty[T any](t testing.TB, s *zkstream.Stream[T], when string) {
 	t.Helper()
 	select {
 	case v, ok := <-s.C():
@@ -311,10 +315,10 @@ func eventually(t testing.TB, what string, good func() bool) {
 }
 
 // settled waits until c is connected and has nothing left to read.
-func settled(t testing.TB, c *Client) {
+func settled(t testing.TB, c *zkstream.Client) {
 	t.Helper()
 	eventually(t, "the client has settled", func() bool {
-		if !c.conn.IsUp() || !c.conn.Idle() {
+		if !c.Connection().IsUp() || !c.Connection().Idle() {
 			return false
 		}
 		s := c.Stats()
@@ -323,13 +327,13 @@ func settled(t testing.TB, c *Client) {
 }
 
 // down waits until c has noticed the loss of its connection.
-func down(t testing.TB, c *Client) {
+func down(t testing.TB, c *zkstream.Client) {
 	t.Helper()
-	eventually(t, "the client is disconnected", func() bool { return !c.conn.IsUp() })
+	eventually(t, "the client is disconnected", func() bool { return !c.Connection().IsUp() })
 }
 
 // outage runs fn while the client cannot reach its server, then waits until it has settled.
-func (f *fixture) outage(c *Client, fn func()) {
+func (f *fixture) outage(c *zkstream.Client, fn func()) {
 	f.t.Helper()
 	f.Cut()
 	down(f.t, c)
@@ -339,14 +343,14 @@ func (f *fixture) outage(c *Client, fn func()) {
 }
 
 // expire ends the session of c, and returns when it has settled in the next one.
-func expire(t testing.TB, c *Client) {
+func expire(t testing.TB, c *zkstream.Client) {
 	t.Helper()
-	before := c.conn.Generation()
+	before := c.Connection().Generation()
 	eventually(t, "the client has a new session", func() bool {
-		if c.conn.IsUp() && c.conn.Generation() == before {
-			c.conn.Expire() // in vain, if the client takes its session back in between
+		if c.Connection().IsUp() && c.Connection().Generation() == before {
+			c.Connection().Expire() // in vain, if the client takes its session back in between
 		}
-		return c.conn.Generation() > before
+		return c.Connection().Generation() > before
 	})
 	settled(t, c)
 }
@@ -357,8 +361,8 @@ type counter struct {
 	counts map[int32]int
 }
 
-func (c *counter) option() Option {
-	return WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+func (c *counter) option() zkstream.Option {
+	return zkstream.WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
 		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
 		if err != nil {
 			return nil, err
@@ -415,4 +419,4 @@ func sum(counts map[int32]int) (n int) {
 	return n
 }
 
-func names(c Children) string { return strings.Join(c.Names(), " ") }
+func names(c zkstream.Children) string { return strings.Join(c.Names(), " ") }

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -10,11 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
 // checkInfos checks what Watches says, once nothing moves. The zxids are not compared.
-func checkInfos(t *testing.T, c *Client, when string, want ...WatchInfo) {
+func checkInfos(t *testing.T, c *zkstream.Client, when string, want ...zkstream.WatchInfo) {
 	t.Helper()
 	synctest.Wait()
 	got := c.Watches()
@@ -27,7 +28,7 @@ func checkInfos(t *testing.T, c *Client, when string, want ...WatchInfo) {
 }
 
 func TestWatchesListWhatOpenStreamsFollow(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", []byte("x"))
 		server.Create("/a/b", nil)
 		checkInfos(t, c, "at first")
@@ -38,24 +39,25 @@ func TestWatchesListWhatOpenStreamsFollow(t *testing.T) {
 			receive()
 		}
 		checkInfos(t, c, "opened",
-			WatchInfo{Path: "/a", Kind: "children", State: "current", Nodes: 1, Streams: 1},
-			WatchInfo{Path: "/a", Kind: "data", State: "current", Nodes: 1, Streams: 2},
-			WatchInfo{Path: "/a", Kind: "instances", State: "current", Nodes: 2, Streams: 1},
-			WatchInfo{Path: "/a", Kind: "tree", State: "current", Nodes: 2, Streams: 1})
-		if info := c.Watches()[1]; info.Zxid < data.latest.Stat().Mzxid {
-			t.Errorf("as new as zxid %d, and shows %d", info.Zxid, data.latest.Stat().Mzxid)
+			zkstream.WatchInfo{Path: "/a", Kind: "children", State: "current", Nodes: 1, Streams: 1},
+			zkstream.WatchInfo{Path: "/a", Kind: "data", State: "current", Nodes: 1, Streams: 2},
+			zkstream.WatchInfo{Path: "/a", Kind: "instances", State: "current", Nodes: 2, Streams: 1},
+			zkstream.WatchInfo{Path: "/a", Kind: "tree", State: "current", Nodes: 2, Streams: 1})
+		latest, _ := data.Latest()
+		if info := c.Watches()[1]; info.Zxid < latest.Stat().Mzxid {
+			t.Errorf("as new as zxid %d, and shows %d", info.Zxid, latest.Stat().Mzxid)
 		}
 		for _, end := range []func(){properties.Close, children.Close, tree.Close, instances.Close} {
 			end()
 		}
-		checkInfos(t, c, "closed but for one", WatchInfo{Path: "/a", Kind: "data", State: "current", Nodes: 1, Streams: 1})
+		checkInfos(t, c, "closed but for one", zkstream.WatchInfo{Path: "/a", Kind: "data", State: "current", Nodes: 1, Streams: 1})
 		c.Close()
 		checkInfos(t, c, "at the end")
 	})
 }
 
 func TestWatchesTellHowFarASlowConsumerIsBehind(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		slow, quick := c.Data(t.Context(), "/a"), c.Data(t.Context(), "/a")
 		next(t, slow)
 		next(t, quick)
@@ -66,7 +68,7 @@ func TestWatchesTellHowFarASlowConsumerIsBehind(t *testing.T) {
 			server.Set("/a", fmt.Append(nil, i))
 			next(t, quick)
 		}
-		want := WatchInfo{Path: "/a", Kind: "data", State: "current", Nodes: 1, Streams: 2, Behind: 1, Lag: 5, Waiting: 7 * time.Second}
+		want := zkstream.WatchInfo{Path: "/a", Kind: "data", State: "current", Nodes: 1, Streams: 2, Behind: 1, Lag: 5, Waiting: 7 * time.Second}
 		checkInfos(t, c, "one is slow", want)
 		next(t, slow)
 		want.Behind, want.Lag, want.Waiting = 0, 0, 0
@@ -78,13 +80,13 @@ func TestWatchesTellHowFarASlowConsumerIsBehind(t *testing.T) {
 }
 
 func TestWatchesOfManyNodesAreAsTheOneThatIsWorstOff(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", nil)
 		server.Create("/a/b", nil)
 		server.Create("/a/secret", nil)
 		tree := c.Tree(t.Context(), "/a")
 		next(t, tree)
-		current := WatchInfo{Path: "/a", Kind: "tree", State: "current", Nodes: 3, Streams: 1}
+		current := zkstream.WatchInfo{Path: "/a", Kind: "tree", State: "current", Nodes: 3, Streams: 1}
 		checkInfos(t, c, "all can be read", current)
 
 		var mu sync.Mutex
@@ -119,19 +121,19 @@ func TestWatchesOfManyNodesAreAsTheOneThatIsWorstOff(t *testing.T) {
 		server.Stop(true)
 		synctest.Wait()
 		other := c.Tree(t.Context(), "/c")
-		checkInfos(t, c, "without a server", failing, WatchInfo{Path: "/c", Kind: "tree", State: "stale", Nodes: 1, Streams: 1})
+		checkInfos(t, c, "without a server", failing, zkstream.WatchInfo{Path: "/c", Kind: "tree", State: "stale", Nodes: 1, Streams: 1})
 		other.Close()
 	})
 }
 
 func TestRegistrationsAreListedUntilTheyHaveEnded(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		check := func(when string, want ...string) {
 			t.Helper()
 			synctest.Wait()
 			var got []string
 			for _, r := range c.Registrations() {
-				if (r.Status == Conflict) != (r.Err != nil) {
+				if (r.Status == zkstream.Conflict) != (r.Err != nil) {
 					t.Errorf("%s: %v with error %v", when, r.Status, r.Err)
 				}
 				got = append(got, fmt.Sprintf("%s %s %v", r.Path, r.Addr, r.Status))
@@ -152,7 +154,7 @@ func TestRegistrationsAreListedUntilTheyHaveEnded(t *testing.T) {
 		r.Close()
 		check("one has ended", "/s/taken:80 taken:80 conflict")
 		c.Close()
-		if err := <-waits; !errors.Is(err, ErrClosed) {
+		if err := <-waits; !errors.Is(err, zkstream.ErrClosed) {
 			t.Error(err)
 		}
 		check("at the end")
@@ -160,7 +162,7 @@ func TestRegistrationsAreListedUntilTheyHaveEnded(t *testing.T) {
 }
 
 func TestTheZeroClientHasNothingToInspect(t *testing.T) {
-	if c := new(Client); c.Watches() != nil || c.Registrations() != nil {
+	if c := new(zkstream.Client); c.Watches() != nil || c.Registrations() != nil {
 		t.Error(c.Watches(), c.Registrations())
 	}
 }
@@ -169,15 +171,15 @@ func TestSeveralTracesAreCalledInTheirOrder(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := zktest.Start(t)
 		var n traced
-		trace := func(name string) Option {
-			return WithTrace(&Trace{
-				Connect: func(ConnectTrace) { n.note("%s connect", name) },
-				Session: func(s Session) { n.note("%s %v", name, s.State) },
-				Call:    func(_ context.Context, c CallTrace) { n.note("%s %s", name, c.Op) },
-				Resync:  func(ResyncTrace) { n.note("%s resync", name) },
+		trace := func(name string) zkstream.Option {
+			return zkstream.WithTrace(&zkstream.Trace{
+				Connect: func(zkstream.ConnectTrace) { n.note("%s connect", name) },
+				Session: func(s zkstream.Session) { n.note("%s %v", name, s.State) },
+				Call:    func(_ context.Context, c zkstream.CallTrace) { n.note("%s %s", name, c.Op) },
+				Resync:  func(zkstream.ResyncTrace) { n.note("%s resync", name) },
 			})
 		}
-		c := dialled(t, server, trace("first"), WithTrace(nil), WithTrace(&Trace{Session: func(s Session) { n.note("second %v", s.State) }}), trace("third"))
+		c := dialled(t, server, trace("first"), zkstream.WithTrace(nil), zkstream.WithTrace(&zkstream.Trace{Session: func(s zkstream.Session) { n.note("second %v", s.State) }}), trace("third"))
 		n.expect(t, "at first", "first connect", "third connect", "first connected", "second connected", "third connected")
 		c.Sync(t.Context(), "/")
 		n.expect(t, "a call", "first sync", "third sync")

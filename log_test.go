@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -43,11 +44,11 @@ func TestALogHandlerThatBlocksHoldsNothingUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := zktest.Start(t)
 		blocked := &logSink{block: make(chan bool)}
-		c, err := Connect(t.Context(), "zktest", WithDialer(server.Dial), WithLogger(slog.New(blocked)), WithSessionTimeout(4*time.Second))
+		c, err := zkstream.Connect(t.Context(), "zktest", zkstream.WithDialer(server.Dial), zkstream.WithLogger(slog.New(blocked)), zkstream.WithSessionTimeout(4*time.Second))
 		if err != nil {
 			t.Fatal(err)
 		}
-		state := func(want SessionState) {
+		state := func(want zkstream.SessionState) {
 			t.Helper()
 			synctest.Wait()
 			if s, _ := c.Session(t.Context()).Latest(); s.State != want {
@@ -58,20 +59,20 @@ func TestALogHandlerThatBlocksHoldsNothingUp(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		state(Connected)
+		state(zkstream.Connected)
 		server.Partition(true)
 		time.Sleep(3 * time.Second)
-		state(Suspended)
+		state(zkstream.Suspended)
 		time.Sleep(10 * time.Second)
-		state(Expired)
+		state(zkstream.Expired)
 		server.Partition(false)
 		time.Sleep(6 * time.Second)
-		state(Connected)
-		if s, _ := reg.Status(t.Context()).Latest(); s != Registered {
+		state(zkstream.Connected)
+		if s, _ := reg.Status(t.Context()).Latest(); s != zkstream.Registered {
 			t.Errorf("the registration is %v", s)
 		}
 		start := time.Now()
-		if err := c.Close(); err != nil || time.Since(start) > logGrace {
+		if err := c.Close(); err != nil || time.Since(start) > zkstream.LogGrace {
 			t.Errorf("Close: %v after %v", err, time.Since(start))
 		}
 		close(blocked.block)
@@ -86,11 +87,11 @@ func TestCloseHandsOverTheLastLogLines(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := zktest.Start(t)
 		s := &logSink{block: make(chan bool)}
-		c, err := Connect(t.Context(), "zktest", WithDialer(server.Dial), WithLogger(slog.New(s)))
+		c, err := zkstream.Connect(t.Context(), "zktest", zkstream.WithDialer(server.Dial), zkstream.WithLogger(slog.New(s)))
 		if err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(logGrace/2, func() { close(s.block) })
+		time.AfterFunc(zkstream.LogGrace/2, func() { close(s.block) })
 		if err := c.Close(); err != nil {
 			t.Error(err)
 		}

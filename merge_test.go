@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -11,11 +11,12 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
 // received returns what a stream that has ended still holds.
-func received[T any](t *testing.T, s *Stream[T]) []T {
+func received[T any](t *testing.T, s *zkstream.Stream[T]) []T {
 	t.Helper()
 	var list []T
 	for v := range s.All() {
@@ -30,20 +31,20 @@ func received[T any](t *testing.T, s *Stream[T]) []T {
 func TestMergeDeliversWhatItsSourcesHadLastBeforeItEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cause := errors.New("enough")
-		for name, end := range map[string]func(h *hub[int], cancel context.CancelCauseFunc){
-			"source":  func(h *hub[int], _ context.CancelCauseFunc) { h.close(cause) },
-			"last":    func(h *hub[int], _ context.CancelCauseFunc) { h.finish(4, cause) },
-			"context": func(_ *hub[int], cancel context.CancelCauseFunc) { cancel(cause) },
+		for name, end := range map[string]func(h *zkstream.Source[int], cancel context.CancelCauseFunc){
+			"source":  func(h *zkstream.Source[int], _ context.CancelCauseFunc) { h.End(cause) },
+			"last":    func(h *zkstream.Source[int], _ context.CancelCauseFunc) { h.Finish(4, cause) },
+			"context": func(_ *zkstream.Source[int], cancel context.CancelCauseFunc) { cancel(cause) },
 		} {
 			for _, wait := range []func(){func() {}, synctest.Wait} { // whether Merge has them already
 				ctx, cancel := context.WithCancelCause(t.Context())
 				defer cancel(nil)
 				a, b, c := numbers(), numbers(), numbers()
-				out := Merge(a.stream(ctx), Merge(b.stream(t.Context()), c.stream(t.Context())))
-				a.set(1)
-				a.set(4)
-				b.set(2)
-				c.set(3)
+				out := zkstream.Merge(a.Stream(ctx), zkstream.Merge(b.Stream(t.Context()), c.Stream(t.Context())))
+				a.Set(1)
+				a.Set(4)
+				b.Set(2)
+				c.Set(3)
 				wait()
 				end(a, cancel)
 				synctest.Wait()
@@ -67,9 +68,9 @@ func TestMergeDeliversWhatItsSourcesHadLastBeforeItEnds(t *testing.T) {
 func TestMergeThatIsClosedKeepsItsSnapshots(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a, b := numbers(), numbers()
-		out := Merge(a.stream(t.Context()), b.stream(t.Context()))
-		a.set(1)
-		b.set(2)
+		out := zkstream.Merge(a.Stream(t.Context()), b.Stream(t.Context()))
+		a.Set(1)
+		b.Set(2)
 		synctest.Wait()
 		out.Close()
 		if got := received(t, out); !slices.Equal(got, []int{1, 2}) {
@@ -83,13 +84,13 @@ func TestMergeDeliversTheLastStateOfASession(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			server := zktest.Start(t)
 			c := dialled(t, server)
-			session := Merge(c.Session(t.Context()))
+			session := zkstream.Merge(c.Session(t.Context()))
 			next(t, session)
 			if err := c.Close(); err != nil {
 				t.Error(err)
 			}
 			got := received(t, session)
-			if len(got) == 0 || got[len(got)-1].State != Closed {
+			if len(got) == 0 || got[len(got)-1].State != zkstream.Closed {
 				t.Errorf("received %v, want Closed at the end", got)
 			}
 		})
@@ -98,27 +99,33 @@ func TestMergeDeliversTheLastStateOfASession(t *testing.T) {
 
 // A source belongs to one operator. With two of them neither gets everything, but both end.
 func TestTwoOperatorsOverOneStreamBothEnd(t *testing.T) {
-	operators := map[string]func(*Stream[Session]) *Stream[Session]{
-		"Merge":  func(s *Stream[Session]) *Stream[Session] { return Merge(s) },
-		"Map":    func(s *Stream[Session]) *Stream[Session] { return Map(s, func(v Session) Session { return v }) },
-		"Settle": func(s *Stream[Session]) *Stream[Session] { return Settle(s, time.Second, time.Minute) },
-		"Combine": func(s *Stream[Session]) *Stream[Session] {
-			return Combine(s, s, func(v, _ Session) Session { return v })
+	operators := map[string]func(*zkstream.Stream[zkstream.Session]) *zkstream.Stream[zkstream.Session]{
+		"Merge": func(s *zkstream.Stream[zkstream.Session]) *zkstream.Stream[zkstream.Session] {
+			return zkstream.Merge(s)
 		},
-		"Distinct": func(s *Stream[Session]) *Stream[Session] {
-			return Distinct(s, func(a, b Session) bool { return a == b })
+		"Map": func(s *zkstream.Stream[zkstream.Session]) *zkstream.Stream[zkstream.Session] {
+			return zkstream.Map(s, func(v zkstream.Session) zkstream.Session { return v })
 		},
-		"Switch": func(s *Stream[Session]) *Stream[Session] {
-			return Switch(s, func(context.Context, Session) *Stream[Session] { return nil })
+		"Settle": func(s *zkstream.Stream[zkstream.Session]) *zkstream.Stream[zkstream.Session] {
+			return zkstream.Settle(s, time.Second, time.Minute)
+		},
+		"Combine": func(s *zkstream.Stream[zkstream.Session]) *zkstream.Stream[zkstream.Session] {
+			return zkstream.Combine(s, s, func(v, _ zkstream.Session) zkstream.Session { return v })
+		},
+		"Distinct": func(s *zkstream.Stream[zkstream.Session]) *zkstream.Stream[zkstream.Session] {
+			return zkstream.Distinct(s, func(a, b zkstream.Session) bool { return a == b })
+		},
+		"Switch": func(s *zkstream.Stream[zkstream.Session]) *zkstream.Stream[zkstream.Session] {
+			return zkstream.Switch(s, func(context.Context, zkstream.Session) *zkstream.Stream[zkstream.Session] { return nil })
 		},
 	}
 	for first, one := range operators {
 		for second, two := range operators {
-			for what, end := range map[string]func(c *Client, s, a, b *Stream[Session]) error{
-				"the client is closed":        func(c *Client, _, _, _ *Stream[Session]) error { return nil },
-				"the source is closed":        func(_ *Client, s, _, _ *Stream[Session]) error { s.Close(); return nil },
-				"the first result is closed":  func(_ *Client, _, a, _ *Stream[Session]) error { a.Close(); return nil },
-				"the second result is closed": func(_ *Client, _, _, b *Stream[Session]) error { b.Close(); return nil },
+			for what, end := range map[string]func(c *zkstream.Client, s, a, b *zkstream.Stream[zkstream.Session]) error{
+				"the client is closed":        func(c *zkstream.Client, _, _, _ *zkstream.Stream[zkstream.Session]) error { return nil },
+				"the source is closed":        func(_ *zkstream.Client, s, _, _ *zkstream.Stream[zkstream.Session]) error { s.Close(); return nil },
+				"the first result is closed":  func(_ *zkstream.Client, _, a, _ *zkstream.Stream[zkstream.Session]) error { a.Close(); return nil },
+				"the second result is closed": func(_ *zkstream.Client, _, _, b *zkstream.Stream[zkstream.Session]) error { b.Close(); return nil },
 			} {
 				synctest.Test(t, func(t *testing.T) {
 					c := dialled(t, zktest.Start(t))
@@ -141,13 +148,13 @@ func TestTwoOperatorsOverOneStreamBothEnd(t *testing.T) {
 func TestMergeOfOneStreamTwiceIsMergeOfIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := numbers()
-		s := h.stream(t.Context())
-		out := Merge(s, s)
+		s := h.Stream(t.Context())
+		out := zkstream.Merge(s, s)
 		if n := cap(out.C()); n != 1 { // with two places an older snapshot could follow a newer one
 			t.Errorf("the channel has room for %d", n)
 		}
 		for i := range 10 {
-			h.set(i)
+			h.Set(i)
 			synctest.Wait()
 		}
 		out.Close()
@@ -162,18 +169,18 @@ func TestMergeOfOneStreamTwiceIsMergeOfIt(t *testing.T) {
 func TestMergeUnderContentionLosesAndRepeatsNothing(t *testing.T) {
 	const sources, versions = 20, 3000
 	for range 5 {
-		hubs := make([]*hub[int], sources)
-		streams := make([]*Stream[int], sources)
+		hubs := make([]*zkstream.Source[int], sources)
+		streams := make([]*zkstream.Stream[int], sources)
 		for i := range hubs {
 			hubs[i] = numbers()
-			streams[i] = hubs[i].stream(t.Context())
+			streams[i] = hubs[i].Stream(t.Context())
 		}
-		out := Merge(Merge(streams[:5]...), Merge(streams[5:]...))
+		out := zkstream.Merge(zkstream.Merge(streams[:5]...), zkstream.Merge(streams[5:]...))
 		var writers, consumer sync.WaitGroup
 		for i, h := range hubs {
 			writers.Go(func() {
 				for v := range versions {
-					h.set(v*sources + i)
+					h.Set(v*sources + i)
 					if v%64 == i {
 						runtime.Gosched()
 					}
@@ -204,18 +211,18 @@ func TestMergeUnderContentionLosesAndRepeatsNothing(t *testing.T) {
 // Of snapshots that cannot be compared the newest comes, too, perhaps twice.
 func TestMergeOfSnapshotsThatCannotBeCompared(t *testing.T) {
 	const sources, versions = 5, 2000
-	hubs := make([]*hub[[]int], sources)
-	streams := make([]*Stream[[]int], sources)
+	hubs := make([]*zkstream.Source[[]int], sources)
+	streams := make([]*zkstream.Stream[[]int], sources)
 	for i := range hubs {
-		hubs[i] = &hub[[]int]{}
-		streams[i] = hubs[i].stream(t.Context())
+		hubs[i] = &zkstream.Source[[]int]{}
+		streams[i] = hubs[i].Stream(t.Context())
 	}
-	out := Merge(streams...)
+	out := zkstream.Merge(streams...)
 	var wg sync.WaitGroup
 	for i, h := range hubs {
 		wg.Go(func() {
 			for v := range versions {
-				h.set([]int{i, v})
+				h.Set([]int{i, v})
 			}
 		})
 	}
@@ -235,20 +242,20 @@ func TestMergeOfSnapshotsThatCannotBeCompared(t *testing.T) {
 func TestMergeWithManySourcesThatNobodyReceivesFrom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const sources = 2000
-		hubs := make([]*hub[int], sources)
-		streams := make([]*Stream[int], sources)
+		hubs := make([]*zkstream.Source[int], sources)
+		streams := make([]*zkstream.Stream[int], sources)
 		for i := range hubs {
 			hubs[i] = numbers()
-			streams[i] = hubs[i].stream(t.Context())
+			streams[i] = hubs[i].Stream(t.Context())
 		}
-		out := Merge(streams...)
+		out := zkstream.Merge(streams...)
 		for version := range 3 {
 			for i, h := range hubs {
-				h.set(version*sources + i)
+				h.Set(version*sources + i)
 			}
 			synctest.Wait()
 		}
-		hubs[7].close(zk.ErrNoAuth)
+		hubs[7].End(zk.ErrNoAuth)
 		got := received(t, out)
 		slices.Sort(got)
 		if len(got) != sources || got[0] != 2*sources || got[sources-1] != 3*sources-1 {

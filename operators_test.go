@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -11,17 +11,18 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 )
 
 func TestNextReceivesOneSnapshot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := numbers()
-		s := h.stream(t.Context())
-		h.set(1)
+		s := h.Stream(t.Context())
+		h.Set(1)
 		if v, err := s.Next(t.Context()); v != 1 || err != nil {
 			t.Errorf("Next: %d, %v", v, err)
 		}
-		go func() { time.Sleep(time.Second); h.set(2) }()
+		go func() { time.Sleep(time.Second); h.Set(2) }()
 		if v, err := s.Next(t.Context()); v != 2 || err != nil {
 			t.Errorf("Next: %d, %v", v, err)
 		}
@@ -32,13 +33,13 @@ func TestNextReceivesOneSnapshot(t *testing.T) {
 		if v, err := s.Next(ctx); v != 0 || err != cause || time.Since(begun) != time.Second {
 			t.Errorf("Next: %d, %v after %v", v, err, time.Since(begun))
 		}
-		h.set(3)
+		h.Set(3)
 		for range 100 {
 			if v, err := s.Next(ctx); v != 0 || err != cause {
 				t.Fatalf("Next with a context that has ended: %d, %v", v, err)
 			}
 		}
-		h.close(zk.ErrNoAuth)
+		h.End(zk.ErrNoAuth)
 		if v, err := s.Next(t.Context()); v != 3 || err != nil {
 			t.Errorf("Next: %d, %v; want the last snapshot", v, err)
 		}
@@ -51,10 +52,10 @@ func TestNextReceivesOneSnapshot(t *testing.T) {
 func TestDistinctLeavesOutWhatIsTheSame(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := numbers()
-		out := Distinct(h.stream(t.Context()), func(a, b int) bool { return a/10 == b/10 })
+		out := zkstream.Distinct(h.Stream(t.Context()), func(a, b int) bool { return a/10 == b/10 })
 		var got []int
 		for _, v := range []int{0, 5, 11, 12, 9, 19, 20, 29} {
-			h.set(v)
+			h.Set(v)
 			synctest.Wait()
 			select {
 			case v := <-out.C():
@@ -65,7 +66,7 @@ func TestDistinctLeavesOutWhatIsTheSame(t *testing.T) {
 		if want := []int{0, 11, 9, 19, 20}; !slices.Equal(got, want) {
 			t.Errorf("received %v, want %v", got, want)
 		}
-		h.close(zk.ErrNoAuth)
+		h.End(zk.ErrNoAuth)
 		if err := ended(t, out); err != zk.ErrNoAuth {
 			t.Error(err)
 		}
@@ -76,7 +77,7 @@ func TestSettleWaitsForQuietButNotForEver(t *testing.T) {
 	const quiet, most = time.Second, 5 * time.Second
 	synctest.Test(t, func(t *testing.T) {
 		h := numbers()
-		out := Settle(h.stream(t.Context()), quiet, most)
+		out := zkstream.Settle(h.Stream(t.Context()), quiet, most)
 		begun := time.Now()
 		receive := func(want int, at time.Duration) {
 			t.Helper()
@@ -87,17 +88,17 @@ func TestSettleWaitsForQuietButNotForEver(t *testing.T) {
 			begun = time.Now()
 		}
 		// One alone.
-		h.set(1)
+		h.Set(1)
 		receive(1, quiet)
 		// One after a long time.
 		time.Sleep(time.Hour)
 		begun = time.Now()
-		h.set(2)
+		h.Set(2)
 		receive(2, quiet)
 		// A burst: quiet after its last.
 		go func() {
 			for i := range 4 {
-				h.set(10 + i)
+				h.Set(10 + i)
 				time.Sleep(quiet / 2)
 			}
 		}()
@@ -110,7 +111,7 @@ func TestSettleWaitsForQuietButNotForEver(t *testing.T) {
 				case <-stop:
 					return
 				case <-time.After(quiet - time.Millisecond):
-					h.set(100 + i)
+					h.Set(100 + i)
 				}
 			}
 		}()
@@ -124,20 +125,20 @@ func TestSettleWaitsForQuietButNotForEver(t *testing.T) {
 func TestSettleDeliversWhatWaitsWhenItsSourceEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := numbers()
-		out := Settle(h.stream(t.Context()), time.Hour, time.Hour)
-		h.set(1)
+		out := zkstream.Settle(h.Stream(t.Context()), time.Hour, time.Hour)
+		h.Set(1)
 		synctest.Wait()
 		begun := time.Now()
-		h.finish(2, zk.ErrNoAuth)
+		h.Finish(2, zk.ErrNoAuth)
 		if got := received(t, out); !slices.Equal(got, []int{2}) || out.Err() != zk.ErrNoAuth || time.Since(begun) != 0 {
 			t.Errorf("received %v, %v after %v", got, out.Err(), time.Since(begun))
 		}
 		// Nothing waits.
 		g := numbers()
-		out = Settle(g.stream(t.Context()), time.Second, time.Hour)
-		g.set(1)
+		out = zkstream.Settle(g.Stream(t.Context()), time.Second, time.Hour)
+		g.Set(1)
 		time.Sleep(time.Minute)
-		g.close(zk.ErrNoAuth)
+		g.End(zk.ErrNoAuth)
 		if got := received(t, out); !slices.Equal(got, []int{1}) {
 			t.Errorf("received %v", got)
 		}
@@ -148,10 +149,10 @@ func TestSettleWithoutADurationDeliversAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, d := range [][2]time.Duration{{0, time.Hour}, {time.Hour, 0}, {-1, time.Hour}, {time.Hour, -1}, {0, 0}} {
 			h := numbers()
-			out := Settle(h.stream(t.Context()), d[0], d[1])
+			out := zkstream.Settle(h.Stream(t.Context()), d[0], d[1])
 			begun := time.Now()
 			for i := range 3 {
-				h.set(i)
+				h.Set(i)
 				if v, err := out.Next(t.Context()); v != i || err != nil || time.Since(begun) != 0 {
 					t.Errorf("%v: received %d, %v after %v", d, v, err, time.Since(begun))
 				}
@@ -166,16 +167,16 @@ func TestCombineDeliversWhatBothHadLastBeforeItEnds(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			a, b := numbers(), numbers()
 			hold := make(chan struct{})
-			out := Combine(a.stream(t.Context()), b.stream(t.Context()), func(x, y int) int { <-hold; return 10*x + y })
-			a.set(1)
-			b.set(1)
+			out := zkstream.Combine(a.Stream(t.Context()), b.Stream(t.Context()), func(x, y int) int { <-hold; return 10*x + y })
+			a.Set(1)
+			b.Set(1)
 			synctest.Wait()
 			first, second := a, b
 			if i%2 == 0 {
 				first, second = b, a
 			}
-			first.set(2)
-			second.finish(2, zk.ErrNoAuth)
+			first.Set(2)
+			second.Finish(2, zk.ErrNoAuth)
 			close(hold)
 			if got := received(t, out); len(got) == 0 || got[len(got)-1] != 22 || out.Err() != zk.ErrNoAuth {
 				t.Errorf("received %v, %v", got, out.Err())
@@ -186,54 +187,58 @@ func TestCombineDeliversWhatBothHadLastBeforeItEnds(t *testing.T) {
 
 func TestCombineOfOneStreamWithItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &hub[error]{} // an interface, which may be nil
-		s := h.stream(t.Context())
-		out := Combine(s, s, func(a, b error) string { return fmt.Sprint(a, " ", b) })
+		h := &zkstream.Source[error]{} // an interface, which may be nil
+		s := h.Stream(t.Context())
+		out := zkstream.Combine(s, s, func(a, b error) string { return fmt.Sprint(a, " ", b) })
 		for _, c := range []struct {
 			err  error
 			want string
 		}{{nil, "<nil> <nil>"}, {errors.New("x"), "x x"}, {nil, "<nil> <nil>"}} {
-			h.set(c.err)
+			h.Set(c.err)
 			if got := next(t, out); got != c.want {
 				t.Errorf("received %q, want %q", got, c.want)
 			}
 		}
 		out.Close()
 		synctest.Wait()
-		if s.Err() != ErrClosed {
+		if s.Err() != zkstream.ErrClosed {
 			t.Errorf("the source: %v", s.Err())
 		}
 	})
 }
 
 func TestAFunctionThatEndsItsGoroutineEndsTheResult(t *testing.T) {
-	for name, build := range map[string]func(s *Stream[int]) *Stream[int]{
-		"Map":    func(s *Stream[int]) *Stream[int] { return Map(s, func(int) int { runtime.Goexit(); return 0 }) },
-		"Filter": func(s *Stream[int]) *Stream[int] { return Filter(s, func(int) bool { runtime.Goexit(); return true }) },
-		"Distinct": func(s *Stream[int]) *Stream[int] {
-			return Distinct(s, func(a, b int) bool { runtime.Goexit(); return true })
+	for name, build := range map[string]func(s *zkstream.Stream[int]) *zkstream.Stream[int]{
+		"Map": func(s *zkstream.Stream[int]) *zkstream.Stream[int] {
+			return zkstream.Map(s, func(int) int { runtime.Goexit(); return 0 })
 		},
-		"Combine": func(s *Stream[int]) *Stream[int] {
+		"Filter": func(s *zkstream.Stream[int]) *zkstream.Stream[int] {
+			return zkstream.Filter(s, func(int) bool { runtime.Goexit(); return true })
+		},
+		"Distinct": func(s *zkstream.Stream[int]) *zkstream.Stream[int] {
+			return zkstream.Distinct(s, func(a, b int) bool { runtime.Goexit(); return true })
+		},
+		"Combine": func(s *zkstream.Stream[int]) *zkstream.Stream[int] {
 			h := numbers()
-			h.set(1)
-			return Combine(s, h.stream(context.Background()), func(a, b int) int { runtime.Goexit(); return 0 })
+			h.Set(1)
+			return zkstream.Combine(s, h.Stream(context.Background()), func(a, b int) int { runtime.Goexit(); return 0 })
 		},
-		"Switch": func(s *Stream[int]) *Stream[int] {
-			return Switch(s, func(context.Context, int) *Stream[int] { runtime.Goexit(); return nil })
+		"Switch": func(s *zkstream.Stream[int]) *zkstream.Stream[int] {
+			return zkstream.Switch(s, func(context.Context, int) *zkstream.Stream[int] { runtime.Goexit(); return nil })
 		},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			h := numbers()
-			s := h.stream(t.Context())
+			s := h.Stream(t.Context())
 			out := build(s)
-			h.set(1)
+			h.Set(1)
 			synctest.Wait()
-			h.set(2)
-			if err := ended(t, out); err != errExit {
+			h.Set(2)
+			if err := ended(t, out); err != zkstream.ErrExit {
 				t.Errorf("%s: Err is %v", name, err)
 			}
 			synctest.Wait()
-			if s.Err() != ErrClosed || len(h.subs) != 0 {
+			if s.Err() != zkstream.ErrClosed || h.Streams() != 0 {
 				t.Errorf("%s: the source is left open: %v", name, s.Err())
 			}
 		})
@@ -242,29 +247,39 @@ func TestAFunctionThatEndsItsGoroutineEndsTheResult(t *testing.T) {
 
 func TestOperatorsOverTheZeroStreamHaveEnded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) { // which fails if a goroutine is left
-		zero := func() *Stream[int] { return &Stream[int]{} }
-		for name, build := range map[string]func(open *Stream[int]) *Stream[int]{
-			"Map":           func(*Stream[int]) *Stream[int] { return Map(zero(), func(v int) int { return v }) },
-			"Filter":        func(*Stream[int]) *Stream[int] { return Filter(zero(), func(int) bool { return true }) },
-			"Distinct":      func(*Stream[int]) *Stream[int] { return Distinct(zero(), func(a, b int) bool { return true }) },
-			"Settle":        func(*Stream[int]) *Stream[int] { return Settle(zero(), 1, 1) },
-			"Combine":       func(open *Stream[int]) *Stream[int] { return Combine(zero(), open, func(a, b int) int { return a }) },
-			"Combine other": func(open *Stream[int]) *Stream[int] { return Combine(open, zero(), func(a, b int) int { return a }) },
-			"Merge":         func(open *Stream[int]) *Stream[int] { return Merge(open, zero()) },
-			"Switch": func(*Stream[int]) *Stream[int] {
-				return Switch(zero(), func(context.Context, int) *Stream[int] { return nil })
+		zero := func() *zkstream.Stream[int] { return &zkstream.Stream[int]{} }
+		for name, build := range map[string]func(open *zkstream.Stream[int]) *zkstream.Stream[int]{
+			"Map": func(*zkstream.Stream[int]) *zkstream.Stream[int] {
+				return zkstream.Map(zero(), func(v int) int { return v })
+			},
+			"Filter": func(*zkstream.Stream[int]) *zkstream.Stream[int] {
+				return zkstream.Filter(zero(), func(int) bool { return true })
+			},
+			"Distinct": func(*zkstream.Stream[int]) *zkstream.Stream[int] {
+				return zkstream.Distinct(zero(), func(a, b int) bool { return true })
+			},
+			"Settle": func(*zkstream.Stream[int]) *zkstream.Stream[int] { return zkstream.Settle(zero(), 1, 1) },
+			"Combine": func(open *zkstream.Stream[int]) *zkstream.Stream[int] {
+				return zkstream.Combine(zero(), open, func(a, b int) int { return a })
+			},
+			"Combine other": func(open *zkstream.Stream[int]) *zkstream.Stream[int] {
+				return zkstream.Combine(open, zero(), func(a, b int) int { return a })
+			},
+			"Merge": func(open *zkstream.Stream[int]) *zkstream.Stream[int] { return zkstream.Merge(open, zero()) },
+			"Switch": func(*zkstream.Stream[int]) *zkstream.Stream[int] {
+				return zkstream.Switch(zero(), func(context.Context, int) *zkstream.Stream[int] { return nil })
 			},
 		} {
-			open := numbers().stream(t.Context())
+			open := numbers().Stream(t.Context())
 			out := build(open)
-			if err := ended(t, out); err != ErrClosed {
+			if err := ended(t, out); err != zkstream.ErrClosed {
 				t.Errorf("%s: Err is %v", name, err)
 			}
 			open.Close()
 		}
 		z := zero()
 		z.Close()
-		if z.Err() != ErrClosed {
+		if z.Err() != zkstream.ErrClosed {
 			t.Errorf("the zero Stream after Close: %v", z.Err())
 		}
 	})

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -26,7 +27,7 @@ func slow(server *zktest.Server, ops ...zktest.Op) {
 
 // A batch is read, the write follows it, and only then the watches are set.
 func TestASecondStreamHasTheWriteThatABatchHasNot(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		for i := range 8 {
 			path := fmt.Sprint("/n", i)
 			plant(t, server, path)
@@ -49,7 +50,7 @@ func TestASecondStreamHasTheWriteThatABatchHasNot(t *testing.T) {
 		})
 		server.ExpireAll() // so that all are read again, by a batch
 		<-asked
-		if _, err := c.Write(t.Context(), "/n7", []byte("new"), AnyVersion); err != nil {
+		if _, err := c.Write(t.Context(), "/n7", []byte("new"), zkstream.AnyVersion); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
@@ -62,14 +63,14 @@ func TestASecondStreamHasTheWriteThatABatchHasNot(t *testing.T) {
 }
 
 func TestASecondTreeHasTheClientsOwnWrites(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/c")
 		first := c.Tree(t.Context(), "/a")
 		same(t, "the tree", lines(next(t, first)), "/a=/a /a/b=/a/b /a/c=/a/c")
 		time.Sleep(time.Minute)
 		slow(server, zktest.OpGetData, zktest.OpGetChildren2, zktest.OpMultiRead)
 
-		if _, err := c.Write(t.Context(), "/a/b", []byte("new"), AnyVersion); err != nil {
+		if _, err := c.Write(t.Context(), "/a/b", []byte("new"), zkstream.AnyVersion); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "the second tree", lines(next(t, c.Tree(t.Context(), "/a"))), "/a=/a /a/b=new /a/c=/a/c")
@@ -84,14 +85,14 @@ func TestASecondTreeHasTheClientsOwnWrites(t *testing.T) {
 		want := "/a=/a /a/b=new /a/c=/a/c /a/c/d=d /a/c/d/e=e"
 		same(t, "the third tree", lines(next(t, third)), want)
 		same(t, "the fourth tree", lines(next(t, fourth)), want)
-		until(t, first, func(t Tree) bool { return lines(t) == want })
+		until(t, first, func(t zkstream.Tree) bool { return lines(t) == want })
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		for _, s := range []*Stream[Tree]{first, third, fourth} {
+		for _, s := range []*zkstream.Stream[zkstream.Tree]{first, third, fourth} {
 			empty(t, s, "without a change")
 		}
 
-		if err := c.DeleteNode(t.Context(), "/a/b", AnyVersion); err != nil {
+		if err := c.DeleteNode(t.Context(), "/a/b", zkstream.AnyVersion); err != nil {
 			t.Fatal(err)
 		}
 		same(t, "the fifth tree", lines(next(t, c.Tree(t.Context(), "/a"))), "/a=/a /a/c=/a/c /a/c/d=d /a/c/d/e=e")
@@ -100,13 +101,13 @@ func TestASecondTreeHasTheClientsOwnWrites(t *testing.T) {
 
 // A stream that waits for its first snapshot comes to it while others go on writing.
 func TestASecondTreeWaitsForNoMoreThanItMust(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/c")
 		first := c.Tree(t.Context(), "/a")
 		next(t, first)
 		time.Sleep(time.Minute)
 		slow(server, zktest.OpGetData)
-		if _, err := c.Write(t.Context(), "/a/b", []byte("mine"), AnyVersion); err != nil {
+		if _, err := c.Write(t.Context(), "/a/b", []byte("mine"), zkstream.AnyVersion); err != nil {
 			t.Fatal(err)
 		}
 		second := c.Tree(t.Context(), "/a")
@@ -128,7 +129,7 @@ func TestASecondTreeWaitsForNoMoreThanItMust(t *testing.T) {
 
 // Nor does it keep others from theirs.
 func TestATreeGoesOnWhileASecondOneWaits(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/c")
 		first := c.Tree(t.Context(), "/a")
 		next(t, first)

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"encoding/json"
@@ -15,18 +15,19 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // propertiesOf is a snapshot of a node with that content.
-func propertiesOf(content string) Properties {
+func propertiesOf(content string) zkstream.Properties {
 	return propertiesAt("/n", content, zk.Stat{})
 }
 
 // propertiesAt returns a snapshot of a node.
-func propertiesAt(path, content string, stat zk.Stat) Properties {
-	return Properties{watching.NewNode(path, &zkconn.Answer{Exists: true, Stat: stat, Data: content})}
+func propertiesAt(path, content string, stat zk.Stat) zkstream.Properties {
+	return zkstream.PropertiesOf(watching.NewNode(path, &zkconn.Answer{Exists: true, Stat: stat, Data: content}))
 }
 
 func TestContentReadsAsProperties(t *testing.T) {
@@ -90,10 +91,10 @@ func TestNumbersThatOnlyPythonWrites(t *testing.T) {
 	if v, _ := p.Get("nan"); !math.IsNaN(v.(float64)) {
 		t.Errorf("nan is %v", v)
 	}
-	if v, err := Value[float64](p, "nan"); err != nil || !math.IsNaN(v) {
+	if v, err := zkstream.Value[float64](p, "nan"); err != nil || !math.IsNaN(v) {
 		t.Errorf("nan is %v, %v", v, err)
 	}
-	if v, err := Value[any](p, "inf"); err != nil || v != math.Inf(1) {
+	if v, err := zkstream.Value[any](p, "inf"); err != nil || v != math.Inf(1) {
 		t.Errorf("inf is %v, %v", v, err)
 	}
 	neg, _ := p.Get("neg")
@@ -105,7 +106,7 @@ func TestNumbersThatOnlyPythonWrites(t *testing.T) {
 	if v, _ := p.Get("mask"); v != 1e-70 {
 		t.Errorf("mask is %v", v)
 	}
-	if _, err := Value[float64](p, "neg"); err == nil {
+	if _, err := zkstream.Value[float64](p, "neg"); err == nil {
 		t.Error("a list is no number")
 	}
 }
@@ -128,27 +129,27 @@ func TestGetGivesFreshValues(t *testing.T) {
 
 func TestValue(t *testing.T) {
 	p := propertiesOf(`{"n": 12345678901234567890123, "s": "x", "l": ["a"], "d": 5}`)
-	if n, err := Value[*big.Int](p, "n"); err != nil || n.String() != "12345678901234567890123" {
+	if n, err := zkstream.Value[*big.Int](p, "n"); err != nil || n.String() != "12345678901234567890123" {
 		t.Errorf("big.Int: %v, %v", n, err)
 	}
-	if s, err := Value[string](p, "s"); s != "x" || err != nil {
+	if s, err := zkstream.Value[string](p, "s"); s != "x" || err != nil {
 		t.Errorf("string: %q, %v", s, err)
 	}
-	if l, err := Value[[]string](p, "l"); len(l) != 1 || err != nil {
+	if l, err := zkstream.Value[[]string](p, "l"); len(l) != 1 || err != nil {
 		t.Errorf("slice: %q, %v", l, err)
 	}
-	if v, err := Value[any](p, "d"); v != int64(5) || err != nil {
+	if v, err := zkstream.Value[any](p, "d"); v != int64(5) || err != nil {
 		t.Errorf("any: %v, %v", v, err)
 	}
-	if v, err := Value[string](propertiesOf("plain \xff"), "string_value"); v != "plain \xff" || err != nil {
+	if v, err := zkstream.Value[string](propertiesOf("plain \xff"), "string_value"); v != "plain \xff" || err != nil {
 		t.Errorf("text: %q, %v", v, err)
 	}
 	for key, wrong := range map[string]func() error{
-		"s":    func() error { _, err := Value[int](p, "s"); return err },
-		"none": func() error { _, err := Value[int](p, "none"); return err },
-		"more": func() error { _, err := Value[any](p, "more"); return err },
+		"s":    func() error { _, err := zkstream.Value[int](p, "s"); return err },
+		"none": func() error { _, err := zkstream.Value[int](p, "none"); return err },
+		"more": func() error { _, err := zkstream.Value[any](p, "more"); return err },
 	} {
-		var pe *PathError
+		var pe *zkstream.PathError
 		if err := wrong(); !errors.As(err, &pe) || pe.Path != "/n" || !strings.Contains(err.Error(), fmt.Sprintf("%q", key)) {
 			t.Errorf("%s: %v", key, err)
 		}
@@ -157,9 +158,9 @@ func TestValue(t *testing.T) {
 
 func TestZeroSnapshots(t *testing.T) {
 	var (
-		p Properties
-		d Data
-		c Children
+		p zkstream.Properties
+		d zkstream.Data
+		c zkstream.Children
 	)
 	if p.Exists() || p.Len() != 0 || p.Path() != "" || d.Exists() || d.String() != "" || c.Exists() || c.Len() != 0 || c.Contains("") {
 		t.Error("the zero snapshots are not those of a missing node")
@@ -178,7 +179,7 @@ func TestDecodeKeepsTheLastGoodValue(t *testing.T) { onEach(t, testDecodeKeepsTh
 
 func testDecodeKeepsTheLastGoodValue(t *testing.T, f *fixture) {
 	c := f.connect()
-	s := Decode[config](c.Properties(t.Context(), "/config"))
+	s := zkstream.Decode[config](c.Properties(t.Context(), "/config"))
 	if got := next(t, s); got.Exists || got.Err != nil || got.Value != (config{}) {
 		t.Errorf("missing: %+v", got)
 	}
@@ -189,7 +190,7 @@ func testDecodeKeepsTheLastGoodValue(t *testing.T, f *fixture) {
 	for _, bad := range []string{`{"threads": "four"}`, `{"threads": `, "text"} {
 		f.set("/config", bad)
 		got := next(t, s)
-		var pe *PathError
+		var pe *zkstream.PathError
 		if !got.Exists || !errors.As(got.Err, &pe) || pe.Path != "/config" || got.Value != (config{4, "a"}) {
 			t.Errorf("%s: %+v", bad, got)
 		}
@@ -262,8 +263,8 @@ func testWritesCarryOnThroughDroppedConnections(t *testing.T, f *fixture) {
 		wg.Go(func() {
 			key := fmt.Sprint("k", i)
 			for j := range 20 {
-				err := ErrUnknown // which an update whose key is its own may be repeated after
-				for errors.Is(err, ErrUnknown) {
+				err := zkstream.ErrUnknown // which an update whose key is its own may be repeated after
+				for errors.Is(err, zkstream.ErrUnknown) {
 					err = c.UpdateProperties(t.Context(), "/p", map[string]any{fmt.Sprint(key, "-", j): j})
 				}
 				if err != nil {
@@ -272,7 +273,7 @@ func testWritesCarryOnThroughDroppedConnections(t *testing.T, f *fixture) {
 			}
 			path := "/dir/" + key
 			err := c.Create(t.Context(), path, map[string]any{"a": i})
-			for again := err; errors.Is(again, ErrUnknown); {
+			for again := err; errors.Is(again, zkstream.ErrUnknown); {
 				if again = c.Create(t.Context(), path, map[string]any{"a": i}); again == nil || errors.Is(again, zk.ErrNodeExists) {
 					err = nil
 				}
@@ -284,7 +285,7 @@ func testWritesCarryOnThroughDroppedConnections(t *testing.T, f *fixture) {
 				t.Error(err)
 			}
 			if i%2 == 0 {
-				if err := c.Delete(t.Context(), path); err != nil && !errors.Is(err, ErrUnknown) {
+				if err := c.Delete(t.Context(), path); err != nil && !errors.Is(err, zkstream.ErrUnknown) {
 					t.Error(err)
 				}
 			}
@@ -309,7 +310,7 @@ func testWriteErrorsNameThePath(t *testing.T, f *fixture) {
 	ctx := t.Context()
 	check := func(what string, err, want error, path string) {
 		t.Helper()
-		var pe *PathError
+		var pe *zkstream.PathError
 		if !errors.Is(err, want) || !errors.As(err, &pe) || pe.Path != path {
 			t.Errorf("%s: %v, want %v of %s", what, err, want, path)
 		}
@@ -328,7 +329,7 @@ func testWriteErrorsNameThePath(t *testing.T, f *fixture) {
 	}
 	check("create twice", c.Create(ctx, "/a/b/c", map[string]any{"x": 1}), zk.ErrNodeExists, "/a/b/c")
 	check("delete a parent", c.Delete(ctx, "/a"), zk.ErrNotEmpty, "/a")
-	check("too large", c.SetProperties(ctx, "/a", map[string]any{"x": strings.Repeat("x", 1<<20)}), ErrTooLarge, "/a")
+	check("too large", c.SetProperties(ctx, "/a", map[string]any{"x": strings.Repeat("x", 1<<20)}), zkstream.ErrTooLarge, "/a")
 	check("too large after all", func() error {
 		for i := range 20 {
 			if err := c.UpdateProperties(ctx, "/a", map[string]any{fmt.Sprint(i): strings.Repeat("x", 100_000)}); err != nil {
@@ -336,7 +337,7 @@ func testWriteErrorsNameThePath(t *testing.T, f *fixture) {
 			}
 		}
 		return nil
-	}(), ErrTooLarge, "/a")
+	}(), zkstream.ErrTooLarge, "/a")
 	if n := propertiesOf(f.get("/a")).Len(); n != 10 {
 		t.Errorf("what went before is gone: %d properties", n)
 	}
@@ -383,13 +384,13 @@ func TestPropertiesWithOtherValues(t *testing.T) {
 	if p.String() != `{"a": 1, "b": [1.0,  2]}` || p.Err() != nil {
 		t.Errorf("the snapshot itself is now %s, %v", p, p.Err())
 	}
-	if raw, err := Value[json.RawMessage](q, "b"); string(raw) != "[1.0,  2]" || err != nil {
+	if raw, err := zkstream.Value[json.RawMessage](q, "b"); string(raw) != "[1.0,  2]" || err != nil {
 		t.Errorf("a value as it stands: %s, %v", raw, err)
 	}
-	if f, err := Value[float64](q, "c"); !math.IsNaN(f) || err != nil {
+	if f, err := zkstream.Value[float64](q, "c"); !math.IsNaN(f) || err != nil {
 		t.Errorf("NaN: %v, %v", f, err)
 	}
-	if _, err := Value[int](q, "d"); !errors.Is(err, why) {
+	if _, err := zkstream.Value[int](q, "d"); !errors.Is(err, why) {
 		t.Errorf("a property that is missing: %v", err)
 	}
 	for _, bad := range []string{"", "x", "1 2", `"a`} {
@@ -401,7 +402,7 @@ func TestPropertiesWithOtherValues(t *testing.T) {
 	if q, err := text.With(map[string]json.RawMessage{"a": json.RawMessage("1")}, nil); err == nil {
 		t.Errorf("content that is no text: %s", q)
 	}
-	if q, err := (Properties{}).With(nil, nil); err != nil || q.Exists() {
+	if q, err := (zkstream.Properties{}).With(nil, nil); err != nil || q.Exists() {
 		t.Errorf("of nothing: %v, %v", q, err)
 	}
 }

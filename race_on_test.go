@@ -1,5 +1,5 @@
 //go:build race
 
-package zkstream
+package zkstream_test
 
 const raceEnabled = true

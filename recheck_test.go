@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -67,7 +68,7 @@ func TestAChangeWhoseEventIsLostIsDelivered(t *testing.T) {
 
 func testAChangeWhoseEventIsLostIsDelivered(t *testing.T, f *fixture) {
 	var loss eventLoss
-	c := f.connect(WithRecheck(time.Second), WithDialer(loss.dial))
+	c := f.connect(zkstream.WithRecheck(time.Second), zkstream.WithDialer(loss.dial))
 	f.create("/a", `{"n": 1}`)
 	f.create("/a/x", `{"n": 1}`)
 	f.create("/b", "")
@@ -107,20 +108,20 @@ func testAChangeWhoseEventIsLostIsDelivered(t *testing.T, f *fixture) {
 		t.Errorf("%d events were lost, want one for each change", lost)
 	}
 
-	until(t, data, func(d Data) bool { return d.String() == `{"n": 2}` })
-	until(t, properties.Stream, func(p Properties) bool { return p.String() == `{"n": 2}` })
-	until(t, children, func(c Children) bool { return c.Len() == 2 })
-	until(t, missing, func(d Data) bool { return d.String() == "here" })
-	until(t, instances, func(i Instances) bool {
+	until(t, data, func(d zkstream.Data) bool { return d.String() == `{"n": 2}` })
+	until(t, properties.Stream, func(p zkstream.Properties) bool { return p.String() == `{"n": 2}` })
+	until(t, children, func(c zkstream.Children) bool { return c.Len() == 2 })
+	until(t, missing, func(d zkstream.Data) bool { return d.String() == "here" })
+	until(t, instances, func(i zkstream.Instances) bool {
 		x, _ := i.Get("x")
 		return i.Len() == 2 && x.String() == `{"n": 2}`
 	})
-	until(t, tree, func(tree Tree) bool {
+	until(t, tree, func(tree zkstream.Tree) bool {
 		x, _ := tree.Get("/a/x")
 		return tree.Len() == 3 && x.String() == `{"n": 2}`
 	})
 	eventually(t, "the registration's node is made again", func() bool {
-		return f.owner(registration.Path()) == c.conn.SessionID()
+		return f.owner(registration.Path()) == c.SessionID()
 	})
 	if n := c.Stats().Connects; n != 1 {
 		t.Errorf("there were %d connections, want one that never breaks", n)
@@ -134,13 +135,13 @@ func TestAChangeThatIsHiddenByAPermissionIsDelivered(t *testing.T) {
 // A server tells nobody of a change of a node that he may not read at that moment: of one that is closed for a while, and
 // of one that is closed from its creation until its permissions are set.
 func testAChangeThatIsHiddenByAPermissionIsDelivered(t *testing.T, f *fixture) {
-	c := f.connect(WithRecheck(time.Second))
+	c := f.connect(zkstream.WithRecheck(time.Second))
 	paths := []string{"/closed", "/created"}
 	f.create("/closed", "1")
-	var data []*Stream[Data]
-	var children []*Stream[Children]
-	var instances []*Stream[Instances]
-	var trees []*Stream[Tree]
+	var data []*zkstream.Stream[zkstream.Data]
+	var children []*zkstream.Stream[zkstream.Children]
+	var instances []*zkstream.Stream[zkstream.Instances]
+	var trees []*zkstream.Stream[zkstream.Tree]
 	for i, path := range paths {
 		data, children = append(data, c.Data(t.Context(), path)), append(children, c.Children(t.Context(), path))
 		instances, trees = append(instances, c.Instances(t.Context(), path)), append(trees, c.Tree(t.Context(), path))
@@ -169,10 +170,10 @@ func testAChangeThatIsHiddenByAPermissionIsDelivered(t *testing.T, f *fixture) {
 	}
 
 	for i, path := range paths {
-		until(t, data[i], func(d Data) bool { return d.String() == "2" })
-		until(t, children[i], func(c Children) bool { return c.Len() == 1 })
-		until(t, instances[i], func(set Instances) bool { return set.Len() == 1 })
-		until(t, trees[i], func(tree Tree) bool {
+		until(t, data[i], func(d zkstream.Data) bool { return d.String() == "2" })
+		until(t, children[i], func(c zkstream.Children) bool { return c.Len() == 1 })
+		until(t, instances[i], func(set zkstream.Instances) bool { return set.Len() == 1 })
+		until(t, trees[i], func(tree zkstream.Tree) bool {
 			top, _ := tree.Get(path)
 			child, _ := tree.Get(path + "/child")
 			return top.String() == "2" && child.String() == fmt.Sprint("child of ", path)
@@ -186,7 +187,7 @@ func testAChangeThatIsHiddenByAPermissionIsDelivered(t *testing.T, f *fixture) {
 // A watch has its turn in time, also if it was read in the midst of a round, and after others.
 func TestALostEventIsMadeGoodWithinTheInterval(t *testing.T) {
 	for offset := 500 * time.Millisecond; offset < 60*time.Second; offset += 5 * time.Second {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			for i := range 60 {
 				path := fmt.Sprintf("/n%d", i)
 				plant(t, server, path)

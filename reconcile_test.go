@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,12 +12,13 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/zkconn"
 	"github.com/zkstream/zkstream/zktest"
 )
 
 // status returns the present status of a registration.
-func status(r *Registration) RegistrationStatus { return r.status.get() }
+func status(r *zkstream.Registration) zkstream.RegistrationStatus { return r.StatusNow() }
 
 // denying has the server answer each request of an operation on addrPath with the code that is stored, while
 // that is not zero, and counts these.
@@ -35,7 +36,7 @@ func denying(server *zktest.Server, op zktest.Op) (code, count *atomic.Int64) {
 
 func TestARefusedUpdateLeavesTheRegistrationAsItWas(t *testing.T) {
 	for _, refusal := range []zktest.Code{zktest.ErrQuotaExceeded, zktest.ErrNoAuth, zktest.ErrInvalidACL, zktest.ErrBadArguments, zktest.ErrEphemeralOnLocal} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 1})
 			if err != nil {
 				t.Fatal(err)
@@ -43,12 +44,12 @@ func TestARefusedUpdateLeavesTheRegistrationAsItWas(t *testing.T) {
 			code, _ := denying(server, zktest.OpMulti)
 			code.Store(int64(refusal))
 			err = r.Update(t.Context(), map[string]any{"x": 1})
-			var pe *PathError
+			var pe *zkstream.PathError
 			if !errors.As(err, &pe) || pe.Op != "update" || pe.Path != addrPath {
 				t.Errorf("%v: Update returns %v", refusal, err)
 			}
 			time.Sleep(time.Minute)
-			if r.Err() != nil || status(r) != Registered || r.Refusal() != nil {
+			if r.Err() != nil || status(r) != zkstream.Registered || r.Refusal() != nil {
 				t.Errorf("%v: the registration is %v: %v, %v", refusal, status(r), r.Err(), r.Refusal())
 			}
 			code.Store(0)
@@ -64,7 +65,7 @@ func TestARefusedUpdateLeavesTheRegistrationAsItWas(t *testing.T) {
 
 // Of updates that wait together only those are refused for which there is a reason.
 func TestARefusedUpdateTakesNoOtherWithIt(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 1})
 		if err != nil {
 			t.Fatal(err)
@@ -90,13 +91,13 @@ func TestARefusedUpdateTakesNoOtherWithIt(t *testing.T) {
 		}
 		server.Partition(false)
 		wg.Wait()
-		if errs["a"] != nil || errs["b"] != nil || !errors.Is(errs["c"], ErrTooLarge) || errs["d"] != nil {
+		if errs["a"] != nil || errs["b"] != nil || !errors.Is(errs["c"], zkstream.ErrTooLarge) || errs["d"] != nil {
 			t.Errorf("%v", errs)
 		}
 		if got, _, _ := server.Get(addrPath); string(got) != `{"pid": 1, "a": 1, "b": "`+big+`", "d": 1}` {
 			t.Errorf("content %.40s", got)
 		}
-		if status(r) != Registered {
+		if status(r) != zkstream.Registered {
 			t.Error(status(r))
 		}
 	})
@@ -114,7 +115,7 @@ func TestAnUpdateThatMayNotDelete(t *testing.T) {
 			t.Errorf("update: %v", err)
 		}
 		expire(t, c)
-		eventually(t, "the node is back", func() bool { return f.owner(addrPath) == c.conn.SessionID() })
+		eventually(t, "the node is back", func() bool { return f.owner(addrPath) == c.SessionID() })
 		if got := f.get(addrPath); got != `{"pid": 1}` {
 			t.Errorf("content %s", got)
 		}
@@ -132,32 +133,32 @@ func TestARegistrationComesBackFromEveryRefusal(t *testing.T) {
 		zktest.ErrQuotaExceeded, zktest.ErrNoAuth, zktest.ErrInvalidACL, zktest.ErrBadArguments, zktest.ErrUnimplemented,
 		zktest.ErrEphemeralOnLocal, zktest.ErrNoChildrenEphemerals, zktest.ErrRequestTimeout, zktest.ErrSystem, zktest.ErrMarshalling, -999,
 	} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			r, err := c.Register(t.Context(), "/svc", addr, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			code, count := denying(server, zktest.OpCreate)
 			code.Store(int64(refusal))
-			server.ExpireSession(c.conn.SessionID())
+			server.ExpireSession(c.SessionID())
 			time.Sleep(10 * time.Minute)
 			if n := count.Load(); n < 10 || n > 50 {
 				t.Errorf("%v: %d tries in ten minutes", refusal, n)
 			}
 			isTransient := refusal == zktest.ErrSystem || refusal == zktest.ErrMarshalling || refusal == zktest.ErrRequestTimeout
-			if r.Err() != nil || status(r) != Refused && !isTransient {
+			if r.Err() != nil || status(r) != zkstream.Refused && !isTransient {
 				t.Errorf("%v: %v, %v", refusal, status(r), r.Err())
 			}
-			var pe *PathError
-			if refusal := r.Refusal(); status(r) == Refused && (!errors.As(refusal, &pe) || pe.Path != addrPath) {
+			var pe *zkstream.PathError
+			if refusal := r.Refusal(); status(r) == zkstream.Refused && (!errors.As(refusal, &pe) || pe.Path != addrPath) {
 				t.Errorf("%v: Refusal is %v", refusal, r.Refusal())
 			}
 			code.Store(0)
 			time.Sleep(31 * time.Second)
-			if status(r) != Registered || r.Refusal() != nil {
+			if status(r) != zkstream.Registered || r.Refusal() != nil {
 				t.Errorf("%v: afterwards %v, %v", refusal, status(r), r.Refusal())
 			}
-			if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.conn.SessionID() {
+			if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.SessionID() {
 				t.Errorf("%v: %+v, %v", refusal, stat, err)
 			}
 		})
@@ -166,7 +167,7 @@ func TestARegistrationComesBackFromEveryRefusal(t *testing.T) {
 
 func TestRegisterReturnsWhatRetryingDoesNotMend(t *testing.T) {
 	for _, refusal := range []zktest.Code{zktest.ErrNoAuth, zktest.ErrInvalidACL, zktest.ErrBadArguments, zktest.ErrUnimplemented} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			code, count := denying(server, zktest.OpCreate)
 			code.Store(int64(refusal))
 			r, err := c.Register(t.Context(), "/svc", addr, nil)
@@ -179,7 +180,7 @@ func TestRegisterReturnsWhatRetryingDoesNotMend(t *testing.T) {
 
 // Register waits while a refusal may pass, and says what it waited for.
 func TestRegisterWaitsForARefusalThatMayPass(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		code, _ := denying(server, zktest.OpCreate)
 		code.Store(int64(zktest.ErrQuotaExceeded))
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -206,15 +207,15 @@ func TestARegistrationOutlivesAnAclThatIsClosedForAMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 		f.delete(addrPath)
-		until(t, statuses, func(s RegistrationStatus) bool { return s == Refused })
+		until(t, statuses, func(s zkstream.RegistrationStatus) bool { return s == zkstream.Refused })
 		if err := r.Refusal(); !errors.Is(err, zk.ErrNoAuth) {
 			t.Errorf("Refusal is %v", err)
 		}
 		if _, err := f.admin.SetACL(f.root+"/svc", zk.WorldACL(zk.PermAll), -1); err != nil {
 			t.Fatal(err)
 		}
-		until(t, statuses, func(s RegistrationStatus) bool { return s == Registered })
-		if f.owner(addrPath) != c.conn.SessionID() || r.Refusal() != nil {
+		until(t, statuses, func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
+		if f.owner(addrPath) != c.SessionID() || r.Refusal() != nil {
 			t.Errorf("owner %x, refusal %v", f.owner(addrPath), r.Refusal())
 		}
 	})
@@ -227,8 +228,8 @@ func TestARegistrationThatItsClientMayNotRead(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		var requests counter
 		c := f.connect(requests.option())
-		r, _ := register(t, c, map[string]any{"pid": 1}, WithACL(unreadable))
-		if status(r) != Registered {
+		r, _ := register(t, c, map[string]any{"pid": 1}, zkstream.WithACL(unreadable))
+		if status(r) != zkstream.Registered {
 			t.Errorf("%v after Register", status(r))
 		}
 		requests.take()
@@ -244,8 +245,8 @@ func TestARegistrationThatItsClientMayNotRead(t *testing.T) {
 			t.Errorf("update: %v, content %s", err, f.get(r.Path()))
 		}
 		expire(t, c)
-		eventually(t, "it is back in a new session", func() bool { return f.owner(r.Path()) == c.conn.SessionID() })
-		eventually(t, "it says so", func() bool { return status(r) == Registered })
+		eventually(t, "it is back in a new session", func() bool { return f.owner(r.Path()) == c.SessionID() })
+		eventually(t, "it says so", func() bool { return status(r) == zkstream.Registered })
 		if got := f.get(r.Path()); got != want {
 			t.Errorf("content %s", got)
 		}
@@ -257,9 +258,9 @@ func TestARegistrationThatItsClientMayNotRead(t *testing.T) {
 
 func TestRegistrationsThatMayNotBeReadAskLittleAtRest(t *testing.T) {
 	for _, version := range []string{"3.8.3", "3.9.5"} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			for i := range 10 {
-				if _, err := c.Register(t.Context(), "/svc", fmt.Sprintf("10.0.0.%d:80", i+1), nil, WithACL(unreadable)); err != nil {
+				if _, err := c.Register(t.Context(), "/svc", fmt.Sprintf("10.0.0.%d:80", i+1), nil, zkstream.WithACL(unreadable)); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -295,7 +296,7 @@ func TestARegistrationThatItsClientMayNotReadComesBack(t *testing.T) {
 func testUnreadableComesBack(t *testing.T, server *zktest.Server) {
 	c := dialled(t, server)
 	defer c.Close()
-	r, err := c.Register(t.Context(), "/svc", addr, nil, WithACL(unreadable))
+	r, err := c.Register(t.Context(), "/svc", addr, nil, zkstream.WithACL(unreadable))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -303,7 +304,7 @@ func testUnreadableComesBack(t *testing.T, server *zktest.Server) {
 		time.Sleep(10 * time.Minute)
 		server.Delete(addrPath)
 		time.Sleep(31 * time.Second)
-		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.conn.SessionID() || status(r) != Registered {
+		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.SessionID() || status(r) != zkstream.Registered {
 			t.Fatalf("%+v, %v, %v", stat, err, status(r))
 		}
 	}
@@ -315,17 +316,17 @@ func TestANodeOfAnotherThatMayNotBeReadIsWaitedFor(t *testing.T) {
 		if err := f.admin.AddAuth("digest", []byte("consumers:secret")); err != nil {
 			t.Fatal(err)
 		}
-		r1, _ := register(t, first, nil, WithACL(unreadable))
-		got := make(chan *Registration, 1)
+		r1, _ := register(t, first, nil, zkstream.WithACL(unreadable))
+		got := make(chan *zkstream.Registration, 1)
 		go func() {
-			r2, err := second.Register(t.Context(), "/svc", addr, nil, WithACL(unreadable))
+			r2, err := second.Register(t.Context(), "/svc", addr, nil, zkstream.WithACL(unreadable))
 			if err != nil {
 				t.Error(err)
 			}
 			got <- r2
 		}()
 		time.Sleep(100 * time.Millisecond)
-		if f.owner(addrPath) != first.conn.SessionID() {
+		if f.owner(addrPath) != first.SessionID() {
 			t.Fatal("another session's node was touched")
 		}
 		if err := r1.Close(); err != nil {
@@ -333,7 +334,7 @@ func TestANodeOfAnotherThatMayNotBeReadIsWaitedFor(t *testing.T) {
 		}
 		select {
 		case r2 := <-got:
-			if f.owner(addrPath) != second.conn.SessionID() || status(r2) != Registered {
+			if f.owner(addrPath) != second.SessionID() || status(r2) != zkstream.Registered {
 				t.Errorf("owner %x, %v", f.owner(addrPath), status(r2))
 			}
 		case <-time.After(patience):
@@ -344,7 +345,7 @@ func TestANodeOfAnotherThatMayNotBeReadIsWaitedFor(t *testing.T) {
 
 // In a new session a registration is the first thing that is done.
 func TestARegistrationDoesNotWaitForReads(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		const n = 2000
 		for i := range n {
 			c.Data(context.Background(), fmt.Sprint("/n/", i))
@@ -377,24 +378,24 @@ func TestARegistrationDoesNotWaitForReads(t *testing.T) {
 // The node of the session before is still there: the try to create it does no harm, and the node is made when
 // the old one goes.
 func TestARegistrationWaitsForItsOwnPredecessor(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		r, err := c.Register(t.Context(), "/svc", addr, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		old := c.conn.SessionID()
+		old := c.SessionID()
 		server.Intercept(func(r zktest.Request) zktest.Fault {
 			return zktest.Fault{NewSession: r.Op == zktest.OpConnect && r.Session == old}
 		})
 		server.DisconnectSession(old)
 		time.Sleep(3 * time.Second)
 		_, stat, err := server.Get(addrPath)
-		if err != nil || stat.EphemeralOwner != old || status(r) != Pending || c.conn.SessionID() == old {
+		if err != nil || stat.EphemeralOwner != old || status(r) != zkstream.Pending || c.SessionID() == old {
 			t.Fatalf("%+v, %v, %v", stat, err, status(r))
 		}
 		server.ExpireSession(old)
 		time.Sleep(time.Second)
-		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.conn.SessionID() || status(r) != Registered {
+		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.SessionID() || status(r) != zkstream.Registered {
 			t.Errorf("%+v, %v, %v", stat, err, status(r))
 		}
 	})
@@ -410,9 +411,9 @@ func TestALostReplyDoesNoHarmToARegistrationThatMayNotBeRead(t *testing.T) {
 					c := dialled(t, server)
 					defer c.Close()
 					server.Create("/svc", nil)
-					opts := []RegisterOption{WithACL(unreadable)}
+					opts := []zkstream.RegisterOption{zkstream.WithACL(unreadable)}
 					if sequence {
-						opts = append(opts, WithSequence())
+						opts = append(opts, zkstream.WithSequence())
 					}
 					faults(server, op, lossy[i:]...)
 					r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 1}, opts...)
@@ -424,7 +425,7 @@ func TestALostReplyDoesNoHarmToARegistrationThatMayNotBeRead(t *testing.T) {
 						time.Sleep(3 * time.Minute)
 						names, _ := server.Children("/svc")
 						data, stat, err := server.Get(r.Path())
-						if len(names) != 1 || err != nil || stat.EphemeralOwner != c.conn.SessionID() || status(r) != Registered {
+						if len(names) != 1 || err != nil || stat.EphemeralOwner != c.SessionID() || status(r) != zkstream.Registered {
 							t.Errorf("%v, fault %d, %s: %q, %s, %+v, %v, %v, %v", op, i, when, names, data, stat, err, status(r), r.Refusal())
 						}
 					}
@@ -435,7 +436,7 @@ func TestALostReplyDoesNoHarmToARegistrationThatMayNotBeRead(t *testing.T) {
 					}
 					check("after an update")
 					faults(server, op, lossy[i:]...)
-					server.ExpireSession(c.conn.SessionID())
+					server.ExpireSession(c.SessionID())
 					check("in a new session")
 					if data, _, _ := server.Get(r.Path()); string(data) != `{"pid": 1, "x": 1}` {
 						t.Errorf("content %s", data)

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 )
 
 func TestTheFirstSnapshotComesAlsoForAMissingNode(t *testing.T) {
@@ -100,7 +101,7 @@ func testAStreamThatIsNotReadHoldsTheNewest(t *testing.T, f *fixture) {
 	f.create("/a", "")
 	unread, read := c.Data(t.Context(), "/a"), c.Data(t.Context(), "/a")
 	busy := make(chan struct{})
-	slow := Map(c.Data(t.Context(), "/a"), func(d Data) string { <-busy; return d.String() })
+	slow := zkstream.Map(c.Data(t.Context(), "/a"), func(d zkstream.Data) string { <-busy; return d.String() })
 	next(t, read)
 	for i := range 300 {
 		f.set("/a", fmt.Sprint(i))
@@ -134,15 +135,15 @@ var hiddenChanges = []struct {
 	{"deleted and created the same", "x", "x", func(f *fixture, path string) { f.delete(path); f.create(path, "x") }},
 }
 
-func testHiddenChanges(t *testing.T, f *fixture, hide func(f *fixture, c *Client, change func())) {
+func testHiddenChanges(t *testing.T, f *fixture, hide func(f *fixture, c *zkstream.Client, change func())) {
 	const each = 6 // 54 nodes
-	c := f.connect(WithSessionTimeout(2 * time.Second))
+	c := f.connect(zkstream.WithSessionTimeout(2 * time.Second))
 	type watched struct {
 		path     string
 		row      int
-		data     *Stream[Data]
-		children *Stream[Children]
-		before   Data
+		data     *zkstream.Stream[zkstream.Data]
+		children *zkstream.Stream[zkstream.Children]
+		before   zkstream.Data
 	}
 	var all []*watched
 	for row, h := range hiddenChanges {
@@ -198,10 +199,10 @@ func testHiddenChanges(t *testing.T, f *fixture, hide func(f *fixture, c *Client
 		f.create(w.path+"/child", "")
 	}
 	for _, w := range all {
-		if got := until(t, w.data, func(d Data) bool { return d.Exists() }); got.String() != "further" {
+		if got := until(t, w.data, func(d zkstream.Data) bool { return d.Exists() }); got.String() != "further" {
 			t.Errorf("%s: after a further change: %q", hiddenChanges[w.row].name, got)
 		}
-		until(t, w.children, func(c Children) bool { return c.Contains("child") })
+		until(t, w.children, func(c zkstream.Children) bool { return c.Contains("child") })
 	}
 }
 
@@ -210,7 +211,7 @@ func TestChangesWhileDisconnectedAreDeliveredOnce(t *testing.T) {
 }
 
 func testChangesWhileDisconnectedAreDeliveredOnce(t *testing.T, f *fixture) {
-	testHiddenChanges(t, f, func(f *fixture, c *Client, change func()) { f.outage(c, change) })
+	testHiddenChanges(t, f, func(f *fixture, c *zkstream.Client, change func()) { f.outage(c, change) })
 }
 
 func TestChangesOverAnExpiryAreDeliveredOnce(t *testing.T) {
@@ -218,14 +219,14 @@ func TestChangesOverAnExpiryAreDeliveredOnce(t *testing.T) {
 }
 
 func testChangesOverAnExpiryAreDeliveredOnce(t *testing.T, f *fixture) {
-	testHiddenChanges(t, f, func(f *fixture, c *Client, change func()) {
-		before := c.conn.Generation()
+	testHiddenChanges(t, f, func(f *fixture, c *zkstream.Client, change func()) {
+		before := c.Connection().Generation()
 		f.outage(c, func() {
 			change()
-			id := c.conn.SessionID()
+			id := c.SessionID()
 			eventually(t, "the session has expired", func() bool { return !f.sessionLives(id) })
 		})
-		if c.conn.Generation() == before {
+		if c.Connection().Generation() == before {
 			t.Fatal("the session did not expire")
 		}
 	})
@@ -245,9 +246,9 @@ func testChangesAroundAKilledSessionAreDelivered(t *testing.T, f *fixture) {
 			f.admin.Set(f.root+"/a", []byte(fmt.Sprint(i)), -1)
 			close(done)
 		}()
-		c.conn.Expire()
+		c.Connection().Expire()
 		<-done
-		until(t, s, func(d Data) bool { return d.String() == fmt.Sprint(i) })
+		until(t, s, func(d zkstream.Data) bool { return d.String() == fmt.Sprint(i) })
 	}
 }
 
@@ -257,7 +258,7 @@ func TestAReconnectThatChangedNothingDeliversNothing(t *testing.T) {
 
 func testAReconnectThatChangedNothingDeliversNothing(t *testing.T, f *fixture) {
 	var requests counter
-	c := f.connect(requests.option(), WithRecheck(0))
+	c := f.connect(requests.option(), zkstream.WithRecheck(0))
 	f.create("/a", "x")
 	data, props, children := c.Data(t.Context(), "/a"), c.Properties(t.Context(), "/a"), c.Children(t.Context(), "/a")
 	gone := c.Data(t.Context(), "/none")
@@ -286,7 +287,7 @@ func TestASecondStreamOnAWatchedNodeSendsNothing(t *testing.T) {
 
 func testASecondStreamOnAWatchedNodeSendsNothing(t *testing.T, f *fixture) {
 	var requests counter
-	c := f.connect(requests.option(), WithRecheck(0))
+	c := f.connect(requests.option(), zkstream.WithRecheck(0))
 	f.create("/a", `{"x": 1}`)
 	next(t, c.Data(t.Context(), "/a"))
 	next(t, c.Children(t.Context(), "/a"))
@@ -297,7 +298,7 @@ func testASecondStreamOnAWatchedNodeSendsNothing(t *testing.T, f *fixture) {
 			t.Fatal("a second stream of children must have its snapshot when it is returned")
 		}
 		s, p := c.Data(t.Context(), "/a"), c.Properties(t.Context(), "/a")
-		empty(t, Filter(c.Data(t.Context(), "/a"), func(Data) bool { return false }), "filtered")
+		empty(t, zkstream.Filter(c.Data(t.Context(), "/a"), func(zkstream.Data) bool { return false }), "filtered")
 		select {
 		case <-s.C():
 		default:
@@ -327,7 +328,7 @@ func testANewStreamHasItsClientsWrites(t *testing.T, f *fixture) {
 			t.Fatal(err)
 		}
 		s := c.Properties(t.Context(), "/a")
-		if n, err := Value[int](next(t, s.Stream), "n"); n != i || err != nil {
+		if n, err := zkstream.Value[int](next(t, s.Stream), "n"); n != i || err != nil {
 			t.Fatalf("it begins with %d, %v, after %d was set", n, err, i)
 		}
 		s.Close()
@@ -349,9 +350,9 @@ func TestAChangeCostsOneReadWhateverTheNumberOfStreams(t *testing.T) {
 
 func testAChangeCostsOneReadWhateverTheNumberOfStreams(t *testing.T, f *fixture) {
 	var requests counter
-	c := f.connect(requests.option(), WithRecheck(0))
+	c := f.connect(requests.option(), zkstream.WithRecheck(0))
 	f.create("/a", "0")
-	var streams []*Stream[Data]
+	var streams []*zkstream.Stream[zkstream.Data]
 	for range 1000 {
 		streams = append(streams, c.Data(t.Context(), "/a"))
 	}
@@ -416,7 +417,7 @@ func testSubscribingAndCancellingHoldsOneWatch(t *testing.T, f *fixture) {
 	f.set("/quiet", "z")
 	eventually(t, "the parked entry is gone", func() bool {
 		s := c.Stats()
-		return s.Data == WatchStats{} && s.Children == WatchStats{} && s.Presence == WatchStats{}
+		return s.Data == zkstream.WatchStats{} && s.Children == zkstream.WatchStats{} && s.Presence == zkstream.WatchStats{}
 	})
 }
 
@@ -451,9 +452,9 @@ func testAnUnreadableNodeEndsItsOwnStreamOnly(t *testing.T, f *fixture) {
 	f.create("/open", "0")
 	open := c.Data(t.Context(), "/open")
 	next(t, open)
-	for _, s := range []*Stream[Data]{c.Data(t.Context(), "/secret"), c.Data(t.Context(), "/secret")} {
+	for _, s := range []*zkstream.Stream[zkstream.Data]{c.Data(t.Context(), "/secret"), c.Data(t.Context(), "/secret")} {
 		err := ended(t, s)
-		var pe *PathError
+		var pe *zkstream.PathError
 		if !errors.Is(err, zk.ErrNoAuth) || !errors.As(err, &pe) || pe.Path != "/secret" {
 			t.Errorf("Err = %v", err)
 		}
@@ -495,7 +496,7 @@ func testAnInvalidPathEndsTheStreamAtOnce(t *testing.T, f *fixture) {
 			c.UpdateProperties(t.Context(), path, nil),
 			c.Delete(t.Context(), path),
 		} {
-			var pe *PathError
+			var pe *zkstream.PathError
 			if !errors.Is(err, zk.ErrInvalidPath) || !errors.As(err, &pe) || pe.Path != path {
 				t.Errorf("%.50q: %.200v", path, err)
 			}
@@ -533,12 +534,12 @@ func testSnapshotsNeverGoBack(t *testing.T, f *fixture) {
 			f.Drop()
 			time.Sleep(30 * time.Millisecond)
 		}
-		c.conn.Expire()
+		c.Connection().Expire()
 		time.Sleep(100 * time.Millisecond)
 		f.Drop()
 		close(stop)
 	}()
-	last := Data{}
+	last := zkstream.Data{}
 	for open := true; open; {
 		select {
 		case d, ok := <-s.C():
@@ -556,7 +557,7 @@ func testSnapshotsNeverGoBack(t *testing.T, f *fixture) {
 	wg.Wait()
 	want := f.get("/n")
 	if last.String() != want {
-		until(t, s, func(d Data) bool { return d.String() == want })
+		until(t, s, func(d zkstream.Data) bool { return d.String() == want })
 	}
 }
 
@@ -565,23 +566,23 @@ func TestClientCloseEndsEveryStream(t *testing.T) { onEach(t, testClientCloseEnd
 func testClientCloseEndsEveryStream(t *testing.T, f *fixture) {
 	c := f.connect()
 	a, b := c.Data(t.Context(), "/a"), c.Children(t.Context(), "/b")
-	m := Map(c.Data(t.Context(), "/c"), func(d Data) string { return d.String() })
+	m := zkstream.Map(c.Data(t.Context(), "/c"), func(d zkstream.Data) string { return d.String() })
 	sessions := c.Session(t.Context())
-	if got := next(t, sessions); got.State != Connected || got.ID == 0 || got.Server != f.Addr() || got.Timeout != 8*time.Second {
+	if got := next(t, sessions); got.State != zkstream.Connected || got.ID == 0 || got.Server != f.Addr() || got.Timeout != 8*time.Second {
 		t.Errorf("session: %+v", got)
 	}
 	if err := c.Close(); err != nil {
 		t.Fatal(err)
 	}
 	for _, err := range []error{ended(t, a), ended(t, b), ended(t, m), ended(t, c.Data(t.Context(), "/late"))} {
-		if err != ErrClosed {
+		if err != zkstream.ErrClosed {
 			t.Errorf("Err = %v", err)
 		}
 	}
-	if got := next(t, sessions); got.State != Closed {
+	if got := next(t, sessions); got.State != zkstream.Closed {
 		t.Errorf("last session state: %v", got)
 	}
-	if err := ended(t, sessions); err != ErrClosed {
+	if err := ended(t, sessions); err != zkstream.ErrClosed {
 		t.Errorf("sessions: %v", err)
 	}
 }

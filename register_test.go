@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 	addrPath = "/svc/" + addr
 )
 
-func register(t *testing.T, c *Client, props map[string]any, opts ...RegisterOption) (*Registration, context.CancelCauseFunc) {
+func register(t *testing.T, c *zkstream.Client, props map[string]any, opts ...zkstream.RegisterOption) (*zkstream.Registration, context.CancelCauseFunc) {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	r, err := c.Register(ctx, "/svc", addr, props, opts...)
@@ -31,12 +32,12 @@ func register(t *testing.T, c *Client, props map[string]any, opts ...RegisterOpt
 }
 
 // conflict calls Register for a node that is there, has it given up once it has found that, and returns its error.
-func conflict(t *testing.T, c *Client, props map[string]any) error {
+func conflict(t *testing.T, c *zkstream.Client, props map[string]any) error {
 	t.Helper()
 	ctx, cancel := context.WithCancelCause(t.Context())
 	failed := begun(func() error { _, err := c.Register(ctx, "/svc", addr, props); return err })
 	eventually(t, "the registration is in conflict", func() bool {
-		return slices.ContainsFunc(c.Registrations(), func(r RegistrationInfo) bool { return r.Status == Conflict })
+		return slices.ContainsFunc(c.Registrations(), func(r zkstream.RegistrationInfo) bool { return r.Status == zkstream.Conflict })
 	})
 	enough := errors.New("enough")
 	cancel(enough)
@@ -61,24 +62,24 @@ func testRegisterMakesAnEphemeralNodeThatTheWorldCanRead(t *testing.T, f *fixtur
 	if err := json.Unmarshal([]byte(f.get(addrPath)), &props); err != nil || props["pid"] != float64(os.Getpid()) || props["zone"] != "b" {
 		t.Errorf("content %q: %v", f.get(addrPath), err)
 	}
-	if f.owner(addrPath) != c.conn.SessionID() {
+	if f.owner(addrPath) != c.SessionID() {
 		t.Error("the node is not of the client's session")
 	}
 	acl, _, err := f.admin.GetACL(f.root + addrPath)
 	if err != nil || len(acl) != 1 || acl[0] != zk.WorldACL(zk.PermRead)[0] {
 		t.Errorf("ACL %v: %v", acl, err)
 	}
-	until(t, r.Status(t.Context()), func(s RegistrationStatus) bool { return s == Registered })
+	until(t, r.Status(t.Context()), func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
 	if err := r.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if f.owner(addrPath) != 0 {
 		t.Error("the node is there after Close")
 	}
-	if r.Err() != ErrClosed {
+	if r.Err() != zkstream.ErrClosed {
 		t.Errorf("Err = %v", r.Err())
 	}
-	if s := r.Status(t.Context()); next(t, s) != Withdrawn || ended(t, s) != ErrClosed {
+	if s := r.Status(t.Context()); next(t, s) != zkstream.Withdrawn || ended(t, s) != zkstream.ErrClosed {
 		t.Error("status after the end")
 	}
 }
@@ -87,7 +88,7 @@ func TestRegisterOptionsAndPid(t *testing.T) { onEach(t, testRegisterOptionsAndP
 
 func testRegisterOptionsAndPid(t *testing.T, f *fixture) {
 	c := f.connect()
-	r, _ := register(t, c, map[string]any{"pid": 7}, WithACL(zk.WorldACL(zk.PermRead|zk.PermWrite)))
+	r, _ := register(t, c, map[string]any{"pid": 7}, zkstream.WithACL(zk.WorldACL(zk.PermRead|zk.PermWrite)))
 	if got := f.get(addrPath); got != `{"pid": 7}` {
 		t.Errorf("content %q", got)
 	}
@@ -107,7 +108,7 @@ func testRegisterRefusesBadInput(t *testing.T, f *fixture) {
 	c := f.connect()
 	for _, bad := range []string{"", "host", "host:", ":80", "a/b:80", "::1:80", "[::1]", "ho\x00st:80", "h:8/0"} {
 		_, err := c.Register(t.Context(), "/svc", bad, nil)
-		var pe *PathError
+		var pe *zkstream.PathError
 		if !errors.As(err, &pe) || !strings.Contains(pe.Path, "/svc/") {
 			t.Errorf("%q: %v", bad, err)
 		}
@@ -135,23 +136,23 @@ func TestARegistrationBelowAnExistingPath(t *testing.T) {
 
 func testARegistrationBelowAnExistingPath(t *testing.T, f *fixture) {
 	c := f.connect()
-	if _, err := c.Register(t.Context(), "/svc", addr, nil, WithExistingPath()); !errors.Is(err, zk.ErrNoNode) {
+	if _, err := c.Register(t.Context(), "/svc", addr, nil, zkstream.WithExistingPath()); !errors.Is(err, zk.ErrNoNode) {
 		t.Errorf("without the path: %v", err)
 	}
 	if n, _, _ := f.admin.Exists(f.root + "/svc"); n {
 		t.Error("it has created the path")
 	}
 	f.create("/svc", "")
-	r, _ := register(t, c, nil, WithExistingPath())
+	r, _ := register(t, c, nil, zkstream.WithExistingPath())
 	states := r.Status(t.Context())
-	until(t, states, func(s RegistrationStatus) bool { return s == Registered })
+	until(t, states, func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
 	f.deleteTogether(addrPath, "/svc")
-	until(t, states, func(s RegistrationStatus) bool { return s == Refused })
+	until(t, states, func(s zkstream.RegistrationStatus) bool { return s == zkstream.Refused })
 	if err := r.Refusal(); !errors.Is(err, zk.ErrNoNode) {
 		t.Errorf("the refusal: %v", err)
 	}
 	f.create("/svc", "")
-	until(t, states, func(s RegistrationStatus) bool { return s == Registered })
+	until(t, states, func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
 }
 
 func TestARegistrationIsCreatedAgain(t *testing.T) { onEach(t, testARegistrationIsCreatedAgain) }
@@ -162,11 +163,11 @@ func testARegistrationIsCreatedAgain(t *testing.T, f *fixture) {
 	content := f.get(addrPath)
 	again := func(what string) {
 		t.Helper()
-		eventually(t, "the node is back after "+what, func() bool { return f.owner(addrPath) == c.conn.SessionID() })
+		eventually(t, "the node is back after "+what, func() bool { return f.owner(addrPath) == c.SessionID() })
 		if got := f.get(addrPath); got != content {
 			t.Errorf("after %s: %q", what, got)
 		}
-		until(t, r.Status(t.Context()), func(s RegistrationStatus) bool { return s == Registered })
+		until(t, r.Status(t.Context()), func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
 	}
 	for range 3 {
 		expire(t, c)
@@ -190,7 +191,7 @@ func testAReconnectLeavesARegistrationAsItIs(t *testing.T, f *fixture) {
 	c, watcher := f.connect(), connect(t, f.direct+f.root)
 	r, _ := register(t, c, nil)
 	status := r.Status(t.Context())
-	until(t, status, func(s RegistrationStatus) bool { return s == Registered })
+	until(t, status, func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
 	children := watcher.Children(t.Context(), "/svc")
 	next(t, children)
 	_, before, _ := f.admin.Exists(f.root + addrPath)
@@ -214,11 +215,11 @@ func testANodeOfAnotherSessionIsWaitedFor(t *testing.T, f *fixture) {
 	r1, _ := register(t, first, map[string]any{"n": 1})
 	content := f.get(addrPath)
 	// As long as it is there, Register does not return.
-	if err := conflict(t, second, map[string]any{"n": 2}); !strings.Contains(err.Error(), hex(first.conn.SessionID())) {
+	if err := conflict(t, second, map[string]any{"n": 2}); !strings.Contains(err.Error(), hex(first.SessionID())) {
 		t.Errorf("err = %v", err)
 	}
 	type result struct {
-		r   *Registration
+		r   *zkstream.Registration
 		err error
 	}
 	done := make(chan result)
@@ -230,7 +231,7 @@ func testANodeOfAnotherSessionIsWaitedFor(t *testing.T, f *fixture) {
 	f.Drop()
 	settled(t, second)
 	expire(t, second)
-	if f.get(addrPath) != content || f.owner(addrPath) != first.conn.SessionID() {
+	if f.get(addrPath) != content || f.owner(addrPath) != first.SessionID() {
 		t.Fatal("another session's node was touched")
 	}
 	r1.Close()
@@ -238,7 +239,7 @@ func testANodeOfAnotherSessionIsWaitedFor(t *testing.T, f *fixture) {
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	if f.owner(addrPath) != second.conn.SessionID() || !strings.Contains(f.get(addrPath), `"n": 2`) {
+	if f.owner(addrPath) != second.SessionID() || !strings.Contains(f.get(addrPath), `"n": 2`) {
 		t.Errorf("after the first has gone: %s", f.get(addrPath))
 	}
 	// Another session can also come in between: then it is a conflict, and nobody's node is deleted.
@@ -249,7 +250,7 @@ func testANodeOfAnotherSessionIsWaitedFor(t *testing.T, f *fixture) {
 			t.Fatal(err)
 		}
 	})
-	until(t, status, func(s RegistrationStatus) bool { return s == Conflict })
+	until(t, status, func(s zkstream.RegistrationStatus) bool { return s == zkstream.Conflict })
 	if err := got.r.Close(); err != nil {
 		t.Error(err)
 	}
@@ -277,7 +278,7 @@ func testTwoRegistrationsOfOneNodeTakeTurns(t *testing.T, f *fixture) {
 	}
 	time.AfterFunc(50*time.Millisecond, func() { first.Close() })
 	second, err := c.Register(t.Context(), "/svc", addr, map[string]any{"n": 2})
-	if err != nil || first.Err() != ErrClosed {
+	if err != nil || first.Err() != zkstream.ErrClosed {
 		t.Fatal(err, first.Err())
 	}
 	if got := f.get(addrPath); !strings.Contains(got, `"n": 2`) {
@@ -395,7 +396,7 @@ func testUpdateOfARegistrationLeavesNoGap(t *testing.T, f *fixture) {
 		}
 	}
 	expire(t, c)
-	eventually(t, "the node is back", func() bool { return f.owner(addrPath) == c.conn.SessionID() })
+	eventually(t, "the node is back", func() bool { return f.owner(addrPath) == c.SessionID() })
 	if got := f.get(addrPath); got != `{"n": 20, "pid": 1}` {
 		t.Errorf("after expiry: %s", got)
 	}
@@ -423,7 +424,7 @@ func testARegistrationThatMayNotBeCreatedFails(t *testing.T, f *fixture) {
 		t.Fatal(err)
 	}
 	_, err := c.Register(t.Context(), "/svc", addr, nil)
-	var pe *PathError
+	var pe *zkstream.PathError
 	if !errors.Is(err, zk.ErrNoAuth) || !errors.As(err, &pe) || pe.Path != addrPath {
 		t.Errorf("err = %v", err)
 	}
@@ -447,10 +448,10 @@ func testClientCloseWithdrawsRegistrationsAtOnce(t *testing.T, f *fixture) {
 	default:
 		t.Error("Done is open after Close of the client")
 	}
-	if r.Err() != ErrClosed {
+	if r.Err() != zkstream.ErrClosed {
 		t.Errorf("Err = %v", r.Err())
 	}
-	if _, err := c.Register(t.Context(), "/svc", addr, nil); !errors.Is(err, ErrClosed) {
+	if _, err := c.Register(t.Context(), "/svc", addr, nil); !errors.Is(err, zkstream.ErrClosed) {
 		t.Errorf("Register on a closed client: %v", err)
 	}
 }
@@ -461,7 +462,7 @@ func TestAWithdrawalEndsWithTheClient(t *testing.T) { onEach(t, testAWithdrawalE
 
 func testAWithdrawalEndsWithTheClient(t *testing.T, f *fixture) {
 	var log lockedBuffer
-	c := f.connect(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	c := f.connect(zkstream.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	for range 50 { // so that the client takes a while to end them all
 		c.Data(t.Context(), "/a")
 	}
@@ -484,7 +485,7 @@ func testAWithdrawalEndsWithTheClient(t *testing.T, f *fixture) {
 	if err := <-closed; err != nil {
 		t.Errorf("the withdrawal: %v", err)
 	}
-	if err := withdrawn.Err(); err != ErrClosed {
+	if err := withdrawn.Err(); err != zkstream.ErrClosed {
 		t.Errorf("Err is %v", err)
 	}
 	if strings.Contains(log.String(), "level=ERROR") {
@@ -499,7 +500,7 @@ func TestARegistrationUnderWayEndsWithTheClient(t *testing.T) {
 
 func testARegistrationUnderWayEndsWithTheClient(t *testing.T, f *fixture) {
 	var log lockedBuffer
-	c := f.connect(WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
+	c := f.connect(zkstream.WithLogger(slog.New(slog.NewTextHandler(&log, nil))))
 	reg, err := c.Register(t.Context(), "/svc", "a:1", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -516,10 +517,10 @@ func testARegistrationUnderWayEndsWithTheClient(t *testing.T, f *fixture) {
 	if err := c.Close(); err != nil {
 		t.Error(err)
 	}
-	if err := <-failed; !errors.Is(err, ErrClosed) || strings.Count(err.Error(), "zkstream:") != 2 { // "zkstream: closed" is the second
+	if err := <-failed; !errors.Is(err, zkstream.ErrClosed) || strings.Count(err.Error(), "zkstream:") != 2 { // "zkstream: closed" is the second
 		t.Error(err)
 	}
-	if err := reg.Err(); err != ErrClosed {
+	if err := reg.Err(); err != zkstream.ErrClosed {
 		t.Errorf("Err is %v", err)
 	}
 	if strings.Contains(log.String(), "level=ERROR") {

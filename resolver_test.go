@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/nameserver"
 	"github.com/zkstream/zkstream/zktest"
 )
@@ -23,7 +24,7 @@ func TestARegistrationOutlivesAnOutageOfDNS(t *testing.T) {
 				var ns nameserver.Server
 				ns.Set("zk.test", "10.0.0.1")
 				server := zktest.Start(t)
-				c, err := Connect(t.Context(), "zk.test:2181", WithResolver(ns.Resolver()), WithDialer(server.Dial), WithSessionTimeout(4*time.Second))
+				c, err := zkstream.Connect(t.Context(), "zk.test:2181", zkstream.WithResolver(ns.Resolver()), zkstream.WithDialer(server.Dial), zkstream.WithSessionTimeout(4*time.Second))
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -42,7 +43,7 @@ func TestARegistrationOutlivesAnOutageOfDNS(t *testing.T) {
 				if got := c.Conn().SessionID(); got != id {
 					t.Errorf("session %#x, want %#x", got, id)
 				}
-				if s, _ := reg.Status(t.Context()).Latest(); s != Registered {
+				if s, _ := reg.Status(t.Context()).Latest(); s != zkstream.Registered {
 					t.Errorf("the registration is %v", s)
 				}
 			})
@@ -57,14 +58,14 @@ func TestADialerGetsNamesUnlessThereIsAResolver(t *testing.T) {
 		server := zktest.Start(t)
 		var mu sync.Mutex // guards addrs
 		var addrs []string
-		dial := WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dial := zkstream.WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
 			mu.Lock()
 			addrs = append(addrs, addr)
 			mu.Unlock()
 			return server.Dial(ctx, network, addr)
 		})
-		for _, opts := range [][]Option{{dial}, {dial, WithResolver(ns.Resolver())}} {
-			c, err := Connect(t.Context(), "zk.test", opts...)
+		for _, opts := range [][]zkstream.Option{{dial}, {dial, zkstream.WithResolver(ns.Resolver())}} {
+			c, err := zkstream.Connect(t.Context(), "zk.test", opts...)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +92,7 @@ func testADefaultDialerGetsTheAddressesOfAResolver(t *testing.T, f *fixture) {
 	}
 	ns.Set("zk.test", host, "127.0.0.99") // where nobody listens
 	for range 5 {
-		c := connect(t, "zk.test:"+port+f.root, WithResolver(ns.Resolver()))
+		c := connect(t, "zk.test:"+port+f.root, zkstream.WithResolver(ns.Resolver()))
 		if s, _ := c.Session(t.Context()).Latest(); s.Server != "zk.test:"+port {
 			t.Errorf("the server is %q", s.Server)
 		}

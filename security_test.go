@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 )
 
 // What only a digest user may read, it goes on reading, and where only it may write, its registration comes
@@ -29,7 +30,7 @@ func testACredentialHoldsInEverySession(t *testing.T, f *fixture) {
 			t.Fatal(err)
 		}
 	}
-	c := f.connect(WithAuth("digest", []byte(user+":"+password)))
+	c := f.connect(zkstream.WithAuth("digest", []byte(user+":"+password)))
 	data := c.Data(t.Context(), "/private")
 	r, err := c.Register(t.Context(), "/svc", addr, nil)
 	if err != nil {
@@ -45,10 +46,10 @@ func testACredentialHoldsInEverySession(t *testing.T, f *fixture) {
 		breakIt()
 		want := fmt.Sprint(i)
 		f.set("/private", want)
-		until(t, data, func(d Data) bool { return d.String() == want })
+		until(t, data, func(d zkstream.Data) bool { return d.String() == want })
 		eventually(t, "the registration is there again", func() bool {
 			owner := f.owner(addrPath)
-			return owner != 0 && owner == c.conn.SessionID()
+			return owner != 0 && owner == c.SessionID()
 		})
 	}
 	if err := r.Err(); err != nil {
@@ -125,8 +126,8 @@ func TestTheLogHasNoSecrets(t *testing.T) { onEach(t, testTheLogHasNoSecrets) }
 func testTheLogHasNoSecrets(t *testing.T, f *fixture) {
 	const credential, secret = "operator:PaSsWoRd", "sEcReT"
 	log := newRecording()
-	logged := WithLogger(slog.New(log))
-	c := f.connect(logged, WithAuth("digest", []byte(credential)))
+	logged := zkstream.WithLogger(slog.New(log))
+	c := f.connect(logged, zkstream.WithAuth("digest", []byte(credential)))
 	stranger := f.connect(logged)
 	props := map[string]any{"password": secret, secret: []string{secret}}
 	within := func(d time.Duration) context.Context {
@@ -153,11 +154,11 @@ func testTheLogHasNoSecrets(t *testing.T, f *fixture) {
 	must(c.Create(t.Context(), "/cfg", props))
 	raw := c.Data(t.Context(), "/cfg")
 	stream := c.Properties(t.Context(), "/cfg")
-	numbers := Decode[struct{ Password int }](c.Properties(t.Context(), "/cfg"))
-	until(t, numbers, func(d Decoded[struct{ Password int }]) bool { return d.Err != nil })
+	numbers := zkstream.Decode[struct{ Password int }](c.Properties(t.Context(), "/cfg"))
+	until(t, numbers, func(d zkstream.Decoded[struct{ Password int }]) bool { return d.Err != nil })
 	for _, content := range []string{"{" + secret, `{"password": ` + secret + `}`, secret, `["` + secret + `"]`} {
 		f.set("/cfg", content)
-		until(t, raw, func(d Data) bool { return d.String() == content })
+		until(t, raw, func(d zkstream.Data) bool { return d.String() == content })
 	}
 	must(stream.Update(t.Context(), props))
 	must(stream.Set(t.Context(), props))
@@ -191,7 +192,7 @@ func testTheLogHasNoSecrets(t *testing.T, f *fixture) {
 		breakIt()
 		must(c.UpdateProperties(t.Context(), "/cfg", props))
 	}
-	until(t, fragile.Status(t.Context()), func(s RegistrationStatus) bool { return s == Refused })
+	until(t, fragile.Status(t.Context()), func(s zkstream.RegistrationStatus) bool { return s == zkstream.Refused })
 	fails("a registration whose parent has become read-only", fragile.Refusal())
 	_, err = stranger.Register(t.Context(), "/fragile", "h:1", props)
 	fails("a registration without permission", err)
@@ -202,10 +203,10 @@ func testTheLogHasNoSecrets(t *testing.T, f *fixture) {
 	must(err)
 	fails("a stranger's stream", ended(t, stranger.Properties(t.Context(), "/private").Stream))
 	fails("a stranger's update", stranger.UpdateProperties(t.Context(), "/private", props))
-	_, err = Connect(within(5*time.Second), f.Addr()+f.root, logged, WithAuth("no-such-scheme", []byte(credential)))
+	_, err = zkstream.Connect(within(5*time.Second), f.Addr()+f.root, logged, zkstream.WithAuth("no-such-scheme", []byte(credential)))
 	fails("a refused credential", err)
 	f.Cut()
-	_, err = Connect(within(300*time.Millisecond), f.Addr()+f.root, logged, WithAuth("digest", []byte(credential)))
+	_, err = zkstream.Connect(within(300*time.Millisecond), f.Addr()+f.root, logged, zkstream.WithAuth("digest", []byte(credential)))
 	fails("no server", err)
 	f.Heal()
 	must(c.Close())

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,28 +12,29 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
 func TestRegisterWithAName(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		c := f.connect()
-		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 1}, WithName("instance-1"))
+		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 1}, zkstream.WithName("instance-1"))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if r.Path() != "/svc/instance-1" || r.Addr() != addr || f.get("/svc/instance-1") != `{"pid": 1}` {
 			t.Errorf("%s, %s: %s", r.Path(), r.Addr(), f.get("/svc/instance-1"))
 		}
-		if _, err := c.Register(t.Context(), "/svc", "", nil, WithName("no address")); err != nil {
+		if _, err := c.Register(t.Context(), "/svc", "", nil, zkstream.WithName("no address")); err != nil {
 			t.Error(err)
 		}
 		for _, name := range []string{"", ".", "..", "a/b", "/", "a\x00"} {
-			if _, err := c.Register(t.Context(), "/svc", addr, nil, WithName(name)); !errors.Is(err, zk.ErrInvalidPath) {
+			if _, err := c.Register(t.Context(), "/svc", addr, nil, zkstream.WithName(name)); !errors.Is(err, zk.ErrInvalidPath) {
 				t.Errorf("name %q: %v", name, err)
 			}
 		}
-		if _, err := c.Register(t.Context(), "/svc", ":80", nil, WithName("n")); err == nil {
+		if _, err := c.Register(t.Context(), "/svc", ":80", nil, zkstream.WithName("n")); err == nil {
 			t.Error("an address that nobody can dial is taken")
 		}
 	})
@@ -43,7 +44,7 @@ func TestRegisterWithContent(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		c := f.connect()
 		content := []byte("\xff\x00 not JSON")
-		r, err := c.Register(t.Context(), "/svc", addr, nil, WithContent(content))
+		r, err := c.Register(t.Context(), "/svc", addr, nil, zkstream.WithContent(content))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,24 +57,24 @@ func TestRegisterWithContent(t *testing.T) {
 			t.Errorf("update: %v, content %q", err, f.get(addrPath))
 		}
 		expire(t, c)
-		eventually(t, "it is back", func() bool { return f.owner(addrPath) == c.conn.SessionID() })
+		eventually(t, "it is back", func() bool { return f.owner(addrPath) == c.SessionID() })
 		if got := f.get(addrPath); got != want {
 			t.Errorf("content %q in a new session", got)
 		}
-		object, err := c.Register(t.Context(), "/svc", "h:1", nil, WithContent([]byte(`{"address":"h","port":1}`)))
+		object, err := c.Register(t.Context(), "/svc", "h:1", nil, zkstream.WithContent([]byte(`{"address":"h","port":1}`)))
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := object.Update(t.Context(), map[string]any{"port": 2}); err != nil || f.get("/svc/h:1") != `{"address":"h","port":2}` {
 			t.Errorf("update: %v, content %s", err, f.get("/svc/h:1"))
 		}
-		if _, err := c.Register(t.Context(), "/svc", "h:2", nil, WithContent(nil)); err != nil || f.get("/svc/h:2") != "" {
+		if _, err := c.Register(t.Context(), "/svc", "h:2", nil, zkstream.WithContent(nil)); err != nil || f.get("/svc/h:2") != "" {
 			t.Errorf("no content: %v, %q", err, f.get("/svc/h:2"))
 		}
-		if _, err := c.Register(t.Context(), "/svc", "h:3", map[string]any{"a": 1}, WithContent(nil)); err == nil {
+		if _, err := c.Register(t.Context(), "/svc", "h:3", map[string]any{"a": 1}, zkstream.WithContent(nil)); err == nil {
 			t.Error("properties and content are taken")
 		}
-		if _, err := c.Register(t.Context(), "/svc", "h:3", nil, WithContent(make([]byte, 1<<20))); !errors.Is(err, ErrTooLarge) {
+		if _, err := c.Register(t.Context(), "/svc", "h:3", nil, zkstream.WithContent(make([]byte, 1<<20))); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("too large: %v", err)
 		}
 		if _, err := c.Register(t.Context(), "/svc", "h:3", nil, nil); err == nil {
@@ -87,11 +88,11 @@ func TestRegisterWithASequence(t *testing.T) {
 		c := f.connect()
 		f.create("/svc", "")
 		f.create("/svc/other", "") // takes number 0
-		r, err := c.Register(t.Context(), "/svc", "", map[string]any{"pid": 1}, WithName("n-"), WithSequence())
+		r, err := c.Register(t.Context(), "/svc", "", map[string]any{"pid": 1}, zkstream.WithName("n-"), zkstream.WithSequence())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Path() != "/svc/n-0000000001" || f.owner(r.Path()) != c.conn.SessionID() {
+		if r.Path() != "/svc/n-0000000001" || f.owner(r.Path()) != c.SessionID() {
 			t.Errorf("path %s", r.Path())
 		}
 		// An Update keeps the name.
@@ -102,13 +103,13 @@ func TestRegisterWithASequence(t *testing.T) {
 		again := func(what string) {
 			t.Helper()
 			eventually(t, "the node is back after "+what, func() bool {
-				return r.Path() != path && f.owner(r.Path()) == c.conn.SessionID()
+				return r.Path() != path && f.owner(r.Path()) == c.SessionID()
 			})
 			if got := f.get(r.Path()); got != `{"pid": 1, "x": 1}` || r.Path() < path {
 				t.Errorf("after %s: %s at %s", what, got, r.Path())
 			}
 			path = r.Path()
-			eventually(t, "it says so", func() bool { return status(r) == Registered })
+			eventually(t, "it says so", func() bool { return status(r) == zkstream.Registered })
 			names, _, _ := f.admin.Children(f.root + "/svc")
 			if len(names) != 2 {
 				t.Errorf("after %s: children %q", what, names)
@@ -134,16 +135,16 @@ func TestRegisterWithASequence(t *testing.T) {
 func TestALostReplyLeavesNoSecondSequenceNode(t *testing.T) {
 	for i := range lossy {
 		for _, op := range []zktest.Op{zktest.OpCreate, zktest.OpExists, zktest.OpGetData, zktest.OpGetChildren2, zktest.OpSync, zktest.OpMulti, zktest.OpDelete} {
-			inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 				other := dialled(t, server)
 				defer other.Close()
 				server.Create("/svc", nil)
-				var regs []*Registration
+				var regs []*zkstream.Registration
 				var mu sync.Mutex
 				var wg sync.WaitGroup
-				make := func(c *Client) {
+				make := func(c *zkstream.Client) {
 					wg.Go(func() {
-						r, err := c.Register(t.Context(), "/svc", "", map[string]any{"pid": 1}, WithName("n"), WithSequence())
+						r, err := c.Register(t.Context(), "/svc", "", map[string]any{"pid": 1}, zkstream.WithName("n"), zkstream.WithSequence())
 						if err != nil {
 							t.Error(err)
 							return
@@ -160,7 +161,7 @@ func TestALostReplyLeavesNoSecondSequenceNode(t *testing.T) {
 					var paths []string
 					for _, r := range regs {
 						paths = append(paths, strings.TrimPrefix(r.Path(), "/svc/"))
-						if status(r) != Registered {
+						if status(r) != zkstream.Registered {
 							t.Errorf("%v, fault %d, %s: %v", op, i, when, status(r))
 						}
 					}
@@ -181,7 +182,7 @@ func TestALostReplyLeavesNoSecondSequenceNode(t *testing.T) {
 				}
 				check("after a delete")
 				faults(server, op, lossy[i:]...)
-				server.ExpireSession(c.conn.SessionID())
+				server.ExpireSession(c.SessionID())
 				check("in a new session")
 				faults(server, op, lossy[i:]...)
 				for _, r := range regs[:3] {
@@ -206,12 +207,12 @@ func TestALostReplyLeavesNoSecondSequenceNode(t *testing.T) {
 // A registration that ends while the outcome of its creation is not known deletes its node, whatever its number is.
 func TestAWithdrawalFindsItsSequenceNode(t *testing.T) {
 	for _, fault := range lossy {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			fault.Delay = 500 * time.Millisecond
 			faults(server, zktest.OpCreate, fault, fault, fault)
 			ctx, cancel := context.WithTimeout(t.Context(), 700*time.Millisecond)
 			defer cancel()
-			if _, err := c.Register(ctx, "/svc", addr, nil, WithSequence()); !errors.Is(err, context.DeadlineExceeded) {
+			if _, err := c.Register(ctx, "/svc", addr, nil, zkstream.WithSequence()); !errors.Is(err, context.DeadlineExceeded) {
 				t.Errorf("register: %v", err)
 			}
 			time.Sleep(time.Minute)
@@ -224,7 +225,7 @@ func TestAWithdrawalFindsItsSequenceNode(t *testing.T) {
 
 // A registration that cannot tell whether its node is there, because it may not list the children, makes no second.
 func TestASequenceThatMayNotBeListed(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/svc", nil)
 		server.SetACL("/svc", zktest.ACL{Perms: zk.PermCreate | zk.PermDelete, Scheme: "world", ID: "anyone"})
 		var lost atomic.Bool
@@ -233,7 +234,7 @@ func TestASequenceThatMayNotBeListed(t *testing.T) {
 		})
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		if _, err := c.Register(ctx, "/svc", addr, nil, WithSequence()); !errors.Is(err, zk.ErrNoAuth) || !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := c.Register(ctx, "/svc", addr, nil, zkstream.WithSequence()); !errors.Is(err, zk.ErrNoAuth) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("register: %v", err)
 		}
 		if names, _ := server.Children("/svc"); len(names) > 1 {
@@ -249,7 +250,7 @@ func TestASequenceThatMayNotBeListed(t *testing.T) {
 
 // Nodes of the same name that others have made, in this session or another, are not taken for the registration's.
 func TestASequenceLeavesOthersNodesAlone(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/svc", nil)
 		handle := c.Conn()
 		content := []byte(`{"pid": 1}`)
@@ -260,15 +261,15 @@ func TestASequenceLeavesOthersNodesAlone(t *testing.T) {
 		server.Intercept(func(r zktest.Request) zktest.Fault {
 			return zktest.Fault{Drop: r.Op == zktest.OpCreate && lost.CompareAndSwap(false, true)}
 		})
-		r, err := c.Register(t.Context(), "/svc", "", map[string]any{"pid": 1}, WithName("n"), WithSequence())
+		r, err := c.Register(t.Context(), "/svc", "", map[string]any{"pid": 1}, zkstream.WithName("n"), zkstream.WithSequence())
 		if err != nil || r.Path() != "/svc/n0000000003" {
 			t.Fatal(r.Path(), err)
 		}
-		longer, err := c.Register(t.Context(), "/svc", "", nil, WithName("n0"), WithSequence())
+		longer, err := c.Register(t.Context(), "/svc", "", nil, zkstream.WithName("n0"), zkstream.WithSequence())
 		if err != nil || longer.Path() != "/svc/n00000000004" {
 			t.Fatal(longer.Path(), err)
 		}
-		for _, r := range []*Registration{r, longer} {
+		for _, r := range []*zkstream.Registration{r, longer} {
 			if err := r.Close(); err != nil {
 				t.Error(err)
 			}
@@ -282,7 +283,7 @@ func TestASequenceLeavesOthersNodesAlone(t *testing.T) {
 // The node above is deleted and created again while a sequence node is being created, so its numbers begin anew.
 func TestASequenceBelowAParentThatIsMadeAgain(t *testing.T) {
 	for _, again := range []bool{true, false} { // by somebody else, or by the registration
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			for _, path := range []string{"/svc/a", "/svc/b"} {
 				server.Create(path, nil)
 				server.Delete(path)
@@ -301,7 +302,7 @@ func TestASequenceBelowAParentThatIsMadeAgain(t *testing.T) {
 				_, _, err := server.Get("/svc")
 				return zktest.Fault{LoseReply: err == nil && creates.Load() < 3}
 			})
-			r, err := c.Register(t.Context(), "/svc", addr, nil, WithSequence())
+			r, err := c.Register(t.Context(), "/svc", addr, nil, zkstream.WithSequence())
 			if err != nil {
 				t.Fatal(err)
 			}

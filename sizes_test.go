@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"errors"
@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/ensemble"
 	"github.com/zkstream/zkstream/zktest"
 )
@@ -25,13 +26,13 @@ func TestWhatASmallServerDoesNotTakeIsFoundOut(t *testing.T) {
 	t.Run("zookeeper", func(t *testing.T) {
 		t.Parallel()
 		e := ensemble.Start(t, 1, ensemble.Options{Java: []string{"-Djute.maxbuffer=20000"}})
-		sendTooLarge(t, connect(t, e.Servers()[0].Addr(), WithSessionTimeout(2*time.Second)), 3*time.Second)
+		sendTooLarge(t, connect(t, e.Servers()[0].Addr(), zkstream.WithSessionTimeout(2*time.Second)), 3*time.Second)
 	})
 }
 
 // sendTooLarge has c send more than its server takes, in each way that there is. The client must find that out within three
 // connections, and then leave it alone: during quiet no connection is lost.
-func sendTooLarge(t *testing.T, c *Client, quiet time.Duration) {
+func sendTooLarge(t *testing.T, c *zkstream.Client, quiet time.Duration) {
 	ctx := t.Context()
 	content := []byte(strings.Repeat("x", 25_000))
 	large := map[string]any{"x": string(content)}
@@ -50,11 +51,11 @@ func sendTooLarge(t *testing.T, c *Client, quiet time.Duration) {
 		{"Create", func() error { return c.Create(ctx, "/b", large) }},
 		{"SetProperties", func() error { return c.SetProperties(ctx, "/a", large) }},
 		{"UpdateProperties", func() error { return c.UpdateProperties(ctx, "/a", large) }},
-		{"Write", func() error { _, err := c.Write(ctx, "/a", content, AnyVersion); return err }},
+		{"Write", func() error { _, err := c.Write(ctx, "/a", content, zkstream.AnyVersion); return err }},
 		{"Write of a version", func() error { _, err := c.Write(ctx, "/a", content, 0); return err }},
 		{"CreateNode", func() error { _, err := c.CreateNode(ctx, "/b", content); return err }},
 		{"CreateNode of a sequence", func() error {
-			_, err := c.CreateNode(ctx, "/b-", content, Sequential(), Ephemeral())
+			_, err := c.CreateNode(ctx, "/b-", content, zkstream.Sequential(), zkstream.Ephemeral())
 			return err
 		}},
 		{"Multi", func() error {
@@ -64,7 +65,7 @@ func sendTooLarge(t *testing.T, c *Client, quiet time.Duration) {
 		{"Register", func() error { _, err := c.Register(ctx, "/services", "10.0.0.2:80", large); return err }},
 		{"Update", func() error { return r.Update(ctx, large) }},
 	} {
-		if err := call.do(); !errors.Is(err, ErrTooLarge) || errors.Is(err, ErrUnknown) {
+		if err := call.do(); !errors.Is(err, zkstream.ErrTooLarge) || errors.Is(err, zkstream.ErrUnknown) {
 			t.Errorf("%s: %v", call.name, err)
 		}
 		now := c.Stats().Connects
@@ -78,7 +79,7 @@ func sendTooLarge(t *testing.T, c *Client, quiet time.Duration) {
 	var updates sync.WaitGroup
 	for range 10 {
 		updates.Go(func() {
-			if err := r.Update(ctx, large); !errors.Is(err, ErrTooLarge) {
+			if err := r.Update(ctx, large); !errors.Is(err, zkstream.ErrTooLarge) {
 				t.Errorf("one of many updates: %v", err)
 			}
 		})

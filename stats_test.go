@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -9,15 +9,16 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
 // checkWatches checks what Stats says of watches and streams, once nothing moves.
-func checkWatches(t *testing.T, c *Client, when string, streams int, data, children, presence WatchStats) {
+func checkWatches(t *testing.T, c *zkstream.Client, when string, streams int, data, children, presence zkstream.WatchStats) {
 	t.Helper()
 	synctest.Wait()
 	s := c.Stats()
-	if err := c.watches.Check(); err != nil {
+	if err := c.Supervisor().Check(); err != nil {
 		t.Errorf("%s: %v", when, err)
 	}
 	if s.Streams != streams || s.Data != data || s.Children != children || s.Presence != presence {
@@ -27,43 +28,43 @@ func checkWatches(t *testing.T, c *Client, when string, streams int, data, child
 }
 
 func TestStatsCountWatchesByKindAndState(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
-		none := WatchStats{}
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+		none := zkstream.WatchStats{}
 		checkWatches(t, c, "at first", 0, none, none, none)
 		first, second := c.Data(t.Context(), "/a"), c.Properties(t.Context(), "/a")
 		children := c.Children(t.Context(), "/a")
-		checkWatches(t, c, "opened", 3, WatchStats{Current: 1}, WatchStats{Current: 1}, none)
+		checkWatches(t, c, "opened", 3, zkstream.WatchStats{Current: 1}, zkstream.WatchStats{Current: 1}, none)
 		first.Close()
 		children.Close()
-		checkWatches(t, c, "one left", 1, WatchStats{Current: 1}, WatchStats{Parked: 1}, none)
+		checkWatches(t, c, "one left", 1, zkstream.WatchStats{Current: 1}, zkstream.WatchStats{Parked: 1}, none)
 
 		faults(server, zktest.OpGetData, zktest.Fault{Code: zktest.ErrSystem})
 		third := c.Data(t.Context(), "/b")
-		checkWatches(t, c, "refused for now", 2, WatchStats{Current: 1, Failing: 1}, WatchStats{Parked: 1}, none)
+		checkWatches(t, c, "refused for now", 2, zkstream.WatchStats{Current: 1, Failing: 1}, zkstream.WatchStats{Parked: 1}, none)
 		time.Sleep(time.Minute)
-		checkWatches(t, c, "read after all", 2, WatchStats{Current: 2}, WatchStats{Parked: 1}, none)
+		checkWatches(t, c, "read after all", 2, zkstream.WatchStats{Current: 2}, zkstream.WatchStats{Parked: 1}, none)
 
 		server.Stop(true)
 		synctest.Wait()
 		fourth := c.Data(t.Context(), "/c")
-		checkWatches(t, c, "without a server", 3, WatchStats{Current: 2, Stale: 1}, WatchStats{Parked: 1}, none)
-		if s := c.Stats(); s.State != Suspended {
+		checkWatches(t, c, "without a server", 3, zkstream.WatchStats{Current: 2, Stale: 1}, zkstream.WatchStats{Parked: 1}, none)
+		if s := c.Stats(); s.State != zkstream.Suspended {
 			t.Errorf("without a server: %v", s.State)
 		}
 		second.Close()
 		third.Close()
 		fourth.Close()
-		checkWatches(t, c, "closed without a server", 0, WatchStats{Parked: 2}, WatchStats{Parked: 1}, none)
+		checkWatches(t, c, "closed without a server", 0, zkstream.WatchStats{Parked: 2}, zkstream.WatchStats{Parked: 1}, none)
 		c.Close()
 		checkWatches(t, c, "at the end", 0, none, none, none)
-		if s := c.Stats(); s.State != Closed {
+		if s := c.Stats(); s.State != zkstream.Closed {
 			t.Errorf("at the end: %v", s.State)
 		}
 	})
 }
 
 func TestStatsCountNoStreamThatHasEnded(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		faults(server, zktest.OpGetData, zktest.Fault{Code: zktest.ErrNoAuth})
 		denied := c.Data(t.Context(), "/a")
 		for range denied.C() {
@@ -75,23 +76,23 @@ func TestStatsCountNoStreamThatHasEnded(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		c.Data(ctx, "/b")
 		c.Tree(ctx, "/b")
-		checkWatches(t, c, "one has failed", 2, WatchStats{Current: 1}, WatchStats{Current: 1}, WatchStats{})
+		checkWatches(t, c, "one has failed", 2, zkstream.WatchStats{Current: 1}, zkstream.WatchStats{Current: 1}, zkstream.WatchStats{})
 		cancel()
 		c.Data(ctx, "/c")
 		c.Data(t.Context(), "no path")
-		checkWatches(t, c, "the others are cancelled", 0, WatchStats{Parked: 1}, WatchStats{Parked: 1}, WatchStats{})
+		checkWatches(t, c, "the others are cancelled", 0, zkstream.WatchStats{Parked: 1}, zkstream.WatchStats{Parked: 1}, zkstream.WatchStats{})
 		open := []func(){c.Data(t.Context(), "/d").Close, c.Tree(t.Context(), "/e").Close}
 		c.Close()
-		checkWatches(t, c, "at the end", 0, WatchStats{}, WatchStats{}, WatchStats{})
+		checkWatches(t, c, "at the end", 0, zkstream.WatchStats{}, zkstream.WatchStats{}, zkstream.WatchStats{})
 		for _, end := range open {
 			end()
 		}
-		checkWatches(t, c, "after it", 0, WatchStats{}, WatchStats{}, WatchStats{})
+		checkWatches(t, c, "after it", 0, zkstream.WatchStats{}, zkstream.WatchStats{}, zkstream.WatchStats{})
 	})
 }
 
 func TestStatsCountSnapshotsAndThoseThatNobodyReceived(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		slow, quick := c.Data(t.Context(), "/a"), c.Data(t.Context(), "/a")
 		next(t, quick)
 		for i := range 5 {
@@ -111,14 +112,14 @@ func TestStatsCountSnapshotsAndThoseThatNobodyReceived(t *testing.T) {
 }
 
 func TestStatsCountAStreamOfManyNodesOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", nil)
 		server.Create("/a/b", nil)
 		tree, instances, one := c.Tree(t.Context(), "/a"), c.Instances(t.Context(), "/a"), c.Data(t.Context(), "/a")
 		next(t, tree)
 		next(t, instances)
 		next(t, one)
-		checkWatches(t, c, "opened", 3, WatchStats{Current: 2}, WatchStats{Current: 2}, WatchStats{})
+		checkWatches(t, c, "opened", 3, zkstream.WatchStats{Current: 2}, zkstream.WatchStats{Current: 2}, zkstream.WatchStats{})
 		before := c.Stats()
 		server.Set("/a/b", []byte("1"))
 		next(t, tree)
@@ -129,13 +130,13 @@ func TestStatsCountAStreamOfManyNodesOnce(t *testing.T) {
 		}
 		tree.Close()
 		instances.Close()
-		checkWatches(t, c, "one left", 1, WatchStats{Current: 1, Parked: 1}, WatchStats{Parked: 2}, WatchStats{})
+		checkWatches(t, c, "one left", 1, zkstream.WatchStats{Current: 1, Parked: 1}, zkstream.WatchStats{Parked: 2}, zkstream.WatchStats{})
 	})
 }
 
 func TestStatsCountRegistrationsByStatus(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
-		check := func(when string, want RegistrationStats, presence int) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+		check := func(when string, want zkstream.RegistrationStats, presence int) {
 			t.Helper()
 			synctest.Wait()
 			if s := c.Stats(); s.Registrations != want || s.Presence.Current != presence {
@@ -149,9 +150,9 @@ func TestStatsCountRegistrationsByStatus(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		check("registered", RegistrationStats{Registered: 1, Placements: 1}, 1)
+		check("registered", zkstream.RegistrationStats{Registered: 1, Placements: 1}, 1)
 		waits := begun(func() error { _, err := c.Register(ctx, "/s", "taken:80", nil); return err })
-		check("one is in conflict", RegistrationStats{Registered: 1, Conflict: 1, Placements: 1, Conflicts: 1}, 2)
+		check("one is in conflict", zkstream.RegistrationStats{Registered: 1, Conflict: 1, Placements: 1, Conflicts: 1}, 2)
 
 		refused := true
 		var mu sync.Mutex
@@ -164,19 +165,19 @@ func TestStatsCountRegistrationsByStatus(t *testing.T) {
 			return zktest.Fault{}
 		})
 		server.Delete("/s/mine:80")
-		check("one is refused", RegistrationStats{Refused: 1, Conflict: 1, Placements: 1, Conflicts: 1}, 2)
+		check("one is refused", zkstream.RegistrationStats{Refused: 1, Conflict: 1, Placements: 1, Conflicts: 1}, 2)
 		mu.Lock()
 		refused = false
 		mu.Unlock()
 		time.Sleep(time.Minute)
-		check("it is back", RegistrationStats{Registered: 1, Conflict: 1, Placements: 2, Conflicts: 1}, 2)
+		check("it is back", zkstream.RegistrationStats{Registered: 1, Conflict: 1, Placements: 2, Conflicts: 1}, 2)
 
 		cancel()
 		<-r.Done()
 		if err := <-waits; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
-		check("withdrawn", RegistrationStats{Placements: 2, Conflicts: 1}, 0)
+		check("withdrawn", zkstream.RegistrationStats{Placements: 2, Conflicts: 1}, 0)
 	})
 }
 
@@ -188,11 +189,11 @@ func begun(fn func() error) <-chan error {
 }
 
 func TestStatsCountConnectionsRequestsAndBytes(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		ctx := t.Context()
 		synctest.Wait()
 		before := c.Stats()
-		if before.Connects != 1 || before.ConnectFailures != 0 || before.Expirations != 0 || before.State != Connected ||
+		if before.Connects != 1 || before.ConnectFailures != 0 || before.Expirations != 0 || before.State != zkstream.Connected ||
 			before.Sessions != 1 || before.Disconnects != 0 || before.Timeout != 10*time.Second {
 			t.Errorf("at first: %+v", before)
 		}
@@ -221,25 +222,25 @@ func TestStatsCountConnectionsRequestsAndBytes(t *testing.T) {
 		server.Stop(true)
 		time.Sleep(time.Minute)
 		s = c.Stats()
-		if s.ConnectFailures < 10 || s.Expirations != 1 || s.State != Expired || s.Connects != 1 || s.Sessions != 1 || s.Disconnects != 1 {
+		if s.ConnectFailures < 10 || s.Expirations != 1 || s.State != zkstream.Expired || s.Connects != 1 || s.Sessions != 1 || s.Disconnects != 1 {
 			t.Errorf("after a minute without a server: %+v", s)
 		}
 		server.Stop(false)
 		time.Sleep(time.Minute)
-		if s = c.Stats(); s.Connects != 2 || s.State != Connected || s.Expirations != 1 || s.Sessions != 1 || s.Disconnects != 1 {
+		if s = c.Stats(); s.Connects != 2 || s.State != zkstream.Connected || s.Expirations != 1 || s.Sessions != 1 || s.Disconnects != 1 {
 			t.Errorf("afterwards: %+v", s)
 		}
 	})
 }
 
 func TestTheZeroClientHasStats(t *testing.T) {
-	if s := new(Client).Stats(); s != (Stats{State: Closed}) {
+	if s := new(zkstream.Client).Stats(); s != (zkstream.Stats{State: zkstream.Closed}) {
 		t.Errorf("%+v", s)
 	}
 }
 
 func TestStatsCountEventsAndReads(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		ctx := t.Context()
 		content, children := c.Data(ctx, "/a"), c.Children(ctx, "/a")
 		next(t, content)
@@ -259,11 +260,11 @@ func TestStatsCountEventsAndReads(t *testing.T) {
 		change(func() error { return server.Delete("/a/b") })
 		change(func() error { return server.Delete("/a") })
 		s := c.Stats()
-		if want := (EventStats{Created: 1, DataChanged: 2, ChildrenChanged: 2, Deleted: 1}); s.Events != want {
+		if want := (zkstream.EventStats{Created: 1, DataChanged: 2, ChildrenChanged: 2, Deleted: 1}); s.Events != want {
 			t.Errorf("events %+v, want %+v", s.Events, want)
 		}
 		// At first and at each event; what comes and goes concerns both.
-		if want := (ReadStats{Data: 5, Children: 5}); s.Reads != want {
+		if want := (zkstream.ReadStats{Data: 5, Children: 5}); s.Reads != want {
 			t.Errorf("reads %+v, want %+v", s.Reads, want)
 		}
 		r, err := c.Register(ctx, "/s", "10.0.0.5:80", nil)
@@ -279,7 +280,7 @@ func TestStatsCountEventsAndReads(t *testing.T) {
 }
 
 func TestStatsCountCallsUnderWayAndConflicts(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		if err := server.Create("/a", nil); err != nil {
 			t.Fatal(err)
 		}
@@ -300,7 +301,7 @@ func TestStatsCountCallsUnderWayAndConflicts(t *testing.T) {
 }
 
 func TestStatsCountRetries(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		if err := server.Create("/a", nil); err != nil {
 			t.Fatal(err)
 		}

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -11,23 +11,17 @@ import (
 	"testing/synctest"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 )
 
 // numbers is a source for tests of Stream alone.
-func numbers() *hub[int] { return &hub[int]{} }
-
-// close ends all streams, and leaves the last value as it is.
-func (h *hub[T]) close(reason error) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.closeLocked(reason)
-}
+func numbers() *zkstream.Source[int] { return &zkstream.Source[int]{} }
 
 func TestAStreamHoldsTheNewestAndNobodyWaits(t *testing.T) {
 	h := numbers()
-	slow, fast := h.stream(t.Context()), h.stream(t.Context())
+	slow, fast := h.Stream(t.Context()), h.Stream(t.Context())
 	for i := range 300 {
-		h.set(i)
+		h.Set(i)
 		if got := <-fast.C(); got != i {
 			t.Fatalf("got %d, want %d", got, i)
 		}
@@ -40,11 +34,11 @@ func TestAStreamHoldsTheNewestAndNobodyWaits(t *testing.T) {
 
 func TestLatestLeavesTheSnapshotInTheChannel(t *testing.T) {
 	h := numbers()
-	s := h.stream(t.Context())
+	s := h.Stream(t.Context())
 	if _, ok := s.Latest(); ok {
 		t.Error("a snapshot before the first")
 	}
-	h.set(7)
+	h.Set(7)
 	for range 2 {
 		if v, ok := s.Latest(); v != 7 || !ok {
 			t.Errorf("Latest = %d, %v", v, ok)
@@ -63,8 +57,8 @@ func TestEveryEndHasAReason(t *testing.T) {
 	cause := errors.New("enough")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	h := numbers()
-	cancelled, closed, over := h.stream(ctx), h.stream(t.Context()), h.stream(t.Context())
-	for _, s := range []*Stream[int]{cancelled, closed, over} {
+	cancelled, closed, over := h.Stream(ctx), h.Stream(t.Context()), h.Stream(t.Context())
+	for _, s := range []*zkstream.Stream[int]{cancelled, closed, over} {
 		if err := s.Err(); err != nil {
 			t.Errorf("open stream has Err %v", err)
 		}
@@ -75,51 +69,51 @@ func TestEveryEndHasAReason(t *testing.T) {
 	}
 	closed.Close()
 	closed.Close()
-	if err := ended(t, closed); err != ErrClosed {
+	if err := ended(t, closed); err != zkstream.ErrClosed {
 		t.Errorf("closed: %v", err)
 	}
-	if n := len(h.subs); n != 1 {
+	if n := h.Streams(); n != 1 {
 		t.Errorf("%d streams left on the source, want 1", n)
 	}
-	h.close(zk.ErrNoAuth)
+	h.End(zk.ErrNoAuth)
 	if err := ended(t, over); err != zk.ErrNoAuth {
 		t.Errorf("ended by its source: %v", err)
 	}
-	if s := h.stream(ctx); s.C() == nil || ended(t, s) != cause {
+	if s := h.Stream(ctx); s.C() == nil || ended(t, s) != cause {
 		t.Errorf("opened with an ended context: %v", s.Err())
 	}
-	if s := h.stream(t.Context()); s.C() == nil || ended(t, s) != zk.ErrNoAuth {
+	if s := h.Stream(t.Context()); s.C() == nil || ended(t, s) != zk.ErrNoAuth {
 		t.Errorf("opened on an ended source: %v", s.Err())
 	}
 }
 
 func TestAllAndForEach(t *testing.T) {
 	h := numbers()
-	s := h.stream(t.Context())
-	h.set(1)
+	s := h.Stream(t.Context())
+	h.Set(1)
 	for v := range s.All() {
 		if v == 3 {
 			break
 		}
-		h.set(v + 1)
+		h.Set(v + 1)
 	}
 	if s.Err() != nil {
 		t.Fatal("breaking out of All ended the stream")
 	}
 	stop := errors.New("stop")
-	h.set(10)
+	h.Set(10)
 	err := s.ForEach(func(v int) error {
 		if v == 12 {
 			return stop
 		}
-		h.set(v + 1)
+		h.Set(v + 1)
 		return nil
 	})
-	if err != stop || s.Err() != ErrClosed {
+	if err != stop || s.Err() != zkstream.ErrClosed {
 		t.Errorf("ForEach = %v, Err = %v", err, s.Err())
 	}
-	other := h.stream(t.Context())
-	h.close(zk.ErrNoAuth)
+	other := h.Stream(t.Context())
+	h.End(zk.ErrNoAuth)
 	if err := other.ForEach(func(int) error { return nil }); err != zk.ErrNoAuth {
 		t.Errorf("ForEach to the end = %v", err)
 	}
@@ -128,11 +122,11 @@ func TestAllAndForEach(t *testing.T) {
 func TestMapAndFilter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := numbers()
-		s := h.stream(t.Context())
-		even := Filter(s, func(v int) bool { return v%2 == 0 })
-		text := Map(even, func(v int) string { return fmt.Sprint(v) })
+		s := h.Stream(t.Context())
+		even := zkstream.Filter(s, func(v int) bool { return v%2 == 0 })
+		text := zkstream.Map(even, func(v int) string { return fmt.Sprint(v) })
 		for i := range 4 {
-			h.set(i)
+			h.Set(i)
 			synctest.Wait()
 		}
 		if v := <-text.C(); v != "2" {
@@ -140,34 +134,40 @@ func TestMapAndFilter(t *testing.T) {
 		}
 		text.Close()
 		synctest.Wait()
-		if s.Err() != ErrClosed || even.Err() != ErrClosed || len(h.subs) != 0 {
-			t.Errorf("closing the result left %v, %v and %d streams on the source", s.Err(), even.Err(), len(h.subs))
+		if s.Err() != zkstream.ErrClosed || even.Err() != zkstream.ErrClosed || h.Streams() != 0 {
+			t.Errorf("closing the result left %v, %v and %d streams on the source", s.Err(), even.Err(), h.Streams())
 		}
 	})
 }
 
 func TestOperatorsEndWithTheReasonOfTheirSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		build := map[string]func(a, b *Stream[int]) *Stream[int]{
-			"Map":    func(a, b *Stream[int]) *Stream[int] { b.Close(); return Map(a, func(v int) int { return v }) },
-			"Filter": func(a, b *Stream[int]) *Stream[int] { b.Close(); return Filter(a, func(int) bool { return true }) },
-			"Merge":  func(a, b *Stream[int]) *Stream[int] { return Merge(b, a) },
-			"Combine": func(a, b *Stream[int]) *Stream[int] {
-				return Combine(b, a, func(x, y int) int { return x + y })
+		build := map[string]func(a, b *zkstream.Stream[int]) *zkstream.Stream[int]{
+			"Map": func(a, b *zkstream.Stream[int]) *zkstream.Stream[int] {
+				b.Close()
+				return zkstream.Map(a, func(v int) int { return v })
+			},
+			"Filter": func(a, b *zkstream.Stream[int]) *zkstream.Stream[int] {
+				b.Close()
+				return zkstream.Filter(a, func(int) bool { return true })
+			},
+			"Merge": func(a, b *zkstream.Stream[int]) *zkstream.Stream[int] { return zkstream.Merge(b, a) },
+			"Combine": func(a, b *zkstream.Stream[int]) *zkstream.Stream[int] {
+				return zkstream.Combine(b, a, func(x, y int) int { return x + y })
 			},
 		}
 		for name, build := range build {
 			h, g := numbers(), numbers()
-			a, b := h.stream(t.Context()), g.stream(t.Context())
+			a, b := h.Stream(t.Context()), g.Stream(t.Context())
 			out := build(a, b)
-			h.set(1)
-			g.set(2)
-			h.close(zk.ErrNoAuth)
+			h.Set(1)
+			g.Set(2)
+			h.End(zk.ErrNoAuth)
 			if err := ended(t, out); err != zk.ErrNoAuth {
 				t.Errorf("%s: Err = %v", name, err)
 			}
 			synctest.Wait()
-			if b.Err() != ErrClosed || len(g.subs) != 0 {
+			if b.Err() != zkstream.ErrClosed || g.Streams() != 0 {
 				t.Errorf("%s: the other source was left open", name)
 			}
 		}
@@ -176,16 +176,16 @@ func TestOperatorsEndWithTheReasonOfTheirSource(t *testing.T) {
 
 func TestCombineUsesTheNewestOfBoth(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, g := numbers(), &hub[string]{}
-		out := Combine(h.stream(t.Context()), g.stream(t.Context()), func(n int, s string) string { return fmt.Sprint(n, s) })
-		h.set(1)
+		h, g := numbers(), &zkstream.Source[string]{}
+		out := zkstream.Combine(h.Stream(t.Context()), g.Stream(t.Context()), func(n int, s string) string { return fmt.Sprint(n, s) })
+		h.Set(1)
 		synctest.Wait()
 		empty(t, out, "before both sources have one")
-		g.set("a")
+		g.Set("a")
 		if v := <-out.C(); v != "1a" {
 			t.Errorf("got %q", v)
 		}
-		h.set(2)
+		h.Set(2)
 		if v := <-out.C(); v != "2a" {
 			t.Errorf("got %q", v)
 		}
@@ -195,17 +195,17 @@ func TestCombineUsesTheNewestOfBoth(t *testing.T) {
 
 func TestMergeKeepsTheNewestOfEachSource(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var hubs []*hub[int]
-		var streams []*Stream[int]
+		var hubs []*zkstream.Source[int]
+		var streams []*zkstream.Stream[int]
 		for range 50 {
 			h := numbers()
 			hubs = append(hubs, h)
-			streams = append(streams, h.stream(t.Context()))
+			streams = append(streams, h.Stream(t.Context()))
 		}
-		out := Merge(streams...)
+		out := zkstream.Merge(streams...)
 		for version := range 300 {
 			for i, h := range hubs {
-				h.set(version*100 + i)
+				h.Set(version*100 + i)
 			}
 		}
 		synctest.Wait()
@@ -222,34 +222,34 @@ func TestMergeKeepsTheNewestOfEachSource(t *testing.T) {
 		synctest.Wait()
 		empty(t, out, "after the newest of each")
 		out.Close()
-		if err := ended(t, out); err != ErrClosed {
+		if err := ended(t, out); err != zkstream.ErrClosed {
 			t.Error(err)
 		}
 		synctest.Wait()
 		for _, h := range hubs {
-			if len(h.subs) != 0 {
+			if h.Streams() != 0 {
 				t.Fatal("closing the result left a source open")
 			}
 		}
 	})
-	if err := ended(t, Merge[int]()); err != ErrClosed {
+	if err := ended(t, zkstream.Merge[int]()); err != zkstream.ErrClosed {
 		t.Errorf("Merge of nothing: %v", err)
 	}
 }
 
 func TestMergeTakesMerges(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var hubs []*hub[int]
-		source := func() *Stream[int] {
+		var hubs []*zkstream.Source[int]
+		source := func() *zkstream.Stream[int] {
 			h := numbers()
 			hubs = append(hubs, h)
-			return h.stream(t.Context())
+			return h.Stream(t.Context())
 		}
-		out := Merge(Merge(source(), Merge(source(), source())), source(), Merge(source()))
+		out := zkstream.Merge(zkstream.Merge(source(), zkstream.Merge(source(), source())), source(), zkstream.Merge(source()))
 		for round := range 3 {
 			for version := range 10 {
 				for i, h := range hubs {
-					h.set(round*10000 + version*100 + i)
+					h.Set(round*10000 + version*100 + i)
 				}
 				synctest.Wait()
 			}
@@ -274,25 +274,25 @@ func TestMergeTakesMerges(t *testing.T) {
 			}
 		}
 		for i, h := range hubs { // with nobody to receive
-			h.set(i)
+			h.Set(i)
 			synctest.Wait()
 		}
 		out.Close()
-		if err := ended(t, out); err != ErrClosed {
+		if err := ended(t, out); err != zkstream.ErrClosed {
 			t.Error(err)
 		}
 		synctest.Wait()
 		for i, h := range hubs {
-			if len(h.subs) != 0 {
+			if h.Streams() != 0 {
 				t.Errorf("closing the result left source %d open", i)
 			}
 		}
 
 		inner := numbers()
-		out = Merge(Merge(inner.stream(t.Context()), numbers().stream(t.Context())), numbers().stream(t.Context()))
-		inner.set(1)
+		out = zkstream.Merge(zkstream.Merge(inner.Stream(t.Context()), numbers().Stream(t.Context())), numbers().Stream(t.Context()))
+		inner.Set(1)
 		synctest.Wait()
-		inner.close(zk.ErrNoAuth)
+		inner.End(zk.ErrNoAuth)
 		if err := ended(t, out); err != zk.ErrNoAuth {
 			t.Errorf("a source of a source has ended: %v", err)
 		}
@@ -303,7 +303,7 @@ func TestMergeTakesMerges(t *testing.T) {
 func TestOperatorsUnderContention(t *testing.T) {
 	for range 50 {
 		h, g := numbers(), numbers()
-		out := Merge(Map(h.stream(t.Context()), func(v int) int { return v }), Merge(g.stream(t.Context()), h.stream(t.Context())))
+		out := zkstream.Merge(zkstream.Map(h.Stream(t.Context()), func(v int) int { return v }), zkstream.Merge(g.Stream(t.Context()), h.Stream(t.Context())))
 		var wg sync.WaitGroup
 		for range 2 {
 			wg.Go(func() {
@@ -311,16 +311,16 @@ func TestOperatorsUnderContention(t *testing.T) {
 				}
 			})
 		}
-		for _, h := range []*hub[int]{h, g} {
+		for _, h := range []*zkstream.Source[int]{h, g} {
 			wg.Go(func() {
 				for i := range 100 {
-					h.set(i)
+					h.Set(i)
 				}
 			})
 		}
 		wg.Go(func() { runtime.Gosched(); out.Close() })
 		wg.Wait()
-		if out.Err() != ErrClosed {
+		if out.Err() != zkstream.ErrClosed {
 			t.Fatal(out.Err())
 		}
 	}
@@ -331,17 +331,17 @@ func TestAStreamLeavesNothingInItsContext(t *testing.T) {
 	defer cancel()
 	h := numbers()
 	for range 1000 { // two ways to end, both before the context does
-		h.stream(ctx).Close()
+		h.Stream(ctx).Close()
 	}
 	before := heap()
 	for range 50_000 {
-		h.stream(ctx).Close()
+		h.Stream(ctx).Close()
 	}
 	g := numbers()
 	for range 1000 {
-		g.stream(ctx)
+		g.Stream(ctx)
 	}
-	g.close(ErrClosed)
+	g.End(zkstream.ErrClosed)
 	if grown := heap() - before; grown > 1<<20 {
 		t.Errorf("the heap has grown by %d bytes", grown)
 	}
@@ -362,10 +362,10 @@ func TestAContextThatEndsAtAnyInstant(t *testing.T) {
 		h := numbers()
 		var wg sync.WaitGroup
 		wg.Go(cancel)
-		wg.Go(func() { h.set(i) })
-		s := h.stream(ctx)
-		wg.Go(func() { h.close(ErrClosed) })
-		if err := ended(t, s); err != context.Canceled && err != ErrClosed {
+		wg.Go(func() { h.Set(i) })
+		s := h.Stream(ctx)
+		wg.Go(func() { h.End(zkstream.ErrClosed) })
+		if err := ended(t, s); err != context.Canceled && err != zkstream.ErrClosed {
 			t.Fatal(err)
 		}
 		wg.Wait()
@@ -377,15 +377,15 @@ func TestStreamsOfOneContextEndWithIt(t *testing.T) {
 	type key struct{}
 	ctx, cancel := context.WithCancelCause(t.Context())
 	h := numbers()
-	var all []*Stream[int]
+	var all []*zkstream.Stream[int]
 	for i := range 100 {
 		of := ctx
 		if i%2 == 0 {
 			of = context.WithValue(ctx, key{}, i)
 		}
-		all = append(all, h.stream(of))
+		all = append(all, h.Stream(of))
 	}
-	other := h.stream(t.Context())
+	other := h.Stream(t.Context())
 	for i, s := range all {
 		if i%3 == 0 {
 			s.Close()
@@ -396,20 +396,18 @@ func TestStreamsOfOneContextEndWithIt(t *testing.T) {
 	for i, s := range all {
 		want := why
 		if i%3 == 0 {
-			want = ErrClosed
+			want = zkstream.ErrClosed
 		}
 		if err := ended(t, s); err != want {
 			t.Errorf("stream %d ended with %v, want %v", i, err, want)
 		}
 	}
-	h.set(1)
-	if next(t, other) != 1 || len(h.subs) != 1 {
-		t.Errorf("%d streams are left", len(h.subs))
+	h.Set(1)
+	if next(t, other) != 1 || h.Streams() != 1 {
+		t.Errorf("%d streams are left", h.Streams())
 	}
 	other.Close()
-	scopes.mu.Lock()
-	defer scopes.mu.Unlock()
-	if sc := scopes.open[ctx.Done()]; sc != nil {
-		t.Errorf("the scope is left, with %d streams", len(sc.members))
+	if n := zkstream.InScope(ctx); n != 0 {
+		t.Errorf("the scope is left, with %d streams", n)
 	}
 }

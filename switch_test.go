@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -19,15 +20,15 @@ import (
 type opened struct {
 	ctx    context.Context
 	key    int
-	stream *Stream[string]
+	stream *zkstream.Stream[string]
 }
 
 // switching returns a Switch over keys whose streams come from the hubs, and what it has opened so far.
-func switching(keys *hub[int], hubs ...*hub[string]) (*Stream[string], func() []opened) {
+func switching(keys *zkstream.Source[int], hubs ...*zkstream.Source[string]) (*zkstream.Stream[string], func() []opened) {
 	var mu sync.Mutex
 	var list []opened
-	out := Switch(keys.stream(context.Background()), func(ctx context.Context, k int) *Stream[string] {
-		s := hubs[k].stream(context.Background())
+	out := zkstream.Switch(keys.Stream(context.Background()), func(ctx context.Context, k int) *zkstream.Stream[string] {
+		s := hubs[k].Stream(context.Background())
 		mu.Lock()
 		defer mu.Unlock()
 		list = append(list, opened{ctx, k, s})
@@ -38,33 +39,33 @@ func switching(keys *hub[int], hubs ...*hub[string]) (*Stream[string], func() []
 
 func TestSwitchFollowsTheNewestKey(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, a, b := numbers(), &hub[string]{}, &hub[string]{}
+		keys, a, b := numbers(), &zkstream.Source[string]{}, &zkstream.Source[string]{}
 		out, opened := switching(keys, a, b)
-		a.set("a1")
+		a.Set("a1")
 		synctest.Wait()
 		empty(t, out, "before the first key")
 
-		keys.set(0)
+		keys.Set(0)
 		if v := next(t, out); v != "a1" {
 			t.Errorf("received %s", v)
 		}
-		a.set("a2")
+		a.Set("a2")
 		if v := next(t, out); v != "a2" {
 			t.Errorf("received %s", v)
 		}
-		keys.set(1)
+		keys.Set(1)
 		synctest.Wait()
 		empty(t, out, "before the new stream has one")
 		first := opened()[0]
-		if first.ctx.Err() == nil || first.stream.Err() != ErrClosed || len(a.subs) != 0 {
+		if first.ctx.Err() == nil || first.stream.Err() != zkstream.ErrClosed || a.Streams() != 0 {
 			t.Errorf("the stream before: context %v, %v", first.ctx.Err(), first.stream.Err())
 		}
-		a.set("a3")
-		b.set("b1")
+		a.Set("a3")
+		b.Set("b1")
 		if v := next(t, out); v != "b1" {
 			t.Errorf("received %s", v)
 		}
-		keys.set(0)
+		keys.Set(0)
 		if v := next(t, out); v != "a3" {
 			t.Errorf("received %s", v)
 		}
@@ -76,7 +77,7 @@ func TestSwitchFollowsTheNewestKey(t *testing.T) {
 				t.Errorf("left open: %+v", o)
 			}
 		}
-		if len(keys.subs)+len(a.subs)+len(b.subs) != 0 {
+		if keys.Streams()+a.Streams()+b.Streams() != 0 {
 			t.Error("streams are left on the sources")
 		}
 	})
@@ -85,18 +86,18 @@ func TestSwitchFollowsTheNewestKey(t *testing.T) {
 // A snapshot that nobody has received is taken back when the key changes.
 func TestSwitchDeliversNothingOfTheStreamBefore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, a, b := numbers(), &hub[string]{}, &hub[string]{}
+		keys, a, b := numbers(), &zkstream.Source[string]{}, &zkstream.Source[string]{}
 		out, _ := switching(keys, a, b)
-		keys.set(0)
-		a.set("a1")
+		keys.Set(0)
+		a.Set("a1")
 		synctest.Wait()
-		keys.set(1)
+		keys.Set(1)
 		synctest.Wait()
 		empty(t, out, "of the stream before")
 		if v, ok := out.Latest(); v != "a1" || !ok {
 			t.Errorf("Latest: %s, %v", v, ok)
 		}
-		b.set("b1")
+		b.Set("b1")
 		if v := next(t, out); v != "b1" {
 			t.Errorf("received %s", v)
 		}
@@ -108,13 +109,13 @@ func TestSwitchDeliversNothingOfTheStreamBefore(t *testing.T) {
 func TestSwitchPrefersTheKey(t *testing.T) {
 	for range 50 {
 		synctest.Test(t, func(t *testing.T) {
-			keys, a, b := numbers(), &hub[string]{}, &hub[string]{}
+			keys, a, b := numbers(), &zkstream.Source[string]{}, &zkstream.Source[string]{}
 			hold := make(chan struct{})
-			out := Switch(keys.stream(t.Context()), func(_ context.Context, k int) *Stream[string] {
+			out := zkstream.Switch(keys.Stream(t.Context()), func(_ context.Context, k int) *zkstream.Stream[string] {
 				if k == 0 {
 					<-hold // until all has changed
 				}
-				return []*hub[string]{a, b}[k].stream(t.Context())
+				return []*zkstream.Source[string]{a, b}[k].Stream(t.Context())
 			})
 			var got []string
 			go func() {
@@ -122,14 +123,14 @@ func TestSwitchPrefersTheKey(t *testing.T) {
 					got = append(got, v)
 				}
 			}()
-			keys.set(0)
+			keys.Set(0)
 			synctest.Wait()
-			a.set("a1")
-			a.close(zk.ErrNoAuth)
-			keys.set(1)
+			a.Set("a1")
+			a.End(zk.ErrNoAuth)
+			keys.Set(1)
 			close(hold)
 			synctest.Wait()
-			b.set("b1")
+			b.Set("b1")
 			synctest.Wait()
 			if !slices.Equal(got, []string{"b1"}) {
 				t.Errorf("received %v, %v", got, out.Err())
@@ -143,38 +144,38 @@ func TestSwitchEndsWithTheReasonOfEither(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for range 20 {
 			// The stream that is followed.
-			keys, a := numbers(), &hub[string]{}
+			keys, a := numbers(), &zkstream.Source[string]{}
 			out, opened := switching(keys, a)
-			keys.set(0)
+			keys.Set(0)
 			synctest.Wait()
-			a.finish("last", zk.ErrNoAuth)
+			a.Finish("last", zk.ErrNoAuth)
 			if got := received(t, out); !slices.Equal(got, []string{"last"}) || out.Err() != zk.ErrNoAuth {
 				t.Errorf("received %v, %v", got, out.Err())
 			}
 			synctest.Wait()
-			if len(keys.subs) != 0 || opened()[0].ctx.Err() == nil {
+			if keys.Streams() != 0 || opened()[0].ctx.Err() == nil {
 				t.Error("the keys, or the context, are left")
 			}
 
 			// The keys.
-			keys, a = numbers(), &hub[string]{}
+			keys, a = numbers(), &zkstream.Source[string]{}
 			hold := make(chan struct{})
 			var ctx context.Context
-			out = Switch(keys.stream(t.Context()), func(c context.Context, _ int) *Stream[string] {
+			out = zkstream.Switch(keys.Stream(t.Context()), func(c context.Context, _ int) *zkstream.Stream[string] {
 				ctx = c
 				<-hold
-				return a.stream(t.Context())
+				return a.Stream(t.Context())
 			})
-			keys.set(0)
+			keys.Set(0)
 			synctest.Wait()
-			a.set("last")
-			keys.close(zk.ErrNoAuth)
+			a.Set("last")
+			keys.End(zk.ErrNoAuth)
 			close(hold)
 			if got := received(t, out); !slices.Equal(got, []string{"last"}) || out.Err() != zk.ErrNoAuth {
 				t.Errorf("received %v, %v", got, out.Err())
 			}
 			synctest.Wait()
-			if len(a.subs) != 0 || context.Cause(ctx) != zk.ErrNoAuth {
+			if a.Streams() != 0 || context.Cause(ctx) != zk.ErrNoAuth {
 				t.Errorf("the stream, or its context, is left: %v", context.Cause(ctx))
 			}
 		}
@@ -183,26 +184,26 @@ func TestSwitchEndsWithTheReasonOfEither(t *testing.T) {
 
 func TestSwitchOverNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		keys, a := numbers(), &hub[string]{}
-		a.set("a1")
-		out := Switch(keys.stream(t.Context()), func(_ context.Context, k int) *Stream[string] {
+		keys, a := numbers(), &zkstream.Source[string]{}
+		a.Set("a1")
+		out := zkstream.Switch(keys.Stream(t.Context()), func(_ context.Context, k int) *zkstream.Stream[string] {
 			if k == 0 {
 				return nil
 			}
-			return a.stream(t.Context())
+			return a.Stream(t.Context())
 		})
 		for range 3 {
-			keys.set(0)
+			keys.Set(0)
 			synctest.Wait()
 			empty(t, out, "of nothing")
-			keys.set(1)
+			keys.Set(1)
 			if v := next(t, out); v != "a1" {
 				t.Errorf("received %s", v)
 			}
 		}
-		keys.set(0)
+		keys.Set(0)
 		synctest.Wait()
-		keys.close(zk.ErrNoAuth)
+		keys.End(zk.ErrNoAuth)
 		if err := ended(t, out); err != zk.ErrNoAuth {
 			t.Error(err)
 		}
@@ -211,15 +212,15 @@ func TestSwitchOverNothing(t *testing.T) {
 
 // A function that waits for its context is let go when nobody needs its stream any more.
 func TestSwitchEndsTheContextOfAnOpenThatIsRunning(t *testing.T) {
-	for name, end := range map[string]func(c *Client, keys, out *Stream[Session]){
-		"result": func(_ *Client, _, out *Stream[Session]) { out.Close() },
-		"keys":   func(_ *Client, keys, _ *Stream[Session]) { keys.Close() },
-		"client": func(*Client, *Stream[Session], *Stream[Session]) {},
+	for name, end := range map[string]func(c *zkstream.Client, keys, out *zkstream.Stream[zkstream.Session]){
+		"result": func(_ *zkstream.Client, _, out *zkstream.Stream[zkstream.Session]) { out.Close() },
+		"keys":   func(_ *zkstream.Client, keys, _ *zkstream.Stream[zkstream.Session]) { keys.Close() },
+		"client": func(*zkstream.Client, *zkstream.Stream[zkstream.Session], *zkstream.Stream[zkstream.Session]) {},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c := dialled(t, zktest.Start(t))
 			keys := c.Session(t.Context())
-			out := Switch(keys, func(ctx context.Context, _ Session) *Stream[Session] {
+			out := zkstream.Switch(keys, func(ctx context.Context, _ zkstream.Session) *zkstream.Stream[zkstream.Session] {
 				<-ctx.Done()
 				return c.Session(ctx)
 			})
@@ -229,7 +230,7 @@ func TestSwitchEndsTheContextOfAnOpenThatIsRunning(t *testing.T) {
 			if err := c.Close(); err != nil || time.Since(begun) > time.Second {
 				t.Errorf("%s: Close returned %v after %v", name, err, time.Since(begun))
 			}
-			if err := ended(t, out); !errors.Is(err, ErrClosed) {
+			if err := ended(t, out); !errors.Is(err, zkstream.ErrClosed) {
 				t.Errorf("%s: Err is %v", name, err)
 			}
 		})
@@ -238,14 +239,14 @@ func TestSwitchEndsTheContextOfAnOpenThatIsRunning(t *testing.T) {
 
 // A link in a node is moved again and again, while both targets change and the connection drops.
 func TestSwitchOverALinkThatIsMoved(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/link", []byte("/t0"))
 		const targets = 5
 		for i := range targets {
 			server.Create(fmt.Sprint("/t", i), []byte("0 0"))
 		}
-		links := Map(c.Data(t.Context(), "/link"), Data.String)
-		out := Switch(links, func(ctx context.Context, path string) *Stream[Data] { return c.Data(ctx, path) })
+		links := zkstream.Map(c.Data(t.Context(), "/link"), zkstream.Data.String)
+		out := zkstream.Switch(links, func(ctx context.Context, path string) *zkstream.Stream[zkstream.Data] { return c.Data(ctx, path) })
 		moves := 0 // before the move that is received
 		done := make(chan struct{})
 		go func() {
@@ -291,26 +292,26 @@ func TestSwitchUnderContention(t *testing.T) {
 	for range 20 {
 		const targets, moves = 4, 500
 		keys := numbers()
-		hubs := make([]*hub[int], targets)
+		hubs := make([]*zkstream.Source[int], targets)
 		for i := range hubs {
 			hubs[i] = numbers()
 		}
 		// A target's snapshots carry the number of the move that opened it.
-		out := Switch(keys.stream(t.Context()), func(_ context.Context, move int) *Stream[int] {
-			return Map(hubs[move%targets].stream(t.Context()), func(int) int { return move })
+		out := zkstream.Switch(keys.Stream(t.Context()), func(_ context.Context, move int) *zkstream.Stream[int] {
+			return zkstream.Map(hubs[move%targets].Stream(t.Context()), func(int) int { return move })
 		})
 		var wg sync.WaitGroup
 		for _, h := range hubs {
 			wg.Go(func() {
 				for i := range moves {
-					h.set(i)
+					h.Set(i)
 					runtime.Gosched()
 				}
 			})
 		}
 		wg.Go(func() {
 			for move := range moves {
-				keys.set(move)
+				keys.Set(move)
 				runtime.Gosched()
 			}
 		})

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/ensemble"
 )
 
@@ -102,14 +103,14 @@ func over(t *testing.T, config *ensemble.TLS) *fixture {
 func (f *fixture) refused(t *testing.T, addr string, config *tls.Config, parts ...string) {
 	t.Helper()
 	t.Parallel()
-	var opts []Option
+	var opts []zkstream.Option
 	if config != nil {
-		opts = append(opts, WithTLS(config))
+		opts = append(opts, zkstream.WithTLS(config))
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Second)
 	defer cancel()
 	start := time.Now()
-	c, err := Connect(ctx, addr+f.root, append(opts, WithLogger(testLogger(t)))...)
+	c, err := zkstream.Connect(ctx, addr+f.root, append(opts, zkstream.WithLogger(testLogger(t)))...)
 	if err == nil {
 		c.Close()
 		t.Fatal("connected")
@@ -130,7 +131,7 @@ func (f *fixture) refused(t *testing.T, addr string, config *tls.Config, parts .
 // lives has a client do all its work, through lost connections and an expired session.
 func (f *fixture) lives(t *testing.T, config *tls.Config) {
 	t.Helper()
-	c := f.connect(WithTLS(config))
+	c := f.connect(zkstream.WithTLS(config))
 	if err := c.Create(t.Context(), "/svc", map[string]any{"n": 0}); err != nil {
 		t.Fatal(err)
 	}
@@ -144,14 +145,14 @@ func (f *fixture) lives(t *testing.T, config *tls.Config) {
 		if err := props.Update(t.Context(), map[string]any{"n": i}); err != nil {
 			t.Fatal(err)
 		}
-		until(t, props.Stream, func(p Properties) bool { n, _ := p.Get("n"); return n == int64(i) })
-		until(t, r.Status(t.Context()), func(s RegistrationStatus) bool { return s == Registered })
+		until(t, props.Stream, func(p zkstream.Properties) bool { n, _ := p.Get("n"); return n == int64(i) })
+		until(t, r.Status(t.Context()), func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
 	}
 	eventually(t, "the stream has the registration", func() bool {
 		got, ok := children.Latest()
 		return ok && names(got) == addr
 	})
-	if owner := f.owner("/svc/" + addr); owner != c.conn.SessionID() {
+	if owner := f.owner("/svc/" + addr); owner != c.SessionID() {
 		t.Errorf("the node belongs to %#x", owner)
 	}
 	if err := c.Close(); err != nil {

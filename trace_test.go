@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/nameserver"
 	"github.com/zkstream/zkstream/zktest"
 )
@@ -44,15 +45,15 @@ func TestTraceTellsOfConnectionsSessionsAndResyncs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := zktest.Start(t)
 		var n, states traced
-		trace := Trace{
-			Connect:  func(a ConnectTrace) { n.note("connect %s: %v", a.Server, a.Err) },
-			Session:  func(s Session) { states.note("%v", s.State) },
-			Resync:   func(r ResyncTrace) { n.note("%+v", r) },
-			Resynced: func(r ResyncTrace) { n.note("done: %+v", r) },
+		trace := zkstream.Trace{
+			Connect:  func(a zkstream.ConnectTrace) { n.note("connect %s: %v", a.Server, a.Err) },
+			Session:  func(s zkstream.Session) { states.note("%v", s.State) },
+			Resync:   func(r zkstream.ResyncTrace) { n.note("%+v", r) },
+			Resynced: func(r zkstream.ResyncTrace) { n.note("done: %+v", r) },
 		}
-		c := dialled(t, server, WithTrace(&trace))
+		c := dialled(t, server, zkstream.WithTrace(&trace))
 		defer c.Close()
-		trace = Trace{} // the client has a copy
+		trace = zkstream.Trace{} // the client has a copy
 		n.expect(t, "at first", "connect zktest:2181: <nil>")
 		states.expect(t, "at first", "connected")
 		next(t, c.Data(t.Context(), "/a"))
@@ -85,7 +86,7 @@ func TestTraceTellsOfAttemptsThatFail(t *testing.T) {
 		var took []time.Duration
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
-		_, err := Connect(ctx, "zktest", WithDialer(server.Dial), WithTrace(&Trace{Connect: func(a ConnectTrace) {
+		_, err := zkstream.Connect(ctx, "zktest", zkstream.WithDialer(server.Dial), zkstream.WithTrace(&zkstream.Trace{Connect: func(a zkstream.ConnectTrace) {
 			if a.Err == nil || a.Server != "zktest:2181" || a.Addr != "zktest:2181" {
 				t.Errorf("%+v", a)
 			}
@@ -101,8 +102,8 @@ func TestTraceTellsOfEachCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := zktest.Start(t)
 		type key struct{}
-		var calls []CallTrace
-		c := dialled(t, server, WithTrace(&Trace{Call: func(ctx context.Context, call CallTrace) {
+		var calls []zkstream.CallTrace
+		c := dialled(t, server, zkstream.WithTrace(&zkstream.Trace{Call: func(ctx context.Context, call zkstream.CallTrace) {
 			if ctx.Value(key{}) != "caller's" {
 				t.Errorf("%s got another context", call.Op)
 			}
@@ -122,10 +123,10 @@ func TestTraceTellsOfEachCall(t *testing.T) {
 		c.Sync(ctx, "/")
 		c.Create(ctx, "/a/b", nil)
 		c.CreateNode(ctx, "/c", nil)
-		c.Write(ctx, "/c", nil, AnyVersion)
+		c.Write(ctx, "/c", nil, zkstream.AnyVersion)
 		c.SetProperties(ctx, "/c", nil)
 		c.UpdateProperties(ctx, "/c", map[string]any{"a": 1})
-		c.SetACL(ctx, "/c", zk.WorldACL(zk.PermAll), AnyVersion)
+		c.SetACL(ctx, "/c", zk.WorldACL(zk.PermAll), zkstream.AnyVersion)
 		_, multiErr := c.Multi(ctx, &zk.DeleteRequest{Path: "/a/b", Version: -1}, &zk.DeleteRequest{Path: "/d", Version: -1})
 		c.Delete(ctx, "/c")
 		deleteErr := c.DeleteNode(ctx, "/c", 7)
@@ -154,9 +155,9 @@ func TestTraceTellsWhenAResyncIsDone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := zktest.Start(t)
 		var n traced
-		c := dialled(t, server, WithTrace(&Trace{
-			Resync:   func(r ResyncTrace) { n.note("resync") },
-			Resynced: func(r ResyncTrace) { n.note("%+v", r) },
+		c := dialled(t, server, zkstream.WithTrace(&zkstream.Trace{
+			Resync:   func(r zkstream.ResyncTrace) { n.note("resync") },
+			Resynced: func(r zkstream.ResyncTrace) { n.note("%+v", r) },
 		}))
 		defer c.Close()
 		n.expect(t, "without watches")
@@ -196,14 +197,14 @@ func TestTraceTellsWhereAnAttemptFails(t *testing.T) {
 	}
 	for stage, failing := range map[string]struct {
 		prepare func(*zktest.Server)
-		opt     Option
+		opt     zkstream.Option
 		addr    string
 	}{
-		"resolve":   {func(*zktest.Server) {}, WithResolver(ns.Resolver()), ""},
-		"dial":      {func(server *zktest.Server) { server.Stop(true) }, WithAuth("digest", []byte("a:b")), "zktest:2181"},
-		"tls":       {func(*zktest.Server) {}, WithTLS(&tls.Config{}), "zktest:2181"},
-		"handshake": {fault(zktest.OpConnect, zktest.Fault{Drop: true}), WithAuth("digest", []byte("a:b")), "zktest:2181"},
-		"auth":      {fault(zktest.OpAuth, zktest.Fault{Code: zktest.ErrAuthFailed}), WithAuth("digest", []byte("a:b")), "zktest:2181"},
+		"resolve":   {func(*zktest.Server) {}, zkstream.WithResolver(ns.Resolver()), ""},
+		"dial":      {func(server *zktest.Server) { server.Stop(true) }, zkstream.WithAuth("digest", []byte("a:b")), "zktest:2181"},
+		"tls":       {func(*zktest.Server) {}, zkstream.WithTLS(&tls.Config{}), "zktest:2181"},
+		"handshake": {fault(zktest.OpConnect, zktest.Fault{Drop: true}), zkstream.WithAuth("digest", []byte("a:b")), "zktest:2181"},
+		"auth":      {fault(zktest.OpAuth, zktest.Fault{Code: zktest.ErrAuthFailed}), zkstream.WithAuth("digest", []byte("a:b")), "zktest:2181"},
 	} {
 		t.Run(stage, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -212,7 +213,7 @@ func TestTraceTellsWhereAnAttemptFails(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 				defer cancel()
 				attempts := 0
-				_, err := Connect(ctx, "zktest", WithDialer(server.Dial), failing.opt, WithTrace(&Trace{Connect: func(a ConnectTrace) {
+				_, err := zkstream.Connect(ctx, "zktest", zkstream.WithDialer(server.Dial), failing.opt, zkstream.WithTrace(&zkstream.Trace{Connect: func(a zkstream.ConnectTrace) {
 					attempts++
 					if a.Stage != stage || a.Err == nil || a.Server != "zktest:2181" || a.Addr != failing.addr {
 						t.Errorf("%+v", a)

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -79,7 +80,7 @@ func BenchmarkTree(b *testing.B) {
 		b.Run(fmt.Sprintf("first snapshot of %d", n), func(b *testing.B) {
 			for b.Loop() {
 				b.StopTimer()
-				c, err := Connect(b.Context(), f.direct+f.root)
+				c, err := zkstream.Connect(b.Context(), f.direct+f.root)
 				if err != nil {
 					b.Fatal(err)
 				}

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"fmt"
@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -33,7 +34,7 @@ func remove(t *testing.T, server *zktest.Server, paths ...string) {
 	}
 }
 
-func newest(s *Stream[Tree]) string {
+func newest(s *zkstream.Stream[zkstream.Tree]) string {
 	t, ok := s.Latest()
 	if !ok {
 		return "nothing"
@@ -52,7 +53,7 @@ func reads(r zktest.Request, path string) bool {
 }
 
 func TestANodeThatVanishesBeforeItIsReadIsLeftOut(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/b/x", "/a/c")
 		var gone atomic.Bool
 		server.Intercept(func(r zktest.Request) zktest.Fault {
@@ -80,7 +81,7 @@ func TestANodeThatVanishesBeforeItIsReadIsLeftOut(t *testing.T) {
 }
 
 func TestTheFirstSnapshotWaitsForTheLastNode(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/b/c")
 		server.Intercept(func(r zktest.Request) zktest.Fault {
 			if r.Op != zktest.OpSetWatches && reads(r, "/a/b/c") {
@@ -107,9 +108,9 @@ func TestTheFirstSnapshotWaitsForTheLastNode(t *testing.T) {
 // A child is deleted and made again, and the list of its parent is slow to come: the new child is not shown beside one
 // that had gone before it came.
 func TestANewChildIsNotShownInAnOldList(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/c")
-		s := c.Tree(t.Context(), "/a", WithDepth(1))
+		s := c.Tree(t.Context(), "/a", zkstream.WithDepth(1))
 		synctest.Wait()
 		same(t, "the tree", newest(s), "/a=/a /a/b=/a/b /a/c=/a/c")
 		server.Intercept(func(r zktest.Request) zktest.Fault {
@@ -148,7 +149,7 @@ func TestTheFirstChildOfALeafIsNotMissed(t *testing.T) {
 			if version != "" {
 				opts = append(opts, zktest.WithVersion(version))
 			}
-			inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 				plant(t, server, "/a", "/a/b", "/a/c", "/a/d", "/a/e", "/a/f")
 				var slow atomic.Int64
 				server.Intercept(func(r zktest.Request) zktest.Fault {
@@ -183,12 +184,12 @@ func TestTheFirstChildOfALeafIsNotMissed(t *testing.T) {
 func TestTreesConvergeUnderFaults(t *testing.T) {
 	for seed := range uint64(60) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
-			inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) { stormOnATree(t, server, c, seed) })
+			inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) { stormOnATree(t, server, c, seed) })
 		})
 	}
 }
 
-func stormOnATree(t *testing.T, server *zktest.Server, c *Client, seed uint64) {
+func stormOnATree(t *testing.T, server *zktest.Server, c *zkstream.Client, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 0))
 	var calm atomic.Bool
 	delays := rand.New(rand.NewPCG(seed, 1))
@@ -209,7 +210,7 @@ func stormOnATree(t *testing.T, server *zktest.Server, c *Client, seed uint64) {
 	})
 	s := c.Tree(t.Context(), "/t")
 	seen := map[string]int64{}
-	var before Tree
+	var before zkstream.Tree
 	for range 300 {
 		path := "/t"
 		for range r.IntN(4) {
@@ -286,7 +287,7 @@ func TestAChildThatCameBeforeTheTreeWasOpenedIsInIt(t *testing.T) {
 		"both":      func(server *zktest.Server) { server.ExpireAll(); time.Sleep(3 * time.Minute) },
 	} {
 		t.Run(name, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 				plant(t, server, "/a")
 				content := c.Data(t.Context(), "/a")
 				synctest.Wait()
@@ -306,7 +307,7 @@ func TestAChildThatCameBeforeTheTreeWasOpenedIsInIt(t *testing.T) {
 
 // As above, but the content has been read again since, and found to be what it was.
 func TestAChildThatCameBeforeTheContentWasReadAgainIsInTheTree(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a")
 		content := c.Data(t.Context(), "/a")
 		synctest.Wait()
@@ -327,9 +328,9 @@ func TestAChildThatCameBeforeTheContentWasReadAgainIsInTheTree(t *testing.T) {
 // What a tree finds in the table may be of a connection that is lost. Its first snapshot waits for the list that comes next,
 // with all nodes in it, since they may have been there when the tree was opened.
 func TestTheFirstSnapshotHasWhatCameWhileTheConnectionWasLost(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/b/x")
-		before := c.Tree(t.Context(), "/a", WithDepth(1))
+		before := c.Tree(t.Context(), "/a", zkstream.WithDepth(1))
 		synctest.Wait()
 		same(t, "the tree before", newest(before), "/a=/a /a/b=/a/b")
 		server.Partition(true)
@@ -348,9 +349,9 @@ func TestTheFirstSnapshotHasWhatCameWhileTheConnectionWasLost(t *testing.T) {
 
 // Trees of several shapes share what was read. What one of them does with it is no news to the others.
 func TestTreesOfSeveralShapesAreNotDeliveredTwice(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/b/x")
-		s := c.Tree(t.Context(), "/a", WithoutData())
+		s := c.Tree(t.Context(), "/a", zkstream.WithoutData())
 		var deliveries []string
 		stop := make(chan struct{})
 		go func() {
@@ -361,7 +362,7 @@ func TestTreesOfSeveralShapesAreNotDeliveredTwice(t *testing.T) {
 		}()
 		synctest.Wait()
 		c.Tree(t.Context(), "/a")
-		c.Tree(t.Context(), "/a", WithDepth(1), WithoutData())
+		c.Tree(t.Context(), "/a", zkstream.WithDepth(1), zkstream.WithoutData())
 		synctest.Wait()
 		plant(t, server, "/a/c")
 		synctest.Wait()

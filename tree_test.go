@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -11,10 +11,11 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 )
 
 // lines returns a tree as "path=content", in the order of All.
-func lines(t Tree) string {
+func lines(t zkstream.Tree) string {
 	var all []string
 	for d := range t.All() {
 		line := d.Path() + "=" + d.String()
@@ -29,7 +30,7 @@ func lines(t Tree) string {
 	return strings.Join(all, " ")
 }
 
-func entries(i Instances) string {
+func entries(i zkstream.Instances) string {
 	var all []string
 	for name, p := range i.All() {
 		line := name + "=" + p.String()
@@ -67,7 +68,9 @@ func TestATreeComesWholeAndFollowsEachChange(t *testing.T) {
 		same(t, "after a delete", lines(next(t, s)), "/a=of/a /a/b=of/a/b /a/b/e=e /a/c=of/a/c")
 		f.create("/a/c/x", "")
 		f.create("/a/c/x/y", "deep")
-		until(t, s, func(t Tree) bool { return lines(t) == "/a=of/a /a/b=of/a/b /a/b/e=e /a/c=of/a/c /a/c/x= /a/c/x/y=deep" })
+		until(t, s, func(t zkstream.Tree) bool {
+			return lines(t) == "/a=of/a /a/b=of/a/b /a/b/e=e /a/c=of/a/c /a/c/x= /a/c/x/y=deep"
+		})
 		settled(t, c)
 		empty(t, s, "without a change")
 	})
@@ -87,10 +90,10 @@ func TestTheRootOfATreeMayComeAndGo(t *testing.T) {
 		same(t, "after that of a child", lines(next(t, s)), "/a=1 /a/b=2")
 		f.delete("/a/b")
 		f.delete("/a")
-		until(t, s, func(t Tree) bool { return !t.Exists() })
+		until(t, s, func(t zkstream.Tree) bool { return !t.Exists() })
 		f.create("/a", "3")
-		until(t, s, func(t Tree) bool { return lines(t) == "/a=3" })
-		until(t, all, func(t Tree) bool { return lines(t) == "/= /a=3" })
+		until(t, s, func(t zkstream.Tree) bool { return lines(t) == "/a=3" })
+		until(t, all, func(t zkstream.Tree) bool { return lines(t) == "/= /a=3" })
 	})
 }
 
@@ -106,7 +109,7 @@ func TestInstancesAreTheChildrenWithTheirContent(t *testing.T) {
 		same(t, "the first snapshot", entries(first), `a={"n": 1} b={"n": 2}`)
 		same(t, "the names", first.Names(), []string{"a", "b"})
 		p, ok := first.Get("a")
-		if n, err := Value[int](p, "n"); !ok || err != nil || n != 1 {
+		if n, err := zkstream.Value[int](p, "n"); !ok || err != nil || n != 1 {
 			t.Errorf("n of a is %d, %t, %v", n, ok, err)
 		}
 		if _, ok := first.Get("c"); ok || first.Path() != "/s" || !first.Exists() || first.Stat().NumChildren != 2 {
@@ -115,7 +118,7 @@ func TestInstancesAreTheChildrenWithTheirContent(t *testing.T) {
 		f.set("/s/a", "changed")
 		f.delete("/s/b")
 		f.create("/s/c", "new")
-		last := until(t, s, func(i Instances) bool { return entries(i) == "a=changed c=new" })
+		last := until(t, s, func(i zkstream.Instances) bool { return entries(i) == "a=changed c=new" })
 		added, changed, removed := last.Diff(first)
 		same(t, "the difference", fmt.Sprint(added, changed, removed), "[c] [a] [b]")
 		f.set("/s", "not an instance")
@@ -132,9 +135,9 @@ func TestADepthLimitsATree(t *testing.T) {
 		}
 		c := f.connect()
 		for depth, want := range []string{"/a=x", "/a=x /a/b=x", "/a=x /a/b=x /a/b/c=x"} {
-			same(t, "the tree", lines(next(t, c.Tree(t.Context(), "/a", WithDepth(depth)))), want)
+			same(t, "the tree", lines(next(t, c.Tree(t.Context(), "/a", zkstream.WithDepth(depth)))), want)
 		}
-		if err := ended(t, c.Tree(t.Context(), "/a", WithDepth(-1))); !errors.Is(err, zk.ErrBadArguments) {
+		if err := ended(t, c.Tree(t.Context(), "/a", zkstream.WithDepth(-1))); !errors.Is(err, zk.ErrBadArguments) {
 			t.Errorf("a depth of -1: %v", err)
 		}
 	})
@@ -145,14 +148,14 @@ func TestATreeWithoutDataHasMetadata(t *testing.T) {
 		f.create("/a", "content")
 		f.create("/a/b", "content")
 		c := f.connect()
-		s := c.Tree(t.Context(), "/a", WithoutData())
+		s := c.Tree(t.Context(), "/a", zkstream.WithoutData())
 		same(t, "the tree", lines(next(t, s)), "/a= /a/b=")
-		if d, ok := next(t, c.Tree(t.Context(), "/a", WithoutData(), WithDepth(1))).Get("/a/b"); !ok || d.Stat().DataLength != 7 {
+		if d, ok := next(t, c.Tree(t.Context(), "/a", zkstream.WithoutData(), zkstream.WithDepth(1))).Get("/a/b"); !ok || d.Stat().DataLength != 7 {
 			t.Errorf("the metadata are %+v", d.Stat())
 		}
 		f.set("/a/b", "other")
 		f.create("/a/c", "content")
-		until(t, s, func(t Tree) bool { return lines(t) == "/a= /a/b= /a/c=" })
+		until(t, s, func(t zkstream.Tree) bool { return lines(t) == "/a= /a/b= /a/c=" })
 	})
 }
 
@@ -162,14 +165,14 @@ func TestATreeOfTooManyNodesEnds(t *testing.T) {
 			f.create(path, "")
 		}
 		c := f.connect()
-		s := c.Tree(t.Context(), "/a", WithMaxNodes(3))
+		s := c.Tree(t.Context(), "/a", zkstream.WithMaxNodes(3))
 		same(t, "the tree", next(t, s).Len(), 3)
 		f.create("/a/d", "")
-		var e *PathError
-		if err := ended(t, s); !errors.Is(err, ErrTooLarge) || !errors.As(err, &e) || e.Path != "/a" {
+		var e *zkstream.PathError
+		if err := ended(t, s); !errors.Is(err, zkstream.ErrTooLarge) || !errors.As(err, &e) || e.Path != "/a" {
 			t.Errorf("it ended with %v", err)
 		}
-		if err := ended(t, c.Tree(t.Context(), "/a", WithMaxNodes(2))); !errors.Is(err, ErrTooLarge) {
+		if err := ended(t, c.Tree(t.Context(), "/a", zkstream.WithMaxNodes(2))); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("it ended with %v", err)
 		}
 		nothingFollowed(t, c)
@@ -177,14 +180,14 @@ func TestATreeOfTooManyNodesEnds(t *testing.T) {
 }
 
 // nothingFollowed waits until c follows no node any more.
-func nothingFollowed(t *testing.T, c *Client) {
+func nothingFollowed(t *testing.T, c *zkstream.Client) {
 	t.Helper()
 	eventually(t, "no node is followed", func() bool {
 		s := c.Stats()
 		s.Data.Parked, s.Children.Parked = 0, 0
-		return s.Data == WatchStats{} && s.Children == WatchStats{} && len(c.Watches()) == 0 && c.watches.Busy() == nil
+		return s.Data == zkstream.WatchStats{} && s.Children == zkstream.WatchStats{} && len(c.Watches()) == 0 && c.Supervisor().Busy() == nil
 	})
-	if err := c.watches.Check(); err != nil {
+	if err := c.Supervisor().Check(); err != nil {
 		t.Error(err)
 	}
 }
@@ -225,10 +228,10 @@ func TestTheEndsOfTreesLeaveNothingBehind(t *testing.T) {
 		if err := c.Close(); err != nil {
 			t.Fatal(err)
 		}
-		if err := ended(t, again); err != ErrClosed {
+		if err := ended(t, again); err != zkstream.ErrClosed {
 			t.Errorf("it ended with %v", err)
 		}
-		if err := ended(t, c.Tree(t.Context(), "/a")); err != ErrClosed {
+		if err := ended(t, c.Tree(t.Context(), "/a")); err != zkstream.ErrClosed {
 			t.Errorf("it ended with %v", err)
 		}
 	})
@@ -240,12 +243,12 @@ func TestManyTreesCostTheRequestsOfOne(t *testing.T) {
 			f.create(path, "")
 		}
 		var count counter
-		c := f.connect(count.option(), WithRecheck(0))
+		c := f.connect(count.option(), zkstream.WithRecheck(0))
 		one := c.Tree(t.Context(), "/a")
 		next(t, one)
 		settled(t, c)
 		count.take()
-		var many []*Stream[Tree]
+		var many []*zkstream.Stream[zkstream.Tree]
 		for range 1000 {
 			many = append(many, c.Tree(t.Context(), "/a"))
 		}
@@ -259,7 +262,7 @@ func TestManyTreesCostTheRequestsOfOne(t *testing.T) {
 		}
 		f.set("/a/b", "x")
 		for _, s := range many {
-			until(t, s, func(t Tree) bool { return lines(t) == "/a= /a/b=x /a/c=" })
+			until(t, s, func(t zkstream.Tree) bool { return lines(t) == "/a= /a/b=x /a/c=" })
 		}
 		same(t, "the node's stream", next(t, data).String(), "x")
 		settled(t, c)
@@ -299,7 +302,7 @@ func TestANodeThatMayNotBeReadIsMarkedInItsTree(t *testing.T) {
 		if _, err := f.admin.SetACL(f.root+"/a/b", closed, -1); err != nil {
 			t.Fatal(err)
 		}
-		c := f.connect(WithRecheck(200 * time.Millisecond))
+		c := f.connect(zkstream.WithRecheck(200 * time.Millisecond))
 		s, set := c.Tree(t.Context(), "/a"), c.Instances(t.Context(), "/a")
 		first := next(t, s)
 		same(t, "the tree", lines(first), "/a=x /a/b=! /a/c=x")
@@ -312,13 +315,13 @@ func TestANodeThatMayNotBeReadIsMarkedInItsTree(t *testing.T) {
 		if _, err := f.admin.SetACL(f.root+"/a/b", zk.WorldACL(zk.PermAll), -1); err != nil {
 			t.Fatal(err)
 		}
-		until(t, s, func(t Tree) bool { return lines(t) == "/a=x /a/b=x /a/b/below=x /a/c=y" })
-		until(t, set, func(i Instances) bool { return entries(i) == "b=x c=y" })
+		until(t, s, func(t zkstream.Tree) bool { return lines(t) == "/a=x /a/b=x /a/b/below=x /a/c=y" })
+		until(t, set, func(i zkstream.Instances) bool { return entries(i) == "b=x c=y" })
 		if _, err := f.admin.SetACL(f.root+"/a/b", closed, -1); err != nil {
 			t.Fatal(err)
 		}
 		f.outage(c, func() { f.set("/a/c", "z") })
-		until(t, s, func(t Tree) bool { d, _ := t.Get("/a/c"); return d.String() == "z" })
+		until(t, s, func(t zkstream.Tree) bool { d, _ := t.Get("/a/c"); return d.String() == "z" })
 	})
 }
 
@@ -328,10 +331,10 @@ func TestATreeWhoseRootMayNotBeReadIsMarked(t *testing.T) {
 		if _, err := f.admin.SetACL(f.root+"/a", []zk.ACL{{Perms: zk.PermAdmin, Scheme: "world", ID: "anyone"}}, -1); err != nil {
 			t.Fatal(err)
 		}
-		c := f.connect(WithRecheck(200 * time.Millisecond))
+		c := f.connect(zkstream.WithRecheck(200 * time.Millisecond))
 		s := c.Tree(t.Context(), "/a")
 		same(t, "the tree", lines(next(t, s)), "/a=!")
-		var e *PathError
+		var e *zkstream.PathError
 		if err := ended(t, c.Instances(t.Context(), "/a")); !errors.Is(err, zk.ErrNoAuth) || !errors.As(err, &e) || e.Op != "instances" {
 			t.Errorf("instances that may not be listed end with %v", err)
 		}
@@ -386,7 +389,7 @@ func TestASubtreeThatIsMadeAgainWhileDisconnectedIsRead(t *testing.T) {
 			again,
 		} {
 			how()
-			last := until(t, s, func(t Tree) bool {
+			last := until(t, s, func(t zkstream.Tree) bool {
 				d, ok := t.Get("/a/b/d")
 				return ok && d.Stat().Czxid == f.czxid("/a/b/d") && t.Len() == 4
 			})
@@ -400,7 +403,7 @@ func TestASubtreeThatIsMadeAgainWhileDisconnectedIsRead(t *testing.T) {
 	})
 }
 
-func expireWhileDown(f *fixture, c *Client) {
+func expireWhileDown(f *fixture, c *zkstream.Client) {
 	f.Heal()
 	expire(f.t, c)
 }
@@ -419,11 +422,11 @@ func TestTreesFollowRandomChanges(t *testing.T) {
 		c := f.connect()
 		r := rand.New(rand.NewPCG(1, 2))
 		s, set := c.Tree(t.Context(), "/t"), c.Instances(t.Context(), "/t/1")
-		shallow := c.Tree(t.Context(), "/t", WithDepth(1), WithoutData())
-		var previous Tree
+		shallow := c.Tree(t.Context(), "/t", zkstream.WithDepth(1), zkstream.WithoutData())
+		var previous zkstream.Tree
 		seen := map[string]zk.Stat{}
 		model := map[string]string{}
-		check := func(snapshot Tree) {
+		check := func(snapshot zkstream.Tree) {
 			for ch := range snapshot.Diff(previous) {
 				if !ch.New.Exists() {
 					continue

@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -18,7 +19,7 @@ import (
 func TestAnUpdateKeepsWhatOthersHaveWritten(t *testing.T) {
 	onEach(t, func(t *testing.T, f *fixture) {
 		c, operator := f.connect(), f.connect()
-		r, _ := register(t, c, map[string]any{"pid": 7}, WithACL(zk.WorldACL(zk.PermAll)))
+		r, _ := register(t, c, map[string]any{"pid": 7}, zkstream.WithACL(zk.WorldACL(zk.PermAll)))
 		if err := operator.UpdateProperties(t.Context(), addrPath, map[string]any{"weight": 0}); err != nil {
 			t.Fatal(err)
 		}
@@ -36,7 +37,7 @@ func TestAnUpdateKeepsWhatOthersHaveWritten(t *testing.T) {
 		}
 		// What is not the registration's goes with the node.
 		expire(t, c)
-		eventually(t, "it is back", func() bool { return f.owner(addrPath) == c.conn.SessionID() })
+		eventually(t, "it is back", func() bool { return f.owner(addrPath) == c.SessionID() })
 		if got := f.get(addrPath); got != `{"pid": 7, "load": 3}` {
 			t.Errorf("content %s", got)
 		}
@@ -45,8 +46,8 @@ func TestAnUpdateKeepsWhatOthersHaveWritten(t *testing.T) {
 
 // Somebody changes the node between the read of an Update and its transaction.
 func TestAnUpdateLosesNoChangeOfTheSameInstant(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
-		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7}, WithACL(zk.WorldACL(zk.PermAll)))
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7}, zkstream.WithACL(zk.WorldACL(zk.PermAll)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -69,8 +70,8 @@ func TestAnUpdateLosesNoChangeOfTheSameInstant(t *testing.T) {
 // The answer of an Update is lost, and before the next try somebody changes what it has set.
 func TestAnUpdateIsNotCarriedOutTwice(t *testing.T) {
 	for _, key := range []string{"load", "weight"} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
-			r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7}, WithACL(zk.WorldACL(zk.PermAll)))
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+			r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7}, zkstream.WithACL(zk.WorldACL(zk.PermAll)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +99,7 @@ func TestAnUpdateIsNotCarriedOutTwice(t *testing.T) {
 
 // The read of an Update is answered by a server that is behind.
 func TestAnUpdateGoesOnAfterAReadThatIsBehind(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		r, err := c.Register(t.Context(), "/svc", addr, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -118,7 +119,7 @@ func TestAnUpdateGoesOnAfterAReadThatIsBehind(t *testing.T) {
 
 // What a caller does to its values after Update has returned does not matter.
 func TestAnUpdateDoesNotKeepItsCallersValues(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7})
 		if err != nil {
 			t.Fatal(err)
@@ -142,17 +143,17 @@ func TestAnUpdateDoesNotKeepItsCallersValues(t *testing.T) {
 
 // An Update that would be too large is refused, and not tried for ever after its caller has gone.
 func TestAnUpdateThatIsTooLargeIsDropped(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"a": strings.Repeat("x", 600<<10)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		connections := server.Stats().Requests[zktest.OpConnect]
-		if err := r.Update(t.Context(), map[string]any{"b": strings.Repeat("x", 600<<10)}); !errors.Is(err, ErrTooLarge) {
+		if err := r.Update(t.Context(), map[string]any{"b": strings.Repeat("x", 600<<10)}); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("update: %v", err)
 		}
 		time.Sleep(time.Minute)
-		if n := server.Stats().Requests[zktest.OpConnect]; n != connections || status(r) != Registered {
+		if n := server.Stats().Requests[zktest.OpConnect]; n != connections || status(r) != zkstream.Registered {
 			t.Errorf("%d connections more, %v", n-connections, status(r))
 		}
 		if err := r.Update(t.Context(), map[string]any{"c": 1}); err != nil {
@@ -171,7 +172,7 @@ func TestWhatAServerDoesNotTakeCostsThreeConnections(t *testing.T) {
 		connects := func() int64 { return server.Stats().Requests[zktest.OpConnect] }
 
 		before := connects()
-		if _, err := c.Register(t.Context(), "/svc", addr, large); !errors.Is(err, ErrTooLarge) {
+		if _, err := c.Register(t.Context(), "/svc", addr, large); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("register: %v", err)
 		}
 		if n := connects() - before; n > 3 {
@@ -182,14 +183,14 @@ func TestWhatAServerDoesNotTakeCostsThreeConnections(t *testing.T) {
 			t.Fatal(err)
 		}
 		before = connects()
-		if err := r.Update(t.Context(), large); !errors.Is(err, ErrTooLarge) {
+		if err := r.Update(t.Context(), large); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("update: %v", err)
 		}
 		if n := connects() - before; n > 3 {
 			t.Errorf("Update costs %d connections", n)
 		}
 		time.Sleep(10 * time.Minute)
-		if n := connects() - before; n > 3 || status(r) != Registered {
+		if n := connects() - before; n > 3 || status(r) != zkstream.Registered {
 			t.Errorf("afterwards %d connections, %v", n, status(r))
 		}
 		if err := r.Update(t.Context(), map[string]any{"b": 1}); err != nil {
@@ -219,20 +220,20 @@ func TestWhatAServerDoesNotTakeIsFoundOutAcrossSessions(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 		defer cancel()
 
-		if _, err := c.Register(ctx, "/svc", "b:2", large); !errors.Is(err, ErrTooLarge) {
+		if _, err := c.Register(ctx, "/svc", "b:2", large); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("register: %v", err)
 		}
 		r, err := c.Register(t.Context(), "/svc", addr, map[string]any{"pid": 7})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := r.Update(ctx, large); !errors.Is(err, ErrTooLarge) {
+		if err := r.Update(ctx, large); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("update: %v", err)
 		}
 		time.Sleep(time.Minute)
 		before := connects.Load()
 		time.Sleep(10 * time.Minute)
-		if n := connects.Load() - before; n > 0 || status(r) != Registered {
+		if n := connects.Load() - before; n > 0 || status(r) != zkstream.Registered {
 			t.Errorf("afterwards %d connections, %v", n, status(r))
 		}
 	})

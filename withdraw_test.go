@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -77,7 +78,7 @@ func TestAWithdrawalIsNotDeceivedByAFollowerThatIsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server := zktest.Start(t)
 		var owner atomic.Int64
-		c := dialled(t, server, WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+		c := dialled(t, server, zkstream.WithDialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
 			conn, err := server.Dial(ctx, network, addr)
 			if err != nil {
 				return nil, err
@@ -92,7 +93,7 @@ func TestAWithdrawalIsNotDeceivedByAFollowerThatIsBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
-			old := c.conn.SessionID()
+			old := c.SessionID()
 			var lost atomic.Bool
 			server.Intercept(func(r zktest.Request) zktest.Fault {
 				if r.Op == zktest.OpCreate && lost.CompareAndSwap(false, true) {
@@ -106,7 +107,7 @@ func TestAWithdrawalIsNotDeceivedByAFollowerThatIsBehind(t *testing.T) {
 			<-r.Done()
 			time.Sleep(time.Minute)
 			if _, stat, err := server.Get(addrPath); err == nil || !lost.Load() {
-				t.Fatalf("the registration has ended (%v), and the node is there, of %x; the client's session is %x", r.node.WithdrawErr(), stat.EphemeralOwner, c.conn.SessionID())
+				t.Fatalf("the registration has ended (%v), and the node is there, of %x; the client's session is %x", r.WithdrawErr(), stat.EphemeralOwner, c.SessionID())
 			}
 			server.Intercept(nil)
 			owner.Store(0)

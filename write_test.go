@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
@@ -44,9 +45,9 @@ func (j *journal) count(op zktest.Op, path, data string) int {
 func checkFate(t *testing.T, what string, err error, times int) {
 	t.Helper()
 	switch {
-	case errors.Is(err, ErrUnknown) && times <= 1:
+	case errors.Is(err, zkstream.ErrUnknown) && times <= 1:
 	case err == nil && times == 1:
-	case err != nil && !errors.Is(err, ErrUnknown) && times == 0:
+	case err != nil && !errors.Is(err, zkstream.ErrUnknown) && times == 0:
 	default:
 		t.Errorf("%s: carried out %d times, and said %v", what, times, err)
 	}
@@ -58,19 +59,19 @@ func TestEachWriteSaysWhatBecameOfIt(t *testing.T) {
 		name, path, wrote string
 		op                zktest.Op // that the journal counts
 		faulty            zktest.Op
-		do                func(ctx context.Context, c *Client) error
+		do                func(ctx context.Context, c *zkstream.Client) error
 	}
 	calls := []call{
-		{"Create", "/new", `{"v": 1}`, zktest.OpCreate, zktest.OpCreate, func(ctx context.Context, c *Client) error {
+		{"Create", "/new", `{"v": 1}`, zktest.OpCreate, zktest.OpCreate, func(ctx context.Context, c *zkstream.Client) error {
 			return c.Create(ctx, "/new", map[string]any{"v": 1})
 		}},
-		{"SetProperties", "/old", `{"v": 1}`, zktest.OpSetData, zktest.OpSetData, func(ctx context.Context, c *Client) error {
+		{"SetProperties", "/old", `{"v": 1}`, zktest.OpSetData, zktest.OpSetData, func(ctx context.Context, c *zkstream.Client) error {
 			return c.SetProperties(ctx, "/old", map[string]any{"v": 1})
 		}},
-		{"UpdateProperties", "/old", `{"v": 1}`, zktest.OpSetData, zktest.OpSetData, func(ctx context.Context, c *Client) error {
+		{"UpdateProperties", "/old", `{"v": 1}`, zktest.OpSetData, zktest.OpSetData, func(ctx context.Context, c *zkstream.Client) error {
 			return c.UpdateProperties(ctx, "/old", map[string]any{"v": 1})
 		}},
-		{"Delete", "/old", "", zktest.OpDelete, zktest.OpDelete, func(ctx context.Context, c *Client) error {
+		{"Delete", "/old", "", zktest.OpDelete, zktest.OpDelete, func(ctx context.Context, c *zkstream.Client) error {
 			return c.Delete(ctx, "/old")
 		}},
 	}
@@ -95,7 +96,7 @@ func TestEachWriteSaysWhatBecameOfIt(t *testing.T) {
 	for _, call := range calls {
 		for fault, f := range faultsOf {
 			for event, happen := range meanwhile {
-				inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+				inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 					server.Create("/old", []byte(`{"v": 0}`))
 					if err := c.Conn().Delete("/nothing", -1); !errors.Is(err, zk.ErrNoNode) { // the newest zxid is known
 						t.Fatal(err)
@@ -139,15 +140,15 @@ func TestEachWriteSaysWhatBecameOfIt(t *testing.T) {
 
 func TestATooLargeRequestIsFoundOut(t *testing.T) {
 	big := map[string]any{"x": strings.Repeat("x", 100_000)}
-	for name, do := range map[string]func(ctx context.Context, c *Client) error{
-		"create": func(ctx context.Context, c *Client) error { return c.Create(ctx, "/big", big) },
-		"set":    func(ctx context.Context, c *Client) error { return c.SetProperties(ctx, "/a", big) },
-		"update": func(ctx context.Context, c *Client) error { return c.UpdateProperties(ctx, "/a", big) },
+	for name, do := range map[string]func(ctx context.Context, c *zkstream.Client) error{
+		"create": func(ctx context.Context, c *zkstream.Client) error { return c.Create(ctx, "/big", big) },
+		"set":    func(ctx context.Context, c *zkstream.Client) error { return c.SetProperties(ctx, "/a", big) },
+		"update": func(ctx context.Context, c *zkstream.Client) error { return c.UpdateProperties(ctx, "/a", big) },
 	} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			server.Create("/a", []byte("{}"))
 			connects := tooLargeFor(server, "/big", "/a")
-			if err := do(t.Context(), c); !errors.Is(err, ErrTooLarge) || errors.Is(err, ErrUnknown) {
+			if err := do(t.Context(), c); !errors.Is(err, zkstream.ErrTooLarge) || errors.Is(err, zkstream.ErrUnknown) {
 				t.Errorf("%s: %v", name, err)
 			}
 			if n := connects.Load(); n != 3 {
@@ -183,7 +184,7 @@ func tooLargeFor(server *zktest.Server, paths ...string) *atomic.Int64 {
 }
 
 func TestASmallRequestIsNeverTooLarge(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", []byte("{}"))
 		drops := make([]zktest.Fault, 10)
 		for i := range drops {
@@ -198,7 +199,7 @@ func TestASmallRequestIsNeverTooLarge(t *testing.T) {
 
 func TestNothingIsSentForACallThatHasReturned(t *testing.T) {
 	for _, op := range []zktest.Op{zktest.OpGetData, zktest.OpCreate} {
-		inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+		inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 			server.Create("/a", []byte("{}"))
 			server.Create("/dir", nil)
 			faults(server, op, zktest.Fault{Delay: 2 * time.Second})
@@ -206,12 +207,12 @@ func TestNothingIsSentForACallThatHasReturned(t *testing.T) {
 			defer cancel()
 			j := newJournal(server)
 			err := c.UpdateProperties(ctx, "/a", map[string]any{"x": 1})
-			if op == zktest.OpGetData && (!errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnknown)) {
+			if op == zktest.OpGetData && (!errors.Is(err, context.DeadlineExceeded) || errors.Is(err, zkstream.ErrUnknown)) {
 				t.Errorf("update: %v", err)
 			}
 			if op == zktest.OpCreate {
 				err := c.Create(ctx, "/x/y", nil)
-				if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, ErrUnknown) {
+				if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, zkstream.ErrUnknown) {
 					t.Errorf("create: %v", err)
 				}
 			}
@@ -227,32 +228,32 @@ func TestNothingIsSentForACallThatHasReturned(t *testing.T) {
 }
 
 func TestACallSaysWhyThereIsNoSession(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Partition(true)
 		synctest.Wait() // the client has noticed
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		err := c.SetProperties(ctx, "/a", nil)
-		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrUnknown) || !strings.Contains(err.Error(), "no session: zktest:2181: ") {
+		if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, zkstream.ErrUnknown) || !strings.Contains(err.Error(), "no session: zktest:2181: ") {
 			t.Error(err)
 		}
 	})
 }
 
 func TestARequestOverTheLimitIsNotSent(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, _ *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, _ *zkstream.Client) {
 		var acl []zk.ACL
 		for i := range 8 {
 			acl = append(acl, zk.DigestACL(zk.PermAll, string(rune('a'+i)), "pw")...)
 		}
-		c := dialled(t, server, WithDefaultACL(acl), WithMaxRequest(2000))
+		c := dialled(t, server, zkstream.WithDefaultACL(acl), zkstream.WithMaxRequest(2000))
 		defer c.Close()
 		connects := tooLargeFor(server, "/a")
 		text := func(n int) map[string]any { return map[string]any{"string_value": strings.Repeat("x", n)} }
-		if err := c.Create(t.Context(), "/a", text(1700)); !errors.Is(err, ErrTooLarge) {
+		if err := c.Create(t.Context(), "/a", text(1700)); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("content with its ACL: %v", err)
 		}
-		if err := c.SetProperties(t.Context(), "/a", text(1990)); !errors.Is(err, ErrTooLarge) {
+		if err := c.SetProperties(t.Context(), "/a", text(1990)); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("set: %v", err)
 		}
 		if n := connects.Load(); n != 0 {
@@ -260,7 +261,7 @@ func TestARequestOverTheLimitIsNotSent(t *testing.T) {
 		}
 		server.Intercept(nil)
 		server.Create("/b", []byte(`{"y": "`+strings.Repeat("y", 1900)+`"}`))
-		if err := c.UpdateProperties(t.Context(), "/b", map[string]any{"x": strings.Repeat("x", 100)}); !errors.Is(err, ErrTooLarge) {
+		if err := c.UpdateProperties(t.Context(), "/b", map[string]any{"x": strings.Repeat("x", 100)}); !errors.Is(err, zkstream.ErrTooLarge) {
 			t.Errorf("update: %v", err)
 		}
 		if err := c.SetProperties(t.Context(), "/b", text(1970)); err != nil {
@@ -271,7 +272,7 @@ func TestARequestOverTheLimitIsNotSent(t *testing.T) {
 
 // Between the read and the write of an update somebody deletes the node, makes it again and changes it as often.
 func TestAnUpdateOfANodeThatIsMadeAnewMeanwhileSaysSo(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		server.Create("/a", []byte(`{"old": 1}`))
 		server.Set("/a", []byte(`{"old": 2}`))
 		server.Intercept(func(r zktest.Request) zktest.Fault {

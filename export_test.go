@@ -1,0 +1,78 @@
+package zkstream
+
+import (
+	"context"
+
+	"github.com/zkstream/zkstream/internal/watching"
+	"github.com/zkstream/zkstream/internal/zkconn"
+)
+
+// This file has what the tests, which are in package zkstream_test, need of the inside.
+
+const (
+	CloseLimit = closeLimit
+	LogGrace   = logGrace
+)
+
+var (
+	ErrExit     = errExit
+	ErrNotTried = errNotTried
+)
+
+// SessionID returns the ID of the session.
+func (c *Client) SessionID() int64 { return c.conn.SessionID() }
+
+// Connection returns what is below a client.
+func (c *Client) Connection() *zkconn.Conn { return c.conn }
+
+// Supervisor returns what keeps a client's watches.
+func (c *Client) Supervisor() *watching.Supervisor { return c.watches }
+
+// StatusNow returns the status of a registration.
+func (r *Registration) StatusNow() RegistrationStatus { return r.status.get() }
+
+// WithdrawErr returns why a registration's node could not be deleted.
+func (r *Registration) WithdrawErr() error { return r.node.WithdrawErr() }
+
+// ChildrenOf and PropertiesOf return snapshots of a node.
+func ChildrenOf(n *watching.Node) Children     { return Children{n} }
+func PropertiesOf(n *watching.Node) Properties { return Properties{n} }
+
+// A Source is where the streams of a test come from.
+type Source[T any] struct{ hub hub[T] }
+
+func (s *Source[T]) Stream(ctx context.Context) *Stream[T] { return s.hub.stream(ctx) }
+func (s *Source[T]) Set(v T)                               { s.hub.set(v) }
+func (s *Source[T]) Finish(last T, reason error)           { s.hub.finish(last, reason) }
+
+// End ends all streams, and leaves the last value as it is.
+func (s *Source[T]) End(reason error) {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	s.hub.closeLocked(reason)
+}
+
+// Streams returns the number of streams.
+func (s *Source[T]) Streams() int {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	return len(s.hub.subs)
+}
+
+// InScope returns how many streams are to end with ctx.
+func InScope(ctx context.Context) int {
+	scopes.mu.Lock()
+	defer scopes.mu.Unlock()
+	if sc := scopes.open[ctx.Done()]; sc != nil {
+		return len(sc.members)
+	}
+	return 0
+}
+
+// Subscribers returns open streams of a client as the source of their node's snapshots has them.
+func Subscribers(streams ...*Stream[Data]) (subs []watching.Subscriber[watching.Reading]) {
+	for _, s := range streams {
+		subs = append(subs, s.source.(*nodeStream[Data]))
+	}
+	return subs
+}
