@@ -1,4 +1,4 @@
-package zkstream
+package zkstream_test
 
 import (
 	"context"
@@ -7,11 +7,12 @@ import (
 	"testing"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
 
 // got is GetTree where that is no error.
-func got(t *testing.T, c *Client, path string, opts ...TreeOption) Tree {
+func got(t *testing.T, c *zkstream.Client, path string, opts ...zkstream.TreeOption) zkstream.Tree {
 	t.Helper()
 	tree, err := c.GetTree(t.Context(), path, opts...)
 	if err != nil {
@@ -27,12 +28,12 @@ func TestATreeThatIsReadOnceIsAsAStreamShowsIt(t *testing.T) {
 		}
 		f.create("/closed/below", "")
 		c := f.connect()
-		if err := c.SetACL(t.Context(), "/closed", zk.DigestACL(zk.PermAll, "somebody", "else"), AnyVersion); err != nil {
+		if err := c.SetACL(t.Context(), "/closed", zk.DigestACL(zk.PermAll, "somebody", "else"), zkstream.AnyVersion); err != nil {
 			t.Fatal(err)
 		}
-		for what, opts := range map[string][]TreeOption{
-			"all": nil, "the root alone": {WithDepth(0)}, "one level": {WithDepth(1)}, "metadata": {WithoutData()},
-			"metadata of one level": {WithoutData(), WithDepth(1)}, "just enough": {WithMaxNodes(8)},
+		for what, opts := range map[string][]zkstream.TreeOption{
+			"all": nil, "the root alone": {zkstream.WithDepth(0)}, "one level": {zkstream.WithDepth(1)}, "metadata": {zkstream.WithoutData()},
+			"metadata of one level": {zkstream.WithoutData(), zkstream.WithDepth(1)}, "just enough": {zkstream.WithMaxNodes(8)},
 		} {
 			for _, path := range []string{"/", "/a", "/a/b/d/e", "/closed", "/none"} {
 				tree, stream := got(t, c, path, opts...), next(t, c.Tree(t.Context(), path, opts...))
@@ -44,15 +45,15 @@ func TestATreeThatIsReadOnceIsAsAStreamShowsIt(t *testing.T) {
 				}
 			}
 		}
-		if tree, err := c.GetTree(t.Context(), "/", WithMaxNodes(7)); !errors.Is(err, ErrTooLarge) || tree.Exists() {
+		if tree, err := c.GetTree(t.Context(), "/", zkstream.WithMaxNodes(7)); !errors.Is(err, zkstream.ErrTooLarge) || tree.Exists() {
 			t.Errorf("eight nodes where seven may be: %v, %v", lines(tree), err)
 		}
-		for what, call := range map[string]func() (Tree, error){
-			"a path that is none": func() (Tree, error) { return c.GetTree(t.Context(), "a") },
-			"a negative depth":    func() (Tree, error) { return c.GetTree(t.Context(), "/", WithDepth(-1)) },
-			"a nil option":        func() (Tree, error) { return c.GetTree(t.Context(), "/", nil) },
+		for what, call := range map[string]func() (zkstream.Tree, error){
+			"a path that is none": func() (zkstream.Tree, error) { return c.GetTree(t.Context(), "a") },
+			"a negative depth":    func() (zkstream.Tree, error) { return c.GetTree(t.Context(), "/", zkstream.WithDepth(-1)) },
+			"a nil option":        func() (zkstream.Tree, error) { return c.GetTree(t.Context(), "/", nil) },
 		} {
-			var e *PathError
+			var e *zkstream.PathError
 			if _, err := call(); !errors.As(err, &e) || e.Op != "gettree" {
 				t.Errorf("%s: %v", what, err)
 			}
@@ -98,7 +99,7 @@ func TestATreeIsReadOnceInFewRequestsAndWithoutWatches(t *testing.T) {
 
 // What changes while a tree is read goes together all the same, node by node.
 func TestATreeThatChangesWhileItIsReadOnce(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/b/x", "/a/c", "/a/d", "/a/d/y")
 		var seen []string
 		server.Intercept(func(r zktest.Request) zktest.Fault {
@@ -136,7 +137,7 @@ func TestATreeIsReadOnceThroughLostConnections(t *testing.T) {
 		"not known":      {Code: zktest.ErrUnimplemented},
 	} {
 		t.Run(what, func(t *testing.T) {
-			inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+			inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 				paths := []string{"/a"}
 				for i := range 600 { // more than one reader
 					paths = append(paths, fmt.Sprintf("/a/%03d", i))
@@ -168,7 +169,7 @@ func TestATreeIsReadOnceThroughLostConnections(t *testing.T) {
 }
 
 func TestATreeIsReadOnceFromAnOldServer(t *testing.T) {
-	inBubble(t, func(t *testing.T, server *zktest.Server, c *Client) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
 		plant(t, server, "/a", "/a/b", "/a/b/c", "/a/d")
 		same(t, "the tree", lines(got(t, c, "/a")), "/a=/a /a/b=/a/b /a/b/c=/a/b/c /a/d=/a/d")
 	}, zktest.WithVersion("3.5.9"))
