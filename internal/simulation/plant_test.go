@@ -129,7 +129,7 @@ var plants = []plant{
 	},
 	{
 		"an old list of children is shown with a child that was made again",
-		"	if m.parent != nil && n.stat.Czxid > m.parent.more.listed {\n		m.early = true\n		return\n	}\n",
+		"	if m.parent != nil && n.stat.Czxid > m.parent.more.listedZxid {\n		m.early = true\n		return\n	}\n",
 		"",
 	},
 	{

@@ -20,26 +20,27 @@ type Shape struct {
 // An Assembler keeps the newest snapshot of a tree, for all streams of one shape. It subscribes to two watches of
 // each node, those of its content and of its children, which it shares with the streams of single nodes.
 //
-// Its fields are guarded by supervisor.mu. An answer that comes to one of its watches is only noted. When all that
-// was received has been handled (supervisor.Drained), run works the notes off: it opens watches for new
-// children, leaves those of children that have gone, and publishes one snapshot.
+// Its fields are guarded by Supervisor.mu, which all its methods but Leave need held. An answer to one of its watches puts the
+// node into queue and does no more. When all that was received has been handled (Supervisor.Drained), run works through queue:
+// it joins the watches of new children, leaves those of children that have gone, and publishes one snapshot. So one snapshot
+// has all that has come together, a transaction for example.
 type Assembler struct {
-	supervisor *Supervisor
-	shape      Shape
-	subs       subscribers[Assembled]
-	root       *treeNode
-	queue      []*treeNode // to be looked at
-	nodes      int         // members
-	pending    int         // members that first snapshots wait for
-	covered    int64       // what the client had written when it was last looked which these are
-	round      uint64      // of publishing; a Branch that was made in this round is not published yet
-	changed    bool        // since the last snapshot
-	begun      bool        // there has been a snapshot
-	ended      bool
-	last       Branch
+	supervisor  *Supervisor
+	shape       Shape
+	subs        subscribers[Assembled]
+	root        *treeNode
+	queue       []*treeNode // to be looked at
+	nodes       int         // in the tree, or about to be
+	pending     int         // nodes that the first snapshot of a new stream waits for
+	coveredZxid int64       // of the client's newest write that pending takes into account
+	round       uint64      // counts snapshots; a level that was made in this round is not published yet, and may be changed
+	changed     bool        // since the last snapshot
+	begun       bool        // there has been a snapshot
+	ended       bool
+	last        Branch
 }
 
-// add has m read, a new node of the tree, which has that path.
+// add has a new node of the tree read. path is the server's. first says that first snapshots wait for it.
 func (a *Assembler) add(m *treeNode, path string, first bool) {
 	a.nodes++
 	if m.first = first; first {
@@ -62,7 +63,7 @@ func (a *Assembler) drop(m *treeNode) {
 	a.nodes--
 }
 
-// settled notes that first snapshots need not wait for m any more.
+// settled notes that first snapshots do not wait for m any more.
 func (a *Assembler) settled(m *treeNode) {
 	if m.first {
 		m.first = false
@@ -77,7 +78,7 @@ type Assembled struct {
 	Complete bool // a first snapshot need not wait for more
 }
 
-// run looks at all that was read, and publishes what is new.
+// run settles the nodes in queue, and publishes a snapshot if that has changed the tree, or if first snapshots have waited for it.
 func (a *Assembler) run() {
 	waited := a.pending > 0
 	for len(a.queue) > 0 {
@@ -105,14 +106,15 @@ func (a *Assembler) run() {
 	}
 }
 
-// catchUp has first snapshots wait for what may be older than what the client itself has written, and is being read again.
+// catchUp is called before a stream joins. A node that was read before the client's last write may be about to be read again,
+// and then the stream's first snapshot waits for that: it never lacks what its own client has written.
 func (a *Assembler) catchUp() {
 	s := a.supervisor
 	wrote := s.conn.Wrote()
-	if wrote <= a.covered {
+	if wrote <= a.coveredZxid {
 		return
 	}
-	a.covered = wrote
+	a.coveredZxid = wrote
 	if s.unsettledLocked() == 0 && len(s.denied) == 0 {
 		return
 	}
@@ -129,15 +131,15 @@ func (a *Assembler) catchUp() {
 	visit(a.root)
 }
 
-// settle has the tree show what was read of m, unless that does not go together yet: then more is on its way, and
-// the tree keeps what it shows.
+// settle has the tree show what was read of m, unless its parts are not of one state yet. Then an answer that is on its way
+// will complete them, and the tree keeps what it shows. There are three such cases:
 //
-//   - The two answers of a node that is deleted and made again come one after the other. The list of the new one
-//     under the content of the old one is a state that never was.
-//   - A child that is deleted and made again may be read before its parent's list is. Its content does not go
-//     together with a list that is older than the child: a child that the list names beside it may have gone by then.
-//   - A child that is missing has vanished after its parent's list was read. So the list is read again, and takes
-//     it out with all that went with it.
+//   - A node is deleted and made again. The answers of its two watches come one after the other. The list of the
+//     new node beside the content of the old one is a state that never was.
+//   - A child is deleted and made again, and its content is read before its parent's list. A list that is older than the
+//     child does not belong beside it: another child that this list names may have gone by then.
+//   - A child is missing. It has vanished since its parent's list was read. The event of that list is on its way; the next
+//     list leaves the child out, with all that went with it.
 func (a *Assembler) settle(m *treeNode) {
 	m.early = false
 	if n := m.contentNode(); m.listsChildren() && n != nil && !n.missing() && m.list == unasked {
@@ -172,7 +174,7 @@ func (a *Assembler) settle(m *treeNode) {
 	} else if m.content == read && m.list == read && !sameNode(content, list) {
 		return
 	}
-	if m.parent != nil && n.stat.Czxid > m.parent.more.listed {
+	if m.parent != nil && n.stat.Czxid > m.parent.more.listedZxid {
 		m.early = true
 		return
 	}
@@ -186,11 +188,12 @@ func (a *Assembler) settle(m *treeNode) {
 	var names []string
 	if m.listsChildren() && m.list == read {
 		if names = list.Names(); len(names) > 0 || m.more != nil {
-			m.inner().listed = max(list.stat.Pzxid, m.entry.watch(kindChildren).zxid)
+			m.inner().listedZxid = max(list.stat.Pzxid, m.entry.watch(kindChildren).zxid)
 		}
 	}
-	// The first snapshot waits for the children that the first list names. If that was read before the tree was opened, it
-	// also waits for those of the next list: they may have been there for long.
+	// The first snapshot waits for the children that the first list names. If what is known of m was read
+	// before the tree was opened, the list may be an old one, of a lost connection. Then the first snapshot also waits for the
+	// children that the next list names.
 	late := m.cached && !m.first
 	if changed := a.list(m, names, m.first || late && !a.begun); a.ended {
 		return

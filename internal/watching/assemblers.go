@@ -32,13 +32,13 @@ const mostKnown = 512
 // smallContent is how many bytes cost no more memory than a node without them.
 const smallContent = 128
 
-// joinLeafLocked is joinLocked for the children of a node that had none when its content was read by another watch. So
-// they need not be read, only the watch is to be set: should a child have come since that watch's zxid, the server sends
-// its event at once. It reports whether that can be done.
+// joinLeafLocked makes sub a subscriber of the children of a node that had none when its content was read, as most nodes of a
+// tree. Their list need not be read. Only the watch is set, as of the zxid at which the content was read: if a child has come
+// since, the server sends the event at once. It reports whether that can be done; otherwise the list is to be read.
 func (s *Supervisor) joinLeafLocked(e *entry, sub Subscriber[Reading]) bool {
 	content, w := e.watch(kindData), e.watch(kindChildren)
-	// A content that is about to be read again may be that of another connection, or of another session. One that has
-	// been confirmed is known to be as new as a zxid at which there may have been children already.
+	// A content that is about to be read again may be of a lost connection or session. One that has been confirmed says how many
+	// children there were at its own read, but its zxid is later: a child that has come in between would be missed.
 	if w.state != none || content.confirmed || content.state != armed && content.state != arming {
 		return false
 	}
@@ -75,7 +75,7 @@ func (s *Supervisor) JoinTree(sh Shape, sub Subscriber[Assembled], on func(*Asse
 			sub.Put(Assembled{a.last, false, a.pending == 0})
 		}
 	} else {
-		a = &Assembler{supervisor: s, shape: sh, round: 1, covered: s.conn.Wrote()}
+		a = &Assembler{supervisor: s, shape: sh, round: 1, coveredZxid: s.conn.Wrote()}
 		s.assemblers[sh] = a
 		on(a)
 		a.subs.add(sub)
@@ -157,8 +157,8 @@ type denial struct {
 	at   time.Time
 }
 
-// denyLocked has the node read again after the interval of rechecks. Of a change of its access control list no
-// server sends an event.
+// denyLocked has a node that may not be read tried again after the interval of rechecks: servers send no event when an access
+// control list changes.
 func (s *Supervisor) denyLocked(m *treeNode) {
 	if s.interval > 0 {
 		s.denied = append(s.denied, denial{m, time.Now()})

@@ -15,13 +15,17 @@ const mostRechecks = 256
 // whose event has not come: because the server hid it from a session that could not read the node at that
 // moment, although the watch was used up by it, or because something on the way has swallowed it.
 //
-// An answer that nothing has changed does not count as proof: the event that should have come before it may be
-// lost, too. So a watch is taken to be right only up to where the round before began, and the next recheck
-// finds what this one has lost.
+// The answer that a watch is set does not prove that nothing has changed:
 //
-// Each node has its turn when the interval has passed since one of its watches was read or rechecked last, whatever is done
-// to others: so it waits no longer than that, unless there are more watches than can be rechecked meanwhile. Turns are early
-// by up to a quarter, so that nodes that were read at the same time drift apart.
+//  1. The recheck names a zxid, and the server finds that the node has changed since. It sends the event, then its answer.
+//  2. Something on the way swallows that event, too. The answer arrives.
+//
+// So a watch is taken to be right only up to the zxid at which the round before began, and the next recheck of it finds what
+// this one has lost.
+//
+// Each node has its turn when the interval has passed since one of its watches was read or rechecked last, whatever happens
+// to other nodes. It waits for longer only if there are more watches than can be rechecked within the interval. A turn comes
+// early, by up to a quarter of the interval, and not equally early for all: so nodes that were read at the same time drift apart.
 type rechecker struct {
 	each  time.Duration // between two steps
 	most  int           // watches in a step
@@ -127,7 +131,7 @@ func (r *rechecker) beginLocked(s *Supervisor) {
 func (e *entry) age(clock uint16) (age uint16, known bool) {
 	for i := range e.slots {
 		if p := &e.slots[i]; p.state == armed {
-			age, known = max(age, clock-p.checked), true
+			age, known = max(age, clock-p.checkedAt), true
 		}
 	}
 	return age, known
@@ -135,14 +139,15 @@ func (e *entry) age(clock uint16) (age uint16, known bool) {
 
 // checkedLocked notes that w has just been read or rechecked.
 func (s *Supervisor) checkedLocked(w Watch) {
-	if s.early++; s.early > s.turns/4 {
-		s.early = 0
+	if s.headStart++; s.headStart > s.turns/4 {
+		s.headStart = 0
 	}
-	w.checked = s.clock - s.early
+	w.checkedAt = s.clock - s.headStart
 }
 
-// grouped puts watches into requests. Each names a zxid that is no later than what any of its watches knows, or a change
-// would be missed, and no earlier than the last change of any of them, or it would be read for nothing.
+// grouped puts watches into requests. A request names one zxid. It is no later than what any of its watches is known to be as
+// new as: otherwise the server would not tell of a change in between. And it is no earlier than the last change of any of them:
+// otherwise the server would send an event for a change that is known, and the node would be read for nothing.
 func grouped(watches []Watch) (groups []recheck) {
 	slices.SortFunc(watches, func(a, b Watch) int { return cmp.Compare(a.zxid, b.zxid) })
 	for _, w := range watches {

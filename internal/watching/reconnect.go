@@ -17,9 +17,9 @@ type Resync struct {
 // Attached goes through the table on a new network connection, on which no watch is set and no answer to an
 // earlier request will come. See [zkconn.Table].
 //
-// In the same session no server is behind what has been seen, so that watches that were armed need only be set
-// again: the server says which nodes have changed since. In a new session all is read again, and its content
-// decides what is new.
+// In the same session no server is behind what has been seen. So a watch that was armed is only set again, as of the last
+// zxid that was seen, and the server sends an event if its node has changed since. In a new session a server may be behind, and
+// it may have other data. So everything is read again, after a sync with the leader, and its content decides what is new.
 func (s *Supervisor) Attached(resumed bool) (again zkconn.Paths) {
 	trace := Resync{Resumed: resumed}
 	s.mu.Lock()

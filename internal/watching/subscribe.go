@@ -14,7 +14,7 @@ func (s *Supervisor) Leave(w Watch, sub Subscriber[Reading]) {
 	}
 }
 
-// leaveLocked is Leave, but for the watches that are to be taken back from the server.
+// leaveLocked takes sub from w. Watches that are then to be taken back from the server are in evicted.
 func (s *Supervisor) leaveLocked(w Watch, sub Subscriber[Reading]) {
 	w.subs.remove(sub)
 	if w.subs.len() > 0 {
@@ -33,14 +33,15 @@ func (s *Supervisor) leaveLocked(w Watch, sub Subscriber[Reading]) {
 //
 // If what was read is up to date, sub has it when Join returns, and nothing is sent. Otherwise sub gets the next
 // answer. That is never older than what the client itself has written: replies arrive in order, so a read whose
-// answer is still to come was carried out after a write that has been answered. What a batch has read, before its watch is set, may be
-// older:
+// answer is still to come was carried out after a write that has been answered. But what a batch has read may be older,
+// for as long as its watch is not set:
 //
 //  1. The batch is asked for, and behind it a write of the client's own goes to the same node.
 //  2. The batch is answered, with the old content, and the watch is asked for.
 //  3. The write is answered, and its caller opens a stream. No event has come, since no watch was set.
 //
-// So sub then waits until the watch is set, before which the event comes.
+// So where the client has written since the read, sub waits until the watch is set. The server sends the event of that write
+// before its answer that the watch is set.
 func (s *Supervisor) Join(path string, k kind, sub Subscriber[Reading], on func(Watch)) error {
 	s.mu.Lock()
 	if s.stopped {
@@ -56,8 +57,8 @@ func (s *Supervisor) Join(path string, k kind, sub Subscriber[Reading], on func(
 	return nil
 }
 
-// joinLocked is Join with the path that the server has, but for having read what is to be read. It reports whether sub has had
-// what was read.
+// joinLocked makes sub a subscriber. path is the server's. It reports whether sub has a snapshot already; otherwise the caller has
+// the connection look for what is to be read (Pump).
 func (s *Supervisor) joinLocked(path string, k kind, sub Subscriber[Reading], on func(Watch)) (known bool) {
 	w := s.makeLocked(path, k)
 	if w.state == none || w.state == parked {

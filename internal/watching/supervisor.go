@@ -63,16 +63,16 @@ type Supervisor struct {
 
 	assemblers map[Shape]*Assembler
 	assembling []*Assembler // whose queue is not empty
-	leaves     []Watch      // see joinLeafLocked
+	leaves     []Watch      // of children of nodes without children: see joinLeafLocked
 	retired    []*treeNode  // of assemblers that have ended: they and those below them are to leave their watches
 	denied     []denial     // oldest first
 
-	// What a reply had named when this round of rechecks began, and the one before; 0: none has. See rechecker.
+	// The zxid of the last reply when this round of rechecks began, and when the one before did; 0 if there was none. See rechecker.
 	roundNow, roundBefore int64
 
-	// Of the rechecker: how many steps it has made, how many are between two rechecks of a watch at most, and by how many
-	// the watch is early that was checked last.
-	clock, turns, early uint16
+	// Of the rechecker, in its steps: how many it has made, how many may pass between two rechecks of a watch, and by how many
+	// the turn of the watch that was checked last comes before that.
+	clock, turns, headStart uint16
 
 	resync      Resync    // that is under way
 	resyncBegan time.Time // zero while none is
@@ -191,7 +191,7 @@ func (s *Supervisor) firedLocked(path string, k kind) bool {
 	}
 	switch w.state {
 	case asked:
-		// The answer may have been made before the change, so it is not the last word.
+		// The server may have read the node before the change, so the answer is not the last word.
 		s.moveLocked(w, refired)
 	case arming, armed, parked:
 		s.staleLocked(w)

@@ -22,8 +22,8 @@ func TestWhatWasReadIsDeliveredAndAChangeIsReadAgain(t *testing.T) {
 	}
 	f.wants(`/a "x"`)
 	b.is("/root/a", kindData, armed)
-	if f.watch.checked != 1000 {
-		t.Errorf("it was checked at step %d", f.watch.checked)
+	if f.watch.checkedAt != 1000 {
+		t.Errorf("it was checked at step %d", f.watch.checkedAt)
 	}
 
 	// A second stream has at once what was read, and nothing is asked for.

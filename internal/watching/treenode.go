@@ -20,13 +20,13 @@ type treeNode struct {
 
 // inner is what a treeNode has besides if it is the root, has children, or could not be read.
 type inner struct {
-	assembler *Assembler
-	depth     int // below the root
-	children  []*treeNode
-	listed    int64    // children is as new as this zxid
-	below     *level   // what the newest snapshot has below it; nil if that is nothing
-	round     uint64   // in which below was made
-	failed    [2]*Node // why a tap has failed
+	assembler  *Assembler
+	depth      int // below the root
+	children   []*treeNode
+	listedZxid int64    // children is as new as this
+	below      *level   // what the newest snapshot has below it; nil if that is nothing
+	round      uint64   // in which below was made
+	failed     [2]*Node // why a tap has failed
 }
 
 // A tap is how far a treeNode is with one of its watches.

@@ -18,35 +18,40 @@ const (
 
 // watchState is how far a watch is from showing what the server has.
 //
-//	        subscribe         Next          Answered
-//	none -------------> stale ----> asked ------------------------> armed
-//	                    ^ ^ ^        | \                            ^ |
-//	              Fired | | |  Fired |  \ read by a batch           | | the last stream
-//	             from   | | |        |   '------------> arming -----' | has left
-//	      asked (later),| | |        v                       Armed    v
-//	  arming and armed; | | '---- refired                          parked ----> (none)
-//	   a new connection | |   Answered                  Fired, a new connection,
-//	                    | |                             or more than mostParked
-//	                    | '------- resting <---- asked, refired
-//	                    |   a timer        a passing error
-//	                    '---- parked, when a stream is opened on it
+//	state            what happens                                   next state
+//	none             Join: a stream is opened                       stale
+//	stale            Next: the connection asks for it               asked
+//	asked            Answered, and its watch is set                 armed
+//	asked            Answered by a batch, which sets no watch       arming
+//	asked            Fired: the node has changed meanwhile          refired
+//	refired          Answered: published, but not the last word     stale
+//	asked, refired   Answered by an error that may pass             resting, then stale by a timer
+//	asked, refired   Answered by an error that stays                none: the streams end
+//	arming           Armed: its watch is set                        armed
+//	arming, armed    Fired                                          stale
+//	armed            Leave: its last stream is closed               parked
+//	parked           Join                                           stale
+//	parked           Fired, or more than mostParked are parked      none
+//
+// On a new connection (Attached), what was armed in the same session stays so, and everything else becomes stale. A watch
+// without streams is never read: where it would become stale, it goes to none, and where it would be armed, it is parked.
 type watchState uint8
 
 const (
 	none    watchState = iota // there is no such watch
-	stale                     // to be read; in supervisor.stale
+	stale                     // to be read; in Supervisor.stale or urgent
 	asked                     // its read is under way
 	refired                   // its read is under way, and the node has changed since
 	arming                    // what was read has been published; its watch is being set
 	armed                     // what was read has been published, and a change of it will be an event
-	resting                   // its read has failed for a passing reason; in supervisor.resting
-	parked                    // armed, but without streams and content; in supervisor.parked
+	resting                   // its read has failed for a passing reason; in Supervisor.resting
+	parked                    // armed, but without streams and content; in Supervisor.parked
 
 	watchStates = iota
 )
 
 // An entry is what a client knows of one node. Of most nodes of a tree there are two watches, and may be a million of these
-// nodes, so an entry is kept small. It is guarded by supervisor.mu.
+// nodes, so an entry is kept small. It is guarded by Supervisor.mu.
 type entry struct {
 	path  string // as the server has it
 	slots [2]slot
@@ -60,15 +65,15 @@ type slot struct {
 	kind     kind
 	state    watchState
 	failures uint8 // of its read, in a row
-	queued   bool  // in supervisor.stale or urgent
+	queued   bool  // in Supervisor.stale or urgent
 	awaited  bool  // while arming: a subscriber waits until it is armed, since what was read may be older than what the client has written
 
-	// zxid is later than the read that last is of: that of a recheck, or of a read that found nothing new. What was read has not
-	// changed since as far as the watch goes. The rest of the metadata may have: a node's content stays the same when it gets a
-	// child.
+	// confirmed says that zxid is later than the read that last comes from: a recheck, or another read, has found nothing new.
+	// Only what the watch is of has not changed. The rest of the metadata may have: when a node gets a child, its content stays
+	// the same, but NumChildren does not.
 	confirmed bool
 
-	checked uint16 // when it was read or rechecked last, by supervisor.clock
+	checkedAt uint16 // when it was read or rechecked last, by Supervisor.clock
 }
 
 // Path returns the path of the node as the server has it.
@@ -171,8 +176,8 @@ func (w Watch) size() int {
 	}
 }
 
-// A backlog holds watches that are stale, in the order in which they have become so. Those that are not stale any more stay until
-// it is their turn.
+// A backlog holds watches that are stale, in the order in which they became so. One that is not stale any more stays in it until
+// its turn comes.
 type backlog []Watch
 
 // drop takes the first watch out.
@@ -198,8 +203,8 @@ func (s *Supervisor) nextStaleLocked() (w Watch, found bool) {
 	return Watch{}, false
 }
 
-// queueLocked puts w, which has become stale, into its backlog. That is cleared of those that are not stale any more when they
-// are most of it: without a connection nobody takes them.
+// queueLocked puts w, which has become stale, into its backlog. Without a connection no watch's turn comes, while streams are
+// opened and closed. So when most of the backlog is not stale any more, that part is taken out.
 func (s *Supervisor) queueLocked(w Watch) {
 	if w.queued {
 		return
@@ -253,7 +258,7 @@ func (s *Supervisor) moveLocked(w Watch, to watchState) {
 	}
 }
 
-// staleLocked has w read, if anybody wants to know.
+// staleLocked has w read if it has streams, and forgets it otherwise.
 func (s *Supervisor) staleLocked(w Watch) {
 	if w.subs.len() == 0 {
 		s.moveLocked(w, none)
@@ -269,7 +274,7 @@ func (s *Supervisor) armedLocked(w Watch) {
 		s.checkedLocked(w)
 		return
 	}
-	w.last = nil // nobody knows for how long it is parked
+	w.last = nil // it may be parked for long
 	s.moveLocked(w, parked)
 	if len(s.parked) > mostParked {
 		oldest := s.parked[0]
@@ -278,8 +283,8 @@ func (s *Supervisor) armedLocked(w Watch) {
 	}
 }
 
-// mostParked is how many watches are kept of which nobody follows the nodes. The next stream on such a node
-// does not have to set its watch again.
+// mostParked is how many watches without streams are kept. Below that the end of a node's last stream sends nothing, and streams
+// that come and go on one node have one watch on the server.
 const mostParked = 1024
 
 // failLocked ends the streams of w, whose node cannot be read.
