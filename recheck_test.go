@@ -218,3 +218,35 @@ func TestALostEventIsMadeGoodWithinTheInterval(t *testing.T) {
 		})
 	}
 }
+
+// A node has two watches, and one turn. If the one that was due first is read just before that turn, the other one must not have to
+// wait for the next.
+func TestALostEventIsMadeGoodAlthoughTheNodeIsReadForItsChildren(t *testing.T) {
+	for offset := 5 * time.Second; offset < 25*time.Second; offset += 5 * time.Second {
+		for later := 500 * time.Millisecond; later < 27*time.Second; later += time.Second {
+			inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+				plant(t, server, "/n")
+				time.Sleep(offset)
+				c.Children(t.Context(), "/n")
+				time.Sleep(3 * time.Second)
+				s := c.Data(t.Context(), "/n")
+				time.Sleep(time.Second)
+				closed := zktest.ACL{Perms: zk.PermAll &^ zk.PermRead, Scheme: "world", ID: "anyone"}
+				open := zktest.ACL{Perms: zk.PermAll, Scheme: "world", ID: "anyone"}
+				if err := errors.Join(server.SetACL("/n", closed), server.Set("/n", []byte("hidden")), server.SetACL("/n", open)); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				time.AfterFunc(later, func() { server.Create("/n/child", nil) })
+				for d := range s.All() {
+					if d.String() == "hidden" {
+						break
+					}
+				}
+				if took := time.Since(began); took > 30*time.Second {
+					t.Errorf("the change is delivered after %v; it came after %v, and a child %v later", took, offset+4*time.Second, later)
+				}
+			})
+		}
+	}
+}

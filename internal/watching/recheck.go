@@ -71,7 +71,9 @@ func (r *rechecker) recheck(s *Supervisor) {
 		e := r.due[r.taken]
 		r.due[r.taken] = nil
 		r.taken++
-		if age, _ := e.age(s.clock); age < s.turns { // it has been read since
+		// Read in this round, it has its next turn in the next one, in time. If only the watch was that gave the node this turn, the
+		// other one is due before that: it has waited for nearly as long.
+		if age, _ := e.age(s.clock); int(age) <= r.step {
 			continue
 		}
 		for w := range e.all() {
