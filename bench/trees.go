@@ -233,7 +233,7 @@ func (b *bench) changesOfTree(s *station, l leaves, kind string) error {
 			return err
 		}
 		single.node = node
-		if err := single.start(b.tree.servers, longTimeout); err != nil {
+		if err := single.startBehindProxy(b); err != nil { // as the tree is
 			return err
 		}
 		if err := single.grow(1); err != nil {
