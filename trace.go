@@ -22,7 +22,7 @@ type Trace struct {
 	// too. The last call is with [Closed], before [Client.Close] returns.
 	Session func(Session)
 
-	// Call is called when a call has ended, in the goroutine of its caller, with its context: Get, List, ACL, Sync, Create, CreateNode,
+	// Call is called when a call has ended, in the goroutine of its caller, with its context: Get, List, GetTree, ACL, Sync, Create, CreateNode,
 	// Write, SetProperties, UpdateProperties, Delete, DeleteNode, SetACL and Multi. Calls whose arguments are refused before
 	// anything is sent are not among them, nor is what streams and registrations do.
 	Call func(context.Context, CallTrace)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream"
@@ -22,15 +23,14 @@ func WithProgress(fn func(done, total int)) ApplyOption {
 	return func(o *applyOptions) { o.progress = fn }
 }
 
-// Limits of a transaction: well below what servers accept, and so large that its cost is that of its operations.
-const (
-	maxOperations = 1000
-	maxBytes      = 256 << 10
-)
-
 // Apply does what Plan has planned, in transactions of up to 1,000 nodes and 256 KB. Each is carried out whole or not at all, and only if
 // its nodes are as Plan has read them, unchanged ones included. Otherwise Apply stops, with an error that has ErrConflict
-// and a *zkstream.PathError inside, which names the node; the transactions before are done, and a new plan has the rest.
+// and a *zkstream.PathError inside, which names the node, and a new plan has the rest.
+//
+// Up to four transactions are under way at once. None is sent before those that have the nodes above its own, nor a deletion
+// before those of the nodes below, have been carried out. Once one has failed no more are sent. The ones that are under way then are
+// waited for, and carried out or not, each for itself; the error has what became of each that was not.
+//
 // Versions cannot tell a node from one that was created anew in its place and changed as often. Access control lists are
 // set at the end, one by one.
 func Apply(ctx context.Context, c *zkstream.Client, changes *Changes, opts ...ApplyOption) error {
@@ -38,8 +38,14 @@ func Apply(ctx context.Context, c *zkstream.Client, changes *Changes, opts ...Ap
 	for _, opt := range opts {
 		opt(&o)
 	}
-	done, total := 0, len(changes.steps)+len(changes.acls)
+	var (
+		mu    sync.Mutex // guards done, and is held while progress is called
+		done  int
+		total = len(changes.steps) + len(changes.acls)
+	)
 	report := func(n int) {
+		mu.Lock()
+		defer mu.Unlock()
 		if done += n; o.progress != nil {
 			o.progress(done, total)
 		}
@@ -47,20 +53,14 @@ func Apply(ctx context.Context, c *zkstream.Client, changes *Changes, opts ...Ap
 	if changes.Empty() {
 		return nil
 	}
-	for steps := changes.steps; len(steps) > 0; {
-		var ops []any
-		for size := 0; len(ops) < min(len(steps), maxOperations); {
-			s := steps[len(ops)]
-			if size += s.size; len(ops) > 0 && size > maxBytes {
-				break
-			}
-			ops = append(ops, s.op)
+	if err := carryOut(split(changes.steps), func(ops []any) error {
+		_, err := c.Multi(ctx, ops...)
+		if err == nil {
+			report(len(ops))
 		}
-		if _, err := c.Multi(ctx, ops...); err != nil {
-			return conflict(err)
-		}
-		steps = steps[len(ops):]
-		report(len(ops))
+		return conflict(err)
+	}); err != nil {
+		return err
 	}
 	for _, s := range changes.acls {
 		if err := c.SetACL(ctx, s.path, s.acl, s.version); err != nil {

@@ -84,7 +84,9 @@ type Changes struct {
 // step is an operation of a transaction. It holds only while the tree is as it was read.
 type step struct {
 	op   any // of go-zookeeper's types of requests
+	path string
 	size int // in bytes, about
+	span int // how many steps are of this node and those below it, this one first; 1 of a deletion
 }
 
 // aclStep is a change of an access control list, which transactions do not have.
@@ -137,7 +139,9 @@ func (c *Changes) deleteAll(f *found, force bool) (stays bool) {
 		c.add(DeleteNode, f.path)
 		c.steps = append(c.steps, step{
 			op:   &zk.DeleteRequest{Path: f.path, Version: f.data.Stat().Version},
+			path: f.path,
 			size: len(f.path) + 100,
+			span: 1,
 		})
 	}
 	return stays

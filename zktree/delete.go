@@ -66,21 +66,20 @@ func DeleteAll(ctx context.Context, c *zkstream.Client, path string, opts ...Del
 		if !errors.Is(err, ErrConflict) || try == deleteTries {
 			return nil, err
 		}
-		deleted = slices.Concat(deleted, gone(ctx, c, changes))
+		deleted = slices.Concat(deleted, gone(ctx, c, path, changes))
 	}
 }
 
-// gone returns those deletions that have been carried out.
-func gone(ctx context.Context, c *zkstream.Client, changes *Changes) []Change {
-	var list []Change
+// gone returns those deletions below path that have been carried out.
+func gone(ctx context.Context, c *zkstream.Client, path string, changes *Changes) (list []Change) {
+	left, err := c.GetTree(ctx, path)
+	if err != nil {
+		return nil
+	}
 	for change := range changes.All() {
-		if change.Action != DeleteNode {
-			continue
+		if _, there := left.Get(change.Path); change.Action == DeleteNode && !there {
+			list = append(list, change)
 		}
-		if d, err := c.Get(ctx, change.Path); err != nil || d.Exists() {
-			break // transactions are in order
-		}
-		list = append(list, change)
 	}
 	return list
 }

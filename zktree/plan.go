@@ -129,6 +129,7 @@ func (p *planner) compare(path string, n *zktext.Node, there *found) error {
 		return fmt.Errorf("zktree: %q: %w", path, err)
 	}
 	children := map[string]*found{}
+	first := len(p.changes.steps)
 	if there == nil {
 		p.changes.add(AddNode, path)
 		p.step(&zk.CreateRequest{Path: path, Data: content, Acl: p.acl}, path, content)
@@ -154,6 +155,7 @@ func (p *planner) compare(path string, n *zktext.Node, there *found) error {
 			return err
 		}
 	}
+	p.changes.steps[first].span = len(p.changes.steps) - first
 	return nil
 }
 
@@ -162,7 +164,7 @@ func (p *planner) step(op any, path string, content []byte) {
 	for _, a := range p.acl {
 		size += len(a.Scheme) + len(a.ID)
 	}
-	p.changes.steps = append(p.changes.steps, step{op, size})
+	p.changes.steps = append(p.changes.steps, step{op: op, path: path, size: size})
 }
 
 // extraNode plans for a node that is not in the text.
