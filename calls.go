@@ -3,10 +3,10 @@ package zkstream
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/address"
+	"github.com/zkstream/zkstream/internal/calls"
 	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
@@ -168,7 +168,7 @@ func (c *Client) Multi(ctx context.Context, ops ...any) (responses []zk.MultiRes
 	absolute := make([]any, len(ops))
 	paths := make([]string, len(ops)) // as the user names them
 	for i, op := range ops {
-		if absolute[i], paths[i], err = c.below(op); err != nil {
+		if absolute[i], paths[i], err = calls.Absolute(c.chroot, op, c.acl); err != nil {
 			return nil, &PathError{Op: "multi", Path: paths[i], Err: err}
 		}
 	}
@@ -195,31 +195,3 @@ func (c *Client) Multi(ctx context.Context, ops ...any) (responses []zk.MultiRes
 
 // errNotTried stands for the runtime inconsistency that servers answer to what follows a refused operation.
 var errNotTried = errors.New("not tried, since an operation before it was refused")
-
-// below returns a copy of an operation with its path as the server has it, and the path as the user names it.
-func (c *Client) below(op any) (absolute any, path string, err error) {
-	switch op := op.(type) {
-	case *zk.CreateRequest:
-		request := *op
-		request.Path, err = c.absoluteOf(op.Path, op.Flags&zk.FlagSequence != 0)
-		if len(request.Acl) == 0 { // which servers refuse
-			request.Acl = c.acl
-		}
-		return &request, op.Path, err
-	case *zk.SetDataRequest:
-		request := *op
-		request.Path, path = c.chroot.Absolute(op.Path), op.Path
-		absolute = &request
-	case *zk.DeleteRequest:
-		request := *op
-		request.Path, path = c.chroot.Absolute(op.Path), op.Path
-		absolute = &request
-	case *zk.CheckVersionRequest:
-		request := *op
-		request.Path, path = c.chroot.Absolute(op.Path), op.Path
-		absolute = &request
-	default:
-		return nil, "", fmt.Errorf("unknown type of operation: %T", op)
-	}
-	return absolute, path, address.ValidatePath(path)
-}

@@ -3,12 +3,11 @@ package zkstream
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
 	"github.com/go-zookeeper/zk"
-	"github.com/zkstream/zkstream/internal/address"
+	"github.com/zkstream/zkstream/internal/calls"
 	"github.com/zkstream/zkstream/internal/content"
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
@@ -17,64 +16,35 @@ import (
 type CreateOption func(*createOptions)
 
 type createOptions struct {
-	ephemeral, sequential, container, parents bool
-
-	ttl time.Duration // 0: none
-	acl []zk.ACL
+	calls.Creation
+	parents bool
 }
 
 // Ephemeral has the node go with the session of the client that has created it.
-func Ephemeral() CreateOption { return func(o *createOptions) { o.ephemeral = true } }
+func Ephemeral() CreateOption { return func(o *createOptions) { o.Ephemeral = true } }
 
 // Sequential has the server append a number of ten digits to the path, which grows with each child that the parent
 // has ever had. A path that ends with "/" gives a name that is the number alone.
-func Sequential() CreateOption { return func(o *createOptions) { o.sequential = true } }
+func Sequential() CreateOption { return func(o *createOptions) { o.Sequential = true } }
 
 // Container makes a node that the servers delete some time after the last of its children has gone
 // (ZooKeeper 3.5.3 and later).
-func Container() CreateOption { return func(o *createOptions) { o.container = true } }
+func Container() CreateOption { return func(o *createOptions) { o.Container = true } }
 
 // TTL makes a node that the servers delete once it has had no children, and no change, for d, which counts in whole
 // milliseconds. Servers have such nodes only if zookeeper.extendedTypesEnabled is set; otherwise the error has
 // [ErrUnimplemented] inside.
-func TTL(d time.Duration) CreateOption { return func(o *createOptions) { o.ttl = d } }
+func TTL(d time.Duration) CreateOption { return func(o *createOptions) { o.TTL = d } }
 
 // NodeACL sets the access control list of the node. The default is that of [WithDefaultACL].
 func NodeACL(acl []zk.ACL) CreateOption {
 	acl = slices.Clone(acl)
-	return func(o *createOptions) { o.acl = acl }
+	return func(o *createOptions) { o.ACL = acl }
 }
 
 // Parents creates the nodes above that are missing, empty, with the list of [WithDefaultACL]. They stay when the node
 // itself cannot be created.
 func Parents() CreateOption { return func(o *createOptions) { o.parents = true } }
-
-// request is what to ask for.
-func (o *createOptions) request(path string, data []byte) (any, error) {
-	var flags int32 = zk.FlagPersistent
-	switch {
-	case o.ttl != 0 && (o.ephemeral || o.container):
-		return nil, fmt.Errorf("a node with a TTL is neither ephemeral nor a container: %w", zk.ErrInvalidFlags)
-	case o.container && (o.ephemeral || o.sequential):
-		return nil, fmt.Errorf("a container is neither ephemeral nor sequential: %w", zk.ErrInvalidFlags)
-	case o.ttl < 0 || o.ttl > 0 && o.ttl < time.Millisecond:
-		return nil, fmt.Errorf("a TTL of %v: %w", o.ttl, zk.ErrBadArguments)
-	case o.ttl > 0:
-		flags = zk.FlagTTL
-		if o.sequential {
-			flags = zk.FlagPersistentSequentialWithTTL
-		}
-		return &zk.CreateTTLRequest{Path: path, Data: data, Acl: o.acl, Flags: flags, Ttl: o.ttl.Milliseconds()}, nil
-	case o.container:
-		flags = zk.FlagContainer
-	case o.ephemeral:
-		flags = zk.FlagEphemeral
-	}
-	if o.sequential {
-		flags |= zk.FlagSequence
-	}
-	return &zk.CreateRequest{Path: path, Data: data, Acl: o.acl, Flags: flags}, nil
-}
 
 // Create creates the node at path with properties as [Client.SetProperties] writes them, and its parents, empty,
 // where they are missing. It returns when the server has answered or ctx ends, and meanwhile retries
@@ -111,31 +81,17 @@ func (c *Client) CreateNode(ctx context.Context, path string, data []byte, opts 
 
 // creation prepares the change that CreateNode makes.
 func (c *Client) creation(path string, data []byte, opts []CreateOption) (change *zkconn.Change, parents bool, err error) {
-	o := createOptions{acl: c.acl}
+	o := createOptions{Creation: calls.Creation{ACL: c.acl}}
 	for _, opt := range opts {
 		if opt == nil {
 			return nil, false, errors.New("option is nil")
 		}
 		opt(&o)
 	}
-	abs, err := c.absoluteOf(path, o.sequential)
-	if err != nil {
-		return nil, false, err
-	}
-	request, err := o.request(abs, data)
+	request, err := o.Request(c.chroot, path, data)
 	if err != nil {
 		return nil, false, err
 	}
 	change, err = c.conn.NewChange(request)
 	return change, o.parents, err
-}
-
-// absoluteOf returns the path of a node that is to be created as the server has it. A server appends a number to a
-// sequential one, so that may end with a slash.
-func (c *Client) absoluteOf(path string, sequential bool) (string, error) {
-	if !sequential {
-		return c.chroot.Absolute(path), address.ValidatePath(path)
-	}
-	abs := c.chroot.Absolute(path + "0")
-	return abs[:len(abs)-1], address.ValidatePath(path + "0")
 }
