@@ -86,13 +86,13 @@ func TestCreateNodeMakesEachKindOfNode(t *testing.T) {
 		if path, err = c.CreateNode(ctx, "/queue/", nil, zkstream.Sequential(), zkstream.Ephemeral()); err != nil || path != "/queue/0000000001" {
 			t.Errorf("%q, %v", path, err)
 		}
-		if owner := f.owner(path); owner != c.SessionID() {
+		if owner := f.owner(path); owner != zkstream.SessionID(c) {
 			t.Errorf("owner %x", owner)
 		}
 		if path, err = c.CreateNode(ctx, "/e", nil, zkstream.Ephemeral(), zkstream.NodeACL(zk.WorldACL(zk.PermRead))); err != nil || f.owner(path) == 0 {
 			t.Error(err)
 		}
-		if acl, stat, err := c.ACL(ctx, "/e"); err != nil || !slices.Equal(acl, zk.WorldACL(zk.PermRead)) || stat.EphemeralOwner != c.SessionID() {
+		if acl, stat, err := c.ACL(ctx, "/e"); err != nil || !slices.Equal(acl, zk.WorldACL(zk.PermRead)) || stat.EphemeralOwner != zkstream.SessionID(c) {
 			t.Errorf("%v, %+v, %v", acl, stat, err)
 		}
 		if path, err = c.CreateNode(ctx, "/", nil, zkstream.Sequential()); err != nil || !strings.HasPrefix(path, "/00") {
@@ -348,7 +348,7 @@ func TestALostEphemeralNodeIsFoundAgain(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if data, stat, err := server.Get(path); err != nil || string(data) != "mine" || stat.EphemeralOwner != c.SessionID() {
+			if data, stat, err := server.Get(path); err != nil || string(data) != "mine" || stat.EphemeralOwner != zkstream.SessionID(c) {
 				t.Errorf("%s: %q, %+v, %v", path, data, stat, err)
 			}
 			if names, _ := server.Children("/q"); len(names) != 2 {

@@ -263,7 +263,7 @@ func testCloseInEveryState(t *testing.T, f *fixture) {
 			t.Fatal(err)
 		}
 		state(c, places[name])
-		clients[name], sessions[name] = c, c.SessionID()
+		clients[name], sessions[name] = c, zkstream.SessionID(c)
 	}
 	var wg sync.WaitGroup
 	for name, c := range clients {

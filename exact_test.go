@@ -116,7 +116,7 @@ func TestALostReplyLeavesNoOrphanAndNoDuplicate(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, created, err := server.Get(addrPath)
-				if err != nil || created.EphemeralOwner != c.SessionID() {
+				if err != nil || created.EphemeralOwner != zkstream.SessionID(c) {
 					t.Fatalf("registered: %+v, %v", created, err)
 				}
 				time.Sleep(time.Minute)

@@ -20,19 +20,19 @@ var (
 )
 
 // SessionID returns the ID of the session.
-func (c *Client) SessionID() int64 { return c.conn.SessionID() }
+func SessionID(c *Client) int64 { return c.conn.SessionID() }
 
 // Connection returns what is below a client.
-func (c *Client) Connection() *zkconn.Conn { return c.conn }
+func Connection(c *Client) *zkconn.Conn { return c.conn }
 
 // Supervisor returns what keeps a client's watches.
-func (c *Client) Supervisor() *watching.Supervisor { return c.watches }
+func Supervisor(c *Client) *watching.Supervisor { return c.watches }
 
 // StatusNow returns the status of a registration.
-func (r *Registration) StatusNow() RegistrationStatus { return r.status.get() }
+func StatusNow(r *Registration) RegistrationStatus { return r.status.get() }
 
 // WithdrawErr returns why a registration's node could not be deleted.
-func (r *Registration) WithdrawErr() error { return r.node.WithdrawErr() }
+func WithdrawErr(r *Registration) error { return r.node.WithdrawErr() }
 
 // ChildrenOf and PropertiesOf return snapshots of a node.
 func ChildrenOf(n *watching.Node) Children     { return Children{n} }

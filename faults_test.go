@@ -140,7 +140,7 @@ func pipelined(t *testing.T, n int, fn func(i int) error) {
 
 func up(t testing.TB, c *zkstream.Client) {
 	t.Helper()
-	eventually(t, "the client is connected", c.Connection().IsUp)
+	eventually(t, "the client is connected", zkstream.Connection(c).IsUp)
 }
 
 func TestNoStreamMissesAChangeInAStorm(t *testing.T) {
@@ -177,7 +177,7 @@ func testTheWholeScenario(t *testing.T, f *fixture) {
 	if acl, _, err := f.admin.GetACL(f.root + node); err != nil || !slices.Equal(acl, zk.WorldACL(zk.PermRead)) {
 		t.Errorf("%v, %v", acl, err)
 	}
-	if f.owner(node) != server.SessionID() {
+	if f.owner(node) != zkstream.SessionID(server) {
 		t.Error("not an ephemeral node of the session")
 	}
 
@@ -423,7 +423,7 @@ func checkOwner(t *testing.T, f *follower) {
 	zc := plainClient(t, servers...)
 	zc.Sync("/svc/a:1")
 	exists, stat, err := zc.Exists("/svc/a:1")
-	if err != nil || !exists || stat.EphemeralOwner != f.c.SessionID() {
-		t.Errorf("the node: %v, %+v, %v; the session is %s", exists, stat, err, hex(f.c.SessionID()))
+	if err != nil || !exists || stat.EphemeralOwner != zkstream.SessionID(f.c) {
+		t.Errorf("the node: %v, %+v, %v; the session is %s", exists, stat, err, hex(zkstream.SessionID(f.c)))
 	}
 }

@@ -318,7 +318,7 @@ func eventually(t testing.TB, what string, good func() bool) {
 func settled(t testing.TB, c *zkstream.Client) {
 	t.Helper()
 	eventually(t, "the client has settled", func() bool {
-		if !c.Connection().IsUp() || !c.Connection().Idle() {
+		if !zkstream.Connection(c).IsUp() || !zkstream.Connection(c).Idle() {
 			return false
 		}
 		s := c.Stats()
@@ -329,7 +329,7 @@ func settled(t testing.TB, c *zkstream.Client) {
 // down waits until c has noticed the loss of its connection.
 func down(t testing.TB, c *zkstream.Client) {
 	t.Helper()
-	eventually(t, "the client is disconnected", func() bool { return !c.Connection().IsUp() })
+	eventually(t, "the client is disconnected", func() bool { return !zkstream.Connection(c).IsUp() })
 }
 
 // outage runs fn while the client cannot reach its server, then waits until it has settled.
@@ -345,12 +345,12 @@ func (f *fixture) outage(c *zkstream.Client, fn func()) {
 // expire ends the session of c, and returns when it has settled in the next one.
 func expire(t testing.TB, c *zkstream.Client) {
 	t.Helper()
-	before := c.Connection().Generation()
+	before := zkstream.Connection(c).Generation()
 	eventually(t, "the client has a new session", func() bool {
-		if c.Connection().IsUp() && c.Connection().Generation() == before {
-			c.Connection().Expire() // in vain, if the client takes its session back in between
+		if zkstream.Connection(c).IsUp() && zkstream.Connection(c).Generation() == before {
+			zkstream.Connection(c).Expire() // in vain, if the client takes its session back in between
 		}
-		return c.Connection().Generation() > before
+		return zkstream.Connection(c).Generation() > before
 	})
 	settled(t, c)
 }

@@ -121,7 +121,7 @@ func testAChangeWhoseEventIsLostIsDelivered(t *testing.T, f *fixture) {
 		return tree.Len() == 3 && x.String() == `{"n": 2}`
 	})
 	eventually(t, "the registration's node is made again", func() bool {
-		return f.owner(registration.Path()) == c.SessionID()
+		return f.owner(registration.Path()) == zkstream.SessionID(c)
 	})
 	if n := c.Stats().Connects; n != 1 {
 		t.Errorf("there were %d connections, want one that never breaks", n)

@@ -18,7 +18,7 @@ import (
 )
 
 // status returns the present status of a registration.
-func status(r *zkstream.Registration) zkstream.RegistrationStatus { return r.StatusNow() }
+func status(r *zkstream.Registration) zkstream.RegistrationStatus { return zkstream.StatusNow(r) }
 
 // denying has the server answer each request of an operation on addrPath with the code that is stored, while
 // that is not zero, and counts these.
@@ -115,7 +115,7 @@ func TestAnUpdateThatMayNotDelete(t *testing.T) {
 			t.Errorf("update: %v", err)
 		}
 		expire(t, c)
-		eventually(t, "the node is back", func() bool { return f.owner(addrPath) == c.SessionID() })
+		eventually(t, "the node is back", func() bool { return f.owner(addrPath) == zkstream.SessionID(c) })
 		if got := f.get(addrPath); got != `{"pid": 1}` {
 			t.Errorf("content %s", got)
 		}
@@ -140,7 +140,7 @@ func TestARegistrationComesBackFromEveryRefusal(t *testing.T) {
 			}
 			code, count := denying(server, zktest.OpCreate)
 			code.Store(int64(refusal))
-			server.ExpireSession(c.SessionID())
+			server.ExpireSession(zkstream.SessionID(c))
 			time.Sleep(10 * time.Minute)
 			if n := count.Load(); n < 10 || n > 50 {
 				t.Errorf("%v: %d tries in ten minutes", refusal, n)
@@ -158,7 +158,7 @@ func TestARegistrationComesBackFromEveryRefusal(t *testing.T) {
 			if status(r) != zkstream.Registered || r.Refusal() != nil {
 				t.Errorf("%v: afterwards %v, %v", refusal, status(r), r.Refusal())
 			}
-			if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.SessionID() {
+			if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != zkstream.SessionID(c) {
 				t.Errorf("%v: %+v, %v", refusal, stat, err)
 			}
 		})
@@ -215,7 +215,7 @@ func TestARegistrationOutlivesAnAclThatIsClosedForAMoment(t *testing.T) {
 			t.Fatal(err)
 		}
 		until(t, statuses, func(s zkstream.RegistrationStatus) bool { return s == zkstream.Registered })
-		if f.owner(addrPath) != c.SessionID() || r.Refusal() != nil {
+		if f.owner(addrPath) != zkstream.SessionID(c) || r.Refusal() != nil {
 			t.Errorf("owner %x, refusal %v", f.owner(addrPath), r.Refusal())
 		}
 	})
@@ -245,7 +245,7 @@ func TestARegistrationThatItsClientMayNotRead(t *testing.T) {
 			t.Errorf("update: %v, content %s", err, f.get(r.Path()))
 		}
 		expire(t, c)
-		eventually(t, "it is back in a new session", func() bool { return f.owner(r.Path()) == c.SessionID() })
+		eventually(t, "it is back in a new session", func() bool { return f.owner(r.Path()) == zkstream.SessionID(c) })
 		eventually(t, "it says so", func() bool { return status(r) == zkstream.Registered })
 		if got := f.get(r.Path()); got != want {
 			t.Errorf("content %s", got)
@@ -304,7 +304,7 @@ func testUnreadableComesBack(t *testing.T, server *zktest.Server) {
 		time.Sleep(10 * time.Minute)
 		server.Delete(addrPath)
 		time.Sleep(31 * time.Second)
-		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.SessionID() || status(r) != zkstream.Registered {
+		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != zkstream.SessionID(c) || status(r) != zkstream.Registered {
 			t.Fatalf("%+v, %v, %v", stat, err, status(r))
 		}
 	}
@@ -326,7 +326,7 @@ func TestANodeOfAnotherThatMayNotBeReadIsWaitedFor(t *testing.T) {
 			got <- r2
 		}()
 		time.Sleep(100 * time.Millisecond)
-		if f.owner(addrPath) != first.SessionID() {
+		if f.owner(addrPath) != zkstream.SessionID(first) {
 			t.Fatal("another session's node was touched")
 		}
 		if err := r1.Close(); err != nil {
@@ -334,7 +334,7 @@ func TestANodeOfAnotherThatMayNotBeReadIsWaitedFor(t *testing.T) {
 		}
 		select {
 		case r2 := <-got:
-			if f.owner(addrPath) != second.SessionID() || status(r2) != zkstream.Registered {
+			if f.owner(addrPath) != zkstream.SessionID(second) || status(r2) != zkstream.Registered {
 				t.Errorf("owner %x, %v", f.owner(addrPath), status(r2))
 			}
 		case <-time.After(patience):
@@ -383,19 +383,19 @@ func TestARegistrationWaitsForItsOwnPredecessor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		old := c.SessionID()
+		old := zkstream.SessionID(c)
 		server.Intercept(func(r zktest.Request) zktest.Fault {
 			return zktest.Fault{NewSession: r.Op == zktest.OpConnect && r.Session == old}
 		})
 		server.DisconnectSession(old)
 		time.Sleep(3 * time.Second)
 		_, stat, err := server.Get(addrPath)
-		if err != nil || stat.EphemeralOwner != old || status(r) != zkstream.Pending || c.SessionID() == old {
+		if err != nil || stat.EphemeralOwner != old || status(r) != zkstream.Pending || zkstream.SessionID(c) == old {
 			t.Fatalf("%+v, %v, %v", stat, err, status(r))
 		}
 		server.ExpireSession(old)
 		time.Sleep(time.Second)
-		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != c.SessionID() || status(r) != zkstream.Registered {
+		if _, stat, err := server.Get(addrPath); err != nil || stat.EphemeralOwner != zkstream.SessionID(c) || status(r) != zkstream.Registered {
 			t.Errorf("%+v, %v, %v", stat, err, status(r))
 		}
 	})
@@ -425,7 +425,7 @@ func TestALostReplyDoesNoHarmToARegistrationThatMayNotBeRead(t *testing.T) {
 						time.Sleep(3 * time.Minute)
 						names, _ := server.Children("/svc")
 						data, stat, err := server.Get(r.Path())
-						if len(names) != 1 || err != nil || stat.EphemeralOwner != c.SessionID() || status(r) != zkstream.Registered {
+						if len(names) != 1 || err != nil || stat.EphemeralOwner != zkstream.SessionID(c) || status(r) != zkstream.Registered {
 							t.Errorf("%v, fault %d, %s: %q, %s, %+v, %v, %v, %v", op, i, when, names, data, stat, err, status(r), r.Refusal())
 						}
 					}
@@ -436,7 +436,7 @@ func TestALostReplyDoesNoHarmToARegistrationThatMayNotBeRead(t *testing.T) {
 					}
 					check("after an update")
 					faults(server, op, lossy[i:]...)
-					server.ExpireSession(c.SessionID())
+					server.ExpireSession(zkstream.SessionID(c))
 					check("in a new session")
 					if data, _, _ := server.Get(r.Path()); string(data) != `{"pid": 1, "x": 1}` {
 						t.Errorf("content %s", data)

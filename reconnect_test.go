@@ -220,13 +220,13 @@ func TestChangesOverAnExpiryAreDeliveredOnce(t *testing.T) {
 
 func testChangesOverAnExpiryAreDeliveredOnce(t *testing.T, f *fixture) {
 	testHiddenChanges(t, f, func(f *fixture, c *zkstream.Client, change func()) {
-		before := c.Connection().Generation()
+		before := zkstream.Connection(c).Generation()
 		f.outage(c, func() {
 			change()
-			id := c.SessionID()
+			id := zkstream.SessionID(c)
 			eventually(t, "the session has expired", func() bool { return !f.sessionLives(id) })
 		})
-		if c.Connection().Generation() == before {
+		if zkstream.Connection(c).Generation() == before {
 			t.Fatal("the session did not expire")
 		}
 	})
@@ -246,7 +246,7 @@ func testChangesAroundAKilledSessionAreDelivered(t *testing.T, f *fixture) {
 			f.admin.Set(f.root+"/a", []byte(fmt.Sprint(i)), -1)
 			close(done)
 		}()
-		c.Connection().Expire()
+		zkstream.Connection(c).Expire()
 		<-done
 		until(t, s, func(d zkstream.Data) bool { return d.String() == fmt.Sprint(i) })
 	}
@@ -534,7 +534,7 @@ func testSnapshotsNeverGoBack(t *testing.T, f *fixture) {
 			f.Drop()
 			time.Sleep(30 * time.Millisecond)
 		}
-		c.Connection().Expire()
+		zkstream.Connection(c).Expire()
 		time.Sleep(100 * time.Millisecond)
 		f.Drop()
 		close(stop)

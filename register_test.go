@@ -62,7 +62,7 @@ func testRegisterMakesAnEphemeralNodeThatTheWorldCanRead(t *testing.T, f *fixtur
 	if err := json.Unmarshal([]byte(f.get(addrPath)), &props); err != nil || props["pid"] != float64(os.Getpid()) || props["zone"] != "b" {
 		t.Errorf("content %q: %v", f.get(addrPath), err)
 	}
-	if f.owner(addrPath) != c.SessionID() {
+	if f.owner(addrPath) != zkstream.SessionID(c) {
 		t.Error("the node is not of the client's session")
 	}
 	acl, _, err := f.admin.GetACL(f.root + addrPath)
@@ -163,7 +163,7 @@ func testARegistrationIsCreatedAgain(t *testing.T, f *fixture) {
 	content := f.get(addrPath)
 	again := func(what string) {
 		t.Helper()
-		eventually(t, "the node is back after "+what, func() bool { return f.owner(addrPath) == c.SessionID() })
+		eventually(t, "the node is back after "+what, func() bool { return f.owner(addrPath) == zkstream.SessionID(c) })
 		if got := f.get(addrPath); got != content {
 			t.Errorf("after %s: %q", what, got)
 		}
@@ -215,7 +215,7 @@ func testANodeOfAnotherSessionIsWaitedFor(t *testing.T, f *fixture) {
 	r1, _ := register(t, first, map[string]any{"n": 1})
 	content := f.get(addrPath)
 	// As long as it is there, Register does not return.
-	if err := conflict(t, second, map[string]any{"n": 2}); !strings.Contains(err.Error(), hex(first.SessionID())) {
+	if err := conflict(t, second, map[string]any{"n": 2}); !strings.Contains(err.Error(), hex(zkstream.SessionID(first))) {
 		t.Errorf("err = %v", err)
 	}
 	type result struct {
@@ -231,7 +231,7 @@ func testANodeOfAnotherSessionIsWaitedFor(t *testing.T, f *fixture) {
 	f.Drop()
 	settled(t, second)
 	expire(t, second)
-	if f.get(addrPath) != content || f.owner(addrPath) != first.SessionID() {
+	if f.get(addrPath) != content || f.owner(addrPath) != zkstream.SessionID(first) {
 		t.Fatal("another session's node was touched")
 	}
 	r1.Close()
@@ -239,7 +239,7 @@ func testANodeOfAnotherSessionIsWaitedFor(t *testing.T, f *fixture) {
 	if got.err != nil {
 		t.Fatal(got.err)
 	}
-	if f.owner(addrPath) != second.SessionID() || !strings.Contains(f.get(addrPath), `"n": 2`) {
+	if f.owner(addrPath) != zkstream.SessionID(second) || !strings.Contains(f.get(addrPath), `"n": 2`) {
 		t.Errorf("after the first has gone: %s", f.get(addrPath))
 	}
 	// Another session can also come in between: then it is a conflict, and nobody's node is deleted.
@@ -396,7 +396,7 @@ func testUpdateOfARegistrationLeavesNoGap(t *testing.T, f *fixture) {
 		}
 	}
 	expire(t, c)
-	eventually(t, "the node is back", func() bool { return f.owner(addrPath) == c.SessionID() })
+	eventually(t, "the node is back", func() bool { return f.owner(addrPath) == zkstream.SessionID(c) })
 	if got := f.get(addrPath); got != `{"n": 20, "pid": 1}` {
 		t.Errorf("after expiry: %s", got)
 	}

@@ -49,7 +49,7 @@ func testACredentialHoldsInEverySession(t *testing.T, f *fixture) {
 		until(t, data, func(d zkstream.Data) bool { return d.String() == want })
 		eventually(t, "the registration is there again", func() bool {
 			owner := f.owner(addrPath)
-			return owner != 0 && owner == c.SessionID()
+			return owner != 0 && owner == zkstream.SessionID(c)
 		})
 	}
 	if err := r.Err(); err != nil {

@@ -57,7 +57,7 @@ func TestRegisterWithContent(t *testing.T) {
 			t.Errorf("update: %v, content %q", err, f.get(addrPath))
 		}
 		expire(t, c)
-		eventually(t, "it is back", func() bool { return f.owner(addrPath) == c.SessionID() })
+		eventually(t, "it is back", func() bool { return f.owner(addrPath) == zkstream.SessionID(c) })
 		if got := f.get(addrPath); got != want {
 			t.Errorf("content %q in a new session", got)
 		}
@@ -92,7 +92,7 @@ func TestRegisterWithASequence(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if r.Path() != "/svc/n-0000000001" || f.owner(r.Path()) != c.SessionID() {
+		if r.Path() != "/svc/n-0000000001" || f.owner(r.Path()) != zkstream.SessionID(c) {
 			t.Errorf("path %s", r.Path())
 		}
 		// An Update keeps the name.
@@ -103,7 +103,7 @@ func TestRegisterWithASequence(t *testing.T) {
 		again := func(what string) {
 			t.Helper()
 			eventually(t, "the node is back after "+what, func() bool {
-				return r.Path() != path && f.owner(r.Path()) == c.SessionID()
+				return r.Path() != path && f.owner(r.Path()) == zkstream.SessionID(c)
 			})
 			if got := f.get(r.Path()); got != `{"pid": 1, "x": 1}` || r.Path() < path {
 				t.Errorf("after %s: %s at %s", what, got, r.Path())
@@ -182,7 +182,7 @@ func TestALostReplyLeavesNoSecondSequenceNode(t *testing.T) {
 				}
 				check("after a delete")
 				faults(server, op, lossy[i:]...)
-				server.ExpireSession(c.SessionID())
+				server.ExpireSession(zkstream.SessionID(c))
 				check("in a new session")
 				faults(server, op, lossy[i:]...)
 				for _, r := range regs[:3] {

@@ -18,7 +18,7 @@ func checkWatches(t *testing.T, c *zkstream.Client, when string, streams int, da
 	t.Helper()
 	synctest.Wait()
 	s := c.Stats()
-	if err := c.Supervisor().Check(); err != nil {
+	if err := zkstream.Supervisor(c).Check(); err != nil {
 		t.Errorf("%s: %v", when, err)
 	}
 	if s.Streams != streams || s.Data != data || s.Children != children || s.Presence != presence {

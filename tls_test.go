@@ -152,7 +152,7 @@ func (f *fixture) lives(t *testing.T, config *tls.Config) {
 		got, ok := children.Latest()
 		return ok && names(got) == addr
 	})
-	if owner := f.owner("/svc/" + addr); owner != c.SessionID() {
+	if owner := f.owner("/svc/" + addr); owner != zkstream.SessionID(c) {
 		t.Errorf("the node belongs to %#x", owner)
 	}
 	if err := c.Close(); err != nil {

@@ -37,7 +37,7 @@ func TestAnUpdateKeepsWhatOthersHaveWritten(t *testing.T) {
 		}
 		// What is not the registration's goes with the node.
 		expire(t, c)
-		eventually(t, "it is back", func() bool { return f.owner(addrPath) == c.SessionID() })
+		eventually(t, "it is back", func() bool { return f.owner(addrPath) == zkstream.SessionID(c) })
 		if got := f.get(addrPath); got != `{"pid": 7, "load": 3}` {
 			t.Errorf("content %s", got)
 		}

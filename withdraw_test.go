@@ -93,7 +93,7 @@ func TestAWithdrawalIsNotDeceivedByAFollowerThatIsBehind(t *testing.T) {
 				t.Fatal(err)
 			}
 			time.Sleep(time.Minute)
-			old := c.SessionID()
+			old := zkstream.SessionID(c)
 			var lost atomic.Bool
 			server.Intercept(func(r zktest.Request) zktest.Fault {
 				if r.Op == zktest.OpCreate && lost.CompareAndSwap(false, true) {
@@ -107,7 +107,7 @@ func TestAWithdrawalIsNotDeceivedByAFollowerThatIsBehind(t *testing.T) {
 			<-r.Done()
 			time.Sleep(time.Minute)
 			if _, stat, err := server.Get(addrPath); err == nil || !lost.Load() {
-				t.Fatalf("the registration has ended (%v), and the node is there, of %x; the client's session is %x", r.WithdrawErr(), stat.EphemeralOwner, c.SessionID())
+				t.Fatalf("the registration has ended (%v), and the node is there, of %x; the client's session is %x", zkstream.WithdrawErr(r), stat.EphemeralOwner, zkstream.SessionID(c))
 			}
 			server.Intercept(nil)
 			owner.Store(0)
