@@ -346,6 +346,9 @@ func TestTheZeroClientSaysThatItIsNone(t *testing.T) {
 	v := reflect.ValueOf(&c)
 	for i := range v.NumMethod() {
 		name := v.Type().Method(i).Name
+		if slices.Contains([]string{"Connection", "SessionID", "Supervisor"}, name) { // of export_test.go
+			continue
+		}
 		method := v.Method(i)
 		args := []reflect.Value{}
 		for j := range method.Type().NumIn() {
