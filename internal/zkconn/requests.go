@@ -121,7 +121,7 @@ func (r *requests) pump() {
 			r.syncLocked()
 		}
 	}
-	for r.attached && r.synced && !r.ended && r.reads < r.max && r.watches < maxWatches && r.expected < maxExpected {
+	for r.attached && r.synced && !r.ended && r.reads < r.max && r.expected < maxExpected {
 		least, most := 1, min(maxBatch, maxWatches-r.watches)
 		if r.multiRead && r.reads >= eagerReads {
 			least = maxBatch
@@ -158,7 +158,7 @@ func (r *requests) nextLocked(least, most int) (ws []Watch, bytes int) {
 		if size == 0 {
 			size = r.typical
 		}
-		if full || n == most || n > 0 && (bytes+size > batchBytes || size > largeNode) {
+		if full || n >= most || n > 0 && (bytes+size > batchBytes || size > largeNode) {
 			return false
 		}
 		n++

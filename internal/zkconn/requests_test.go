@@ -35,6 +35,8 @@ type testTable struct {
 	stale   []*testWatch
 	again   Paths // what Attached gives
 	evicted []Watch
+	room    int     // that Evicted was asked for last
+	known   []Known // what Drained gives
 	log     []string
 }
 
@@ -86,13 +88,19 @@ func (t *testTable) Next(least int, take func(size int) bool) (ws []Watch) {
 	return ws
 }
 
-func (t *testTable) Drained() []Known { return nil }
+func (t *testTable) Drained() []Known {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	known := t.known
+	t.known = nil
+	return known
+}
 
-func (t *testTable) Evicted(int) []Watch {
+func (t *testTable) Evicted(most int) []Watch {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	ws := t.evicted
-	t.evicted = nil
+	t.evicted, t.room = nil, most
 	return ws
 }
 
