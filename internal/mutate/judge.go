@@ -71,6 +71,9 @@ type judge struct {
 	dir   string          // of the programs
 	fails map[int]string  // what the compiler says of a mutant, by id
 	tests map[string]bool // packages, by their directories, whose tests are built
+
+	mu      sync.Mutex          // guards what follows, and the output
+	noticed map[string][]string // tests that have noticed something, by suite
 }
 
 func (j *judge) close() { os.RemoveAll(j.dir) }
@@ -80,7 +83,7 @@ func (j *judge) build(ctx context.Context, all []mutant) (err error) {
 	if j.dir, err = os.MkdirTemp("", "mutate"); err != nil {
 		return err
 	}
-	j.fails, j.tests = map[int]string{}, map[string]bool{}
+	j.fails, j.tests, j.noticed = map[int]string{}, map[string]bool{}, map[string][]string{}
 	dirs := map[string]bool{}
 	for _, m := range all {
 		dirs[filepath.Dir(m.file)] = true
@@ -183,7 +186,6 @@ func (j *judge) judge(ctx context.Context, all []mutant, noticed *results, worke
 			left[filepath.Dir(m.file)] = append(left[filepath.Dir(m.file)], v)
 		}
 	}
-	var mu sync.Mutex // guards the output
 	for _, dir := range slices.Sorted(maps.Keys(left)) {
 		for _, s := range j.suites(dir) {
 			if len(left[dir]) == 0 {
@@ -202,8 +204,8 @@ func (j *judge) judge(ctx context.Context, all []mutant, noticed *results, worke
 					if err != nil || v.killer == "" {
 						return err
 					}
-					mu.Lock()
-					defer mu.Unlock()
+					j.mu.Lock()
+					defer j.mu.Unlock()
 					fmt.Printf("%6v noticed by %s %s: %v\n", time.Since(begin).Round(time.Second/10), v.killer, v.test, v.mutant)
 					return noticed.add(*v)
 				})
@@ -229,7 +231,13 @@ var failed = regexp.MustCompile(`(?m)^--- FAIL: ([^ ]+)`)
 // try has s judge m. killer is empty if s has not noticed it. A test that fails once and not again is no judge, but one that
 // suffers from what else the machine does.
 func (j *judge) try(ctx context.Context, m mutant, s suite) (killer, test string, err error) {
-	out, err := j.run(ctx, m, s, s.args)
+	var out []byte
+	if likely := j.likely(s); likely != "" {
+		out, err = j.run(ctx, m, s, append(slices.Clone(s.args), "-test.run=^("+likely+")$"))
+	}
+	if err == nil {
+		out, err = j.run(ctx, m, s, s.args)
+	}
 	if err == nil || ctx.Err() != nil {
 		return "", "", context.Cause(ctx)
 	}
@@ -251,7 +259,22 @@ func (j *judge) try(ctx context.Context, m mutant, s suite) (killer, test string
 			return "", "", context.Cause(ctx)
 		}
 	}
+	if s.dir == simulation { // which has one test
+		return s.name, test, nil
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if name := s.name; !slices.Contains(j.noticed[name], test) {
+		j.noticed[name] = append(j.noticed[name], test)
+	}
 	return s.name, test, nil
+}
+
+// likely returns the tests of s that have noticed other mutants, as a pattern: they are run before the rest.
+func (j *judge) likely(s suite) string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return strings.Join(j.noticed[s.name], "|")
 }
 
 // run runs a suite with m; the mutant 0 is none.
