@@ -91,9 +91,9 @@ func open[T any](ctx context.Context, c *Client, s *Stream[T], from source, op, 
 	return s
 }
 
-// A Stream's source ends it by the methods of [watching.Subscriber], and has its place.
+// The rest of [watching.Subscriber], and of [watching.Consumed]. A Stream has no such methods itself, since it would have them for
+// users, too.
 
-// End ends the stream for a reason of its source's.
 func (s *nodeStream[T]) End(reason error) bool { return s.end(named(reason)) }
 func (s *treeStream[T]) End(reason error) bool { return s.end(named(reason)) }
 
@@ -103,7 +103,7 @@ func (s *treeStream[T]) Place() *int32 { return &s.index }
 func (s *nodeStream[T]) Behind() (snapshots int, waiting time.Duration) { return s.behind() }
 func (s *treeStream[T]) Behind() (snapshots int, waiting time.Duration) { return s.behind() }
 
-// named makes a source's error public.
+// named returns the reason for which a supervisor ends a stream as users see it.
 func named(err error) error {
 	var e *watching.PathError
 	if errors.As(err, &e) {
