@@ -1,6 +1,7 @@
 package zkstream_test
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	gopath "path"
@@ -10,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/zktest"
 )
@@ -373,6 +375,36 @@ func TestTreesOfSeveralShapesAreNotDeliveredTwice(t *testing.T) {
 		<-stop
 		if len(deliveries) > 3 { // the first, the new list, and the new node
 			t.Errorf("deliveries of a tree that has changed once: %q", deliveries)
+		}
+	})
+}
+
+// The content of a node is closed to the client while its children are known, and opened again: the children do not go meanwhile.
+func TestTheChildrenOfANodeThatIsClosedForAWhileStay(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+		for _, path := range []string{"/t", "/t/n", "/t/n/child"} {
+			plant(t, server, path)
+		}
+		s := c.Tree(t.Context(), "/t")
+		next(t, s)
+		closed := zktest.ACL{Perms: zk.PermAll &^ zk.PermRead, Scheme: "world", ID: "anyone"}
+		open := zktest.ACL{Perms: zk.PermAll, Scheme: "world", ID: "anyone"}
+		if err := errors.Join(server.SetACL("/t/n", closed), server.Set("/t/n", []byte("hidden"))); err != nil {
+			t.Fatal(err)
+		}
+		states := ""
+		time.AfterFunc(2*time.Minute, func() { server.SetACL("/t/n", open) })
+		for tree := range s.All() {
+			if _, found := tree.Get("/t/n/child"); !found {
+				t.Error("the child has gone")
+			}
+			n, _ := tree.Get("/t/n")
+			if states += "."; n.String() == "hidden" {
+				break
+			}
+		}
+		if len(states) < 2 {
+			t.Error("the node was never closed")
 		}
 	})
 }

@@ -178,7 +178,7 @@ func (a *Assembler) settle(m *treeNode) {
 		m.early = true
 		return
 	}
-	if m.shown != nil && !sameNode(m.shown, n) {
+	if m.shown != nil && anotherNode(m.shown, n) {
 		a.dropChildren(m)
 	}
 	if a.shape.Bare && n.data != "" { // another stream reads it: see joinLeafLocked
@@ -214,6 +214,12 @@ func (n *Node) missing() bool { return n != nil && !n.Exists() }
 // sameNode reports whether two nodes of one path are one, and not one that was made after the other was deleted.
 func sameNode(a, b *Node) bool {
 	return a.stat.Czxid == b.stat.Czxid && a.stat.Ctime == b.stat.Ctime
+}
+
+// anotherNode reports whether two nodes of one path are certainly not one. Of a node that could not be read there may be no metadata: it is
+// closed and opened again with the children that it had.
+func anotherNode(a, b *Node) bool {
+	return a.stat.Czxid != 0 && b.stat.Czxid != 0 && !sameNode(a, b)
 }
 
 // show has the tree show n for m.
