@@ -6,7 +6,7 @@
 # make nested         each module with dependencies of its own: built alone, and its tests
 # make guard          ratios to raw go-zookeeper, against slower code
 # make examples       the programs in examples
-# make mutate         breaks the code that keeps the watches, place by place, and asks the tests and the simulation; SAMPLE=100 for fewer
+# make mutate         breaks the code that keeps the watches, place by place, and asks who notices; SAMPLE=100 for fewer; see CONTRIBUTING.md
 # make simulate       10,000 simulated schedules of faults; SEEDS=n for another number
 # make torture        an hour of faults on a real ensemble, with the peers; writes docs/RELIABILITY.md; FOR=10m for less
 # make torture-quick  40 seconds of it, with those peers that are installed

@@ -63,9 +63,26 @@ func (f *follower) End(reason error) bool {
 
 func (f *follower) Place() *int32 { return &f.place }
 
+// A treeFollower is a stream of a tree as a Supervisor sees it.
+type treeFollower struct {
+	ended error
+	place int32
+}
+
+func (f *treeFollower) Put(Assembled) {}
+
+func (f *treeFollower) End(reason error) bool {
+	f.ended = reason
+	return true
+}
+
+func (f *treeFollower) Place() *int32 { return &f.place }
+
 // wants checks what the follower has been given since the last call.
 func (f *follower) wants(want ...string) {
 	f.b.t.Helper()
+	f.b.mu.Lock() // Put is called with it held
+	defer f.b.mu.Unlock()
 	if !slices.Equal(f.got, want) {
 		f.b.t.Errorf("the stream was given %q, want %q", f.got, want)
 	}

@@ -310,8 +310,18 @@ func TestStopEndsAllStreams(t *testing.T) {
 		ws := b.Next(1, func(int) bool { return true })
 		b.Answered(parked.watch.wire(), holding(8, ""))
 		parked.leave()
+		tree := &treeFollower{}
+		if err := b.JoinTree(Shape{Path: "/tree"}, tree, func(*Assembler) {}); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.Stats(); got.Streams != 4 {
+			t.Errorf("%d streams", got.Streams)
+		}
 		b.Stop()
 		b.check()
+		if tree.ended != zkconn.ErrClosed {
+			t.Errorf("a tree's stream ended by %v", tree.ended)
+		}
 		for _, f := range []*follower{f, waiting, registration, resting} {
 			if f.ended != zkconn.ErrClosed {
 				t.Errorf("a stream ended by %v", f.ended)
@@ -380,5 +390,39 @@ func TestStaleWatchesAreTakenInOrder(t *testing.T) {
 		if n := len(b.urgent); n != map[kind]int{kindStat: 1, kindData: 0}[k] {
 			t.Errorf("%d of %v are urgent", n, k)
 		}
+	}
+}
+
+// The connection may still ask after an answer that came before the end.
+func TestNothingIsAssembledAfterTheEnd(t *testing.T) {
+	b := newBench(t)
+	tree := &treeFollower{}
+	if err := b.JoinTree(Shape{Path: "/a", Depth: 9, Max: 100}, tree, func(*Assembler) {}); err != nil {
+		t.Fatal(err)
+	}
+	answer := func() {
+		for _, w := range b.Next(1, func(int) bool { return true }) {
+			a := &zkconn.Answer{Exists: true, Stat: zk.Stat{Czxid: 1, NumChildren: 2}, Zxid: 7, Armed: true}
+			if w.Kind == kindChildren {
+				a.Names = []string{"x", "y"}
+			}
+			b.Answered(w, a)
+		}
+	}
+	answer()
+	b.Drained()
+	answer()
+	if len(b.assembling) == 0 {
+		t.Error("there is nothing to assemble")
+	}
+	b.Stop()
+	if known := b.Drained(); known != nil || b.stale != nil {
+		t.Errorf("%v are to be set", known)
+	}
+	b.Dismantle()
+	b.Recheck()
+	b.check()
+	if err := b.Busy(); err != nil {
+		t.Error(err)
 	}
 }
