@@ -96,27 +96,36 @@ func (l loader) loadWhole(ctx context.Context, path string) (*found, error) {
 	if err != nil || !tree.Exists() {
 		return nil, err
 	}
-	return l.pick(tree, path)
+	return l.pick(tree)
 }
 
-// pick returns what is wanted of a tree.
-func (l loader) pick(tree zkstream.Tree, path string) (*found, error) {
-	f := &found{path: path}
-	if !l.wanted(path) {
-		return f, nil
-	}
-	f.data, _ = tree.Get(path)
-	if err := f.data.Err(); err != nil {
-		return nil, &zkstream.PathError{Op: "get", Path: path, Err: err}
-	}
-	for _, name := range tree.Children(path) {
-		child, err := l.pick(tree, join(path, name))
-		if err != nil {
-			return nil, err
+// pick returns what is wanted of a tree that exists.
+func (l loader) pick(tree zkstream.Tree) (root *found, err error) {
+	var above []*found // of the node, the parent last
+	for d := range tree.All() {
+		for len(above) > 0 && !isBelow(d.Path(), above[len(above)-1].path) {
+			above = above[:len(above)-1]
 		}
-		f.children = append(f.children, child)
+		f := &found{path: d.Path()}
+		if len(above) == 0 {
+			root = f
+		} else if parent := above[len(above)-1]; parent.data.Exists() {
+			parent.children = append(parent.children, f)
+		} else {
+			continue // nor is what is below it wanted
+		}
+		if above = append(above, f); !l.wanted(f.path) {
+			continue
+		}
+		if f.data = d; d.Err() != nil {
+			return nil, &zkstream.PathError{Op: "get", Path: f.path, Err: d.Err()}
+		}
 	}
-	return f, nil
+	return root, nil
+}
+
+func isBelow(path, top string) bool {
+	return strings.HasPrefix(path, top) && (top == "/" || len(path) > len(top) && path[len(top)] == '/')
 }
 
 // loadSingly reads the nodes one by one.
