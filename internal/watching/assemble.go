@@ -20,6 +20,16 @@ type Shape struct {
 // An Assembler keeps the newest snapshot of a tree, for all streams of one shape. It subscribes to two watches of
 // each node, those of its content and of its children, which it shares with the streams of single nodes.
 //
+// These are one-shot watches, set again by SetWatches, and not one persistent recursive watch (addWatch, from ZooKeeper 3.6). With
+// ZooKeeper 3.9.5 and a tree of 100,000 nodes, the recursive watch is far cheaper to set: 40 bytes and no time that could be
+// measured, against 6.7 MB, 180 ms of the server's processor time and 57 MB of its memory (20,000 nodes: 1.3 MB, 40 ms, 11 MB). A change
+// costs the same either way: one event and one read, 46 bytes sent and 173 received, and some 0.15 ms of the server's processor
+// beyond the write. But nothing catches up with a recursive watch after a reconnect: SetWatches2 sends no event for what has
+// changed below its path meanwhile. So all would have to be read again, which takes twice as long as setting all watches again, and more
+// the larger the nodes are. It reports every level below, whatever the depth of the tree, and each creation and deletion for itself. An
+// event that the server hides could not be found by a recheck. Older servers and ClickHouse Keeper do not have it, so the one-shot
+// watches would stay as a second way. What they cost is the server's memory: 285 bytes a watch.
+//
 // Its fields are guarded by Supervisor.mu, which all its methods but Leave need held. An answer to one of its watches puts the
 // node into queue and does no more. When all that was received has been handled (Supervisor.Drained), run works through queue:
 // it joins the watches of new children, leaves those of children that have gone, and publishes one snapshot. So one snapshot
