@@ -14,6 +14,7 @@ type rule struct {
 	op    zktest.Op
 	path  string // "": any
 	fault zktest.Fault
+	skip  int           // requests that are left alone first
 	left  int           // requests
 	until time.Time     // nothing goes wrong after that; zero: no limit
 	hits  map[int64]int // of a rule that is in force for long, by second
@@ -25,6 +26,10 @@ func (r *rule) applies(req zktest.Request) bool {
 		r.left = 0
 	}
 	if r.left == 0 || r.op != req.Op || r.path != "" && r.path != req.Path {
+		return false
+	}
+	if r.skip > 0 {
+		r.skip--
 		return false
 	}
 	r.left--

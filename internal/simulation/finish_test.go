@@ -2,11 +2,13 @@ package simulation
 
 import (
 	"fmt"
-	"github.com/zkstream/zkstream/internal/nameserver"
 	"path/filepath"
 	"slices"
 	"testing/synctest"
 	"time"
+
+	"github.com/zkstream/zkstream/internal/nameserver"
+	"github.com/zkstream/zkstream/zktest"
 )
 
 // begin makes the tree, and opens the first clients with a few streams and registrations.
@@ -69,6 +71,7 @@ func (s *simulation) finish() {
 		s.resolver.SetMode(nameserver.Answer)
 	}
 	s.rest("changes of all nodes", false, s.changeAll)
+	s.rest("changes of all nodes while nobody is connected", false, s.changeUnseen)
 	s.rest("expiry", false, s.servers.ExpireAll)
 	s.rest("changes of all nodes, again", false, s.changeAll)
 	if s.has(lostEvents) {
@@ -142,10 +145,12 @@ func (s *simulation) rest(what string, quiet bool, do func()) {
 	for i, w := range s.streams {
 		counts[i] = w.count
 	}
-	dials := len(s.dials)
 	s.mu.Unlock()
 	zxid := s.servers.Zxid()
 	do()
+	s.mu.Lock()
+	dials := len(s.dials)
+	s.mu.Unlock()
 	time.Sleep(15 * time.Second)
 	if s.has(blindOwners) { // what happened to their nodes they learn when they look again
 		time.Sleep(20 * time.Second)
@@ -201,6 +206,18 @@ func (s *simulation) changeAll() {
 			s.direct("delete "+path, s.servers.Delete(path))
 		}
 	}
+}
+
+// changeUnseen has all nodes change while no client is connected, and the first connections end in the midst of setting the watches again.
+func (s *simulation) changeUnseen() {
+	s.servers.Partition(true)
+	s.changeAll()
+	s.addRule(&rule{op: zktest.OpSetWatches, skip: s.rng.IntN(4), left: s.rng.IntN(3), fault: zktest.Fault{Drop: true}})
+	s.servers.Partition(false)
+	time.Sleep(2 * time.Second)
+	s.mu.Lock()
+	s.rules = nil
+	s.mu.Unlock()
 }
 
 func (s *simulation) setSwallow(on bool) {

@@ -3,6 +3,7 @@ package simulation
 import (
 	"time"
 
+	"github.com/zkstream/zkstream"
 	"github.com/zkstream/zkstream/internal/nameserver"
 	"github.com/zkstream/zkstream/zktest"
 )
@@ -133,13 +134,14 @@ func (s *simulation) confuse() {
 // moveUnheard has clients lose their sessions, and the first connections of their new ones before they hear
 // anything in them: so nothing keeps the server that they come to next from showing what was long ago.
 func (s *simulation) moveUnheard() {
-	for _, member := range s.servers.Followers() {
-		if !s.chance(4) {
-			s.note("hold %v", member)
-			member.Hold(true)
+	s.holdSome()
+	path := s.treePath()
+	if s.has(trees) {
+		for _, c := range s.openClients() {
+			s.writeTree(c, path, zkstream.AnyVersion)
 		}
+		time.Sleep(20 * time.Millisecond)
 	}
-	s.last()
 	for range 3 + s.rng.IntN(6) {
 		s.changeData()
 	}
@@ -149,7 +151,46 @@ func (s *simulation) moveUnheard() {
 	s.unheard = 1 + s.rng.IntN(4)
 	s.mu.Unlock()
 	s.servers.ExpireAll()
+	if s.has(trees) { // who reads what it has written must find it
+		for _, c := range s.openClients() {
+			s.readNode(c, path)
+		}
+	}
 	time.Sleep(time.Second + s.upTo(3*time.Second))
+}
+
+// holdSome has most followers stay behind until all is healed.
+func (s *simulation) holdSome() {
+	for _, member := range s.servers.Followers() {
+		if !s.chance(4) {
+			s.note("hold %v", member)
+			member.Hold(true)
+		}
+	}
+	s.last()
+}
+
+// loseWrite has the answer to a write get lost while followers are behind. Who asks one of them what became of it, and does not have it
+// catch up first, is shown the tree as it was before.
+func (s *simulation) loseWrite() {
+	s.holdSome()
+	r := &rule{
+		op:   pick(s, []zktest.Op{zktest.OpSetData, zktest.OpSetData, zktest.OpCreate, zktest.OpDelete, zktest.OpMulti}),
+		left: 1, fault: zktest.Fault{LoseReply: true}, until: time.Now().Add(time.Second),
+	}
+	s.note("the next %v: %s", r.op, r)
+	s.addRule(r)
+	switch {
+	case r.op == zktest.OpSetData:
+		s.updateProperties()
+		s.callData()
+	case s.has(trees):
+		s.callTree()
+		s.callTree()
+	default:
+		s.callData()
+	}
+	time.Sleep(s.upTo(time.Second))
 }
 
 // wipe has the servers lose their data. A freeze before it keeps the two worlds some milliseconds apart, so

@@ -57,13 +57,7 @@ func (s *simulation) callTree() {
 		if s.chance(2) {
 			version = int32(s.rng.IntN(3))
 		}
-		s.write(c, fmt.Sprintf("Write of version %d", version), path, func(ctx context.Context, n int) error {
-			stat, err := c.client.Write(ctx, c.path(path), content(n), version)
-			if err == nil {
-				s.know(c, path, kindData, stat)
-			}
-			return err
-		}, refusals...)
+		s.writeTree(c, path, version)
 	case 9:
 		s.counted(c, "DeleteNode", path, func(ctx context.Context) error {
 			return c.client.DeleteNode(ctx, c.path(path), zkstream.AnyVersion)
@@ -87,20 +81,36 @@ func (s *simulation) callTree() {
 	}
 }
 
+// writeTree has a client write into a node of the tree.
+func (s *simulation) writeTree(c *simClient, path string, version int32) {
+	s.write(c, fmt.Sprintf("Write of version %d", version), path, func(ctx context.Context, n int) error {
+		stat, err := c.client.Write(ctx, c.path(path), fmt.Appendf(nil, `{"n": %d}`, n), version)
+		if err == nil {
+			s.know(c, path, kindData, stat)
+		}
+		return err
+	}, refusals...)
+}
+
 // readTree has a client read the tree.
 func (s *simulation) readTree() {
-	c := s.client()
-	if c == nil {
-		return
+	if c := s.client(); c != nil {
+		s.readNode(c, s.treePath())
 	}
-	path := s.treePath()
+}
+
+func (s *simulation) readNode(c *simClient, path string) {
 	ctx := s.context()
 	switch s.rng.IntN(6) {
 	case 0:
 		s.call(c, "ACL of "+path, ctx, func(ctx context.Context) error {
-			acl, _, err := c.client.ACL(ctx, c.path(path))
+			since := s.knows(c, path)
+			acl, stat, err := c.client.ACL(ctx, c.path(path))
 			if err == nil && len(acl) == 0 {
 				s.breach("a call returns what the server has", "%v: the list of %s is empty", c, path)
+			}
+			if err == nil {
+				s.checkRead(c, "ACL", path, kindData, since, true, stat)
 			}
 			return err
 		}, nil, refusals...)

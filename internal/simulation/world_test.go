@@ -55,7 +55,7 @@ var features = []struct {
 	{slowLogs, 6, true},
 	{crowds, 40, true},
 	{ensembles, 2, true},
-	{laggards, 2, true},
+	{laggards, 1, true},
 	{versions, 2, true},
 	{names, 3, true},
 	{trees, 2, true},
