@@ -91,7 +91,7 @@ func newFixture(t testing.TB, direct string) *fixture {
 	return f
 }
 
-// plainClient connects with go-zookeeper alone.
+// plainClient connects with go-zookeeper alone, and waits for its session.
 func plainClient(t testing.TB, servers ...string) *zk.Conn {
 	t.Helper()
 	zc, events, err := zk.Connect(servers, patience, zk.WithLogger(discard{}), zk.WithLogInfo(false))
@@ -103,6 +103,16 @@ func plainClient(t testing.TB, servers ...string) *zk.Conn {
 		for range events {
 		}
 	})
+	// A request that waits for the first connection fails when one attempt does, as on a machine that is busy.
+	late := time.After(patience)
+	for state := zk.StateUnknown; state != zk.StateHasSession; {
+		select {
+		case event := <-events:
+			state = event.State
+		case <-late:
+			t.Fatalf("no session on %q", servers)
+		}
+	}
 	return zc
 }
 
