@@ -2,6 +2,8 @@ package zkstream
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	"github.com/zkstream/zkstream/internal/watching"
 	"github.com/zkstream/zkstream/internal/zkconn"
@@ -75,4 +77,24 @@ func Subscribers(streams ...*Stream[Data]) (subs []watching.Subscriber[watching.
 		subs = append(subs, s.source.(*nodeStream[Data]))
 	}
 	return subs
+}
+
+// A SessionKeeper is a session keeper without a connection, whose events a test makes up.
+type SessionKeeper struct {
+	keeper sessionKeeper
+	Expiry *time.Timer
+}
+
+// NewSessionKeeper returns a keeper that calls changed with each state, and orphaned when the low-level handle was closed.
+func NewSessionKeeper(changed func(Session), orphaned func()) *SessionKeeper {
+	return &SessionKeeper{sessionKeeper{
+		conn: &zkconn.Conn{}, log: slog.New(slog.DiscardHandler), sessions: &hub[Session]{}, first: make(chan error, 1),
+		changed: changed, orphaned: orphaned,
+	}, time.NewTimer(time.Hour)}
+}
+
+func (k *SessionKeeper) Handle(ev zkconn.Event) { k.keeper.handle(ev, k.Expiry) }
+func (k *SessionKeeper) First() error           { return <-k.keeper.first }
+func (k *SessionKeeper) Counts() (disconnects, expirations int64) {
+	return k.keeper.disconnects.Load(), k.keeper.expirations.Load()
 }
