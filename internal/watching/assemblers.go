@@ -6,29 +6,6 @@ import (
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-// Drained assembles the trees of what was read. See [zkconn.Table].
-func (s *Supervisor) Drained() (known []zkconn.Known) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.assembleLocked()
-	for _, w := range s.leaves {
-		if w.state != arming { // an event has come first
-			continue
-		}
-		if last := len(known) - 1; last < 0 || known[last].Zxid != w.zxid || len(known[last].Watches) == mostKnown {
-			known = append(known, zkconn.Known{Zxid: w.zxid})
-		}
-		k := &known[len(known)-1]
-		k.Watches = append(k.Watches, w.wire())
-		k.Paths.Add(w.wire(), true)
-	}
-	s.leaves = nil
-	return known
-}
-
-// mostKnown is how many watches are set by one request.
-const mostKnown = 512
-
 // smallContent is how many bytes cost no more memory than a node without them.
 const smallContent = 128
 
@@ -47,8 +24,7 @@ func (s *Supervisor) joinLeafLocked(e *entry, sub Subscriber[Reading]) bool {
 		w.last = &Node{path: w.last.path, stat: w.last.stat}
 	}
 	w.subs.add(sub)
-	s.moveLocked(w, arming)
-	s.leaves = append(s.leaves, w)
+	s.armingLocked(w)
 	return true
 }
 

@@ -159,14 +159,20 @@ func unarmed(a *zkconn.Answer) *zkconn.Answer {
 
 func missing(zxid int64) *zkconn.Answer { return &zkconn.Answer{Zxid: zxid, Armed: true} }
 
-// read has the one stale watch read.
+// answer is Answered, and reports whether the watch is to be set.
+func (b *bench) answer(w zkconn.Watch, a *zkconn.Answer) (arm bool) {
+	b.Answered(w, a)
+	return watchOf(w).state == arming
+}
+
+// read has the one stale watch read, and reports whether it is to be set.
 func (b *bench) read(a *zkconn.Answer) (arm bool) {
 	b.t.Helper()
 	ws := b.Next(1, func(int) bool { return true })
 	if len(ws) != 1 {
 		b.t.Fatalf("%q is asked for", named(ws))
 	}
-	arm = b.Answered(ws[0], a)
+	arm = b.answer(ws[0], a)
 	b.check()
 	return arm
 }

@@ -23,11 +23,14 @@ type Resync struct {
 func (s *Supervisor) Attached(resumed bool) (again zkconn.Paths) {
 	trace := Resync{Resumed: resumed}
 	s.mu.Lock()
-	s.evicted, s.leaves = nil, nil
+	s.evicted, s.unset = nil, nil
 	if !resumed {
 		s.roundNow, s.roundBefore = 0, 0
 	}
 	for w := range s.allLocked() {
+		if w.wasParked() {
+			w.zxid = 0
+		}
 		switch {
 		case resumed && w.state == armed:
 			again.Add(w.wire(), w.last.Exists())

@@ -20,11 +20,11 @@ func (s *Supervisor) leaveLocked(w Watch, sub Subscriber[Reading]) {
 	if w.subs.len() > 0 {
 		return
 	}
-	switch w.state {
-	case stale, resting:
-		s.moveLocked(w, none)
-	case armed:
+	switch {
+	case w.state == armed, w.wasParked() && (w.state == stale || w.state == resting):
 		s.armedLocked(w)
+	case w.state == stale, w.state == resting:
+		s.moveLocked(w, none)
 	}
 }
 

@@ -77,7 +77,7 @@ func TestTheLastStreamThatLeavesParksTheWatch(t *testing.T) {
 	f = b.follow("/a", kindData)
 	ws = b.asked("data /root/a")
 	f.leave()
-	if b.Answered(ws[0], unarmed(holding(9, "z"))) {
+	if b.answer(ws[0], unarmed(holding(9, "z"))) {
 		t.Error("the watch of nobody is to be set")
 	}
 	b.check()

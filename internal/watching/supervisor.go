@@ -63,7 +63,8 @@ type Supervisor struct {
 
 	assemblers map[Shape]*Assembler
 	assembling []*Assembler // whose queue is not empty
-	leaves     []Watch      // of children of nodes without children: see joinLeafLocked
+	unset      []unset      // oldest first
+	answers    int64        // that have been taken
 	retired    []*treeNode  // of assemblers that have ended: they and those below them are to leave their watches
 	denied     []denial     // oldest first
 
@@ -116,7 +117,7 @@ func (s *Supervisor) Stop() {
 		s.counts.streams -= a.subs.end(zkconn.ErrClosed)
 		a.subs, a.ended, a.root = nil, true, nil
 	}
-	s.leaves = nil
+	s.unset = nil
 	s.assemblers, s.assembling, s.retired, s.denied = nil, nil, nil, nil
 	s.nodes, s.presence, s.stale, s.urgent, s.parked, s.evicted = nil, nil, nil, nil, nil, nil
 	clear(s.counts.watches[:])
@@ -189,6 +190,9 @@ func (s *Supervisor) firedLocked(path string, k kind) bool {
 	if !found {
 		return false
 	}
+	if w.wasParked() {
+		w.zxid = 0
+	}
 	switch w.state {
 	case asked:
 		// The server may have read the node before the change, so the answer is not the last word.
@@ -200,21 +204,23 @@ func (s *Supervisor) firedLocked(path string, k kind) bool {
 }
 
 // Answered publishes what was read. See [zkconn.Table].
-func (s *Supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) (arm bool) {
+func (s *Supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) {
 	w := watchOf(zw)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if w.state != asked && w.state != refired { // the supervisor has stopped
-		return false
+		return
 	}
+	s.answers++
 	switch {
 	case a.Err != nil && zkconn.Final(a.Err):
 		s.failLocked(w, a.Err)
-		return false
+		return
 	case a.Err != nil:
 		s.restLocked(w, a.Err)
-		return false
+		return
 	}
+	isSet := a.Armed || w.wasParked() && w.state == asked
 	n := NewNode(s.chroot.Relative(w.path), a)
 	r := Reading{Node: w.last, Changed: w.last == nil || !w.last.equal(n, w.kind)}
 	if r.Changed {
@@ -224,15 +230,13 @@ func (s *Supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) (arm bool) {
 	s.counts.reads[w.kind]++
 	w.subs.put(r)
 	switch {
-	case w.state == refired, w.subs.len() == 0 && !a.Armed:
+	case w.state == refired, w.subs.len() == 0 && !isSet:
 		s.staleLocked(w)
-	case a.Armed:
+	case isSet:
 		s.armedLocked(w)
 	default:
-		s.moveLocked(w, arming)
-		return true
+		s.armingLocked(w)
 	}
-	return false
 }
 
 // Armed notes which watches are set. See [zkconn.Table].

@@ -17,7 +17,7 @@ func TestWhatWasReadIsDeliveredAndAChangeIsReadAgain(t *testing.T) {
 	b.is("/root/a", kindData, stale)
 	ws := b.asked("data /root/a")
 	b.is("/root/a", kindData, asked)
-	if b.Answered(ws[0], holding(7, "x")) {
+	if b.answer(ws[0], holding(7, "x")) {
 		t.Error("the watch is to be set, although the read has set it")
 	}
 	f.wants(`/a "x"`)
@@ -132,7 +132,7 @@ func TestABatchSetsItsWatchesAfterwards(t *testing.T) {
 	b := newBench(t)
 	f := b.follow("/a", kindData)
 	ws := b.asked("data /root/a")
-	if !b.Answered(ws[0], unarmed(holding(7, "x"))) {
+	if !b.answer(ws[0], unarmed(holding(7, "x"))) {
 		t.Error("the watch is not to be set")
 	}
 	b.check()
@@ -337,7 +337,7 @@ func TestStopEndsAllStreams(t *testing.T) {
 
 		// What comes afterwards does nothing.
 		for _, w := range ws {
-			if b.Answered(w, holding(9, "y")) {
+			if b.answer(w, holding(9, "y")) {
 				t.Error("the watch is to be set")
 			}
 		}

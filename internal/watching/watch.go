@@ -61,7 +61,7 @@ type entry struct {
 type slot struct {
 	subs     followers
 	last     *Node // nil before the first read, and while parked
-	zxid     int64 // it is known to be as new as this
+	zxid     int64 // it is known to be as new as this; see also wasParked
 	kind     kind
 	state    watchState
 	failures uint8 // of its read, in a row
@@ -107,6 +107,10 @@ func (w Watch) wire() zkconn.Watch { return zkconn.Watch{Node: w.entry, Kind: w.
 
 // watchOf is the inverse of wire.
 func watchOf(w zkconn.Watch) Watch { return w.Node.(*entry).watch(w.Kind) }
+
+// wasParked reports whether w is parked, or was until a stream was opened on it. The server has its watch set all the time, until
+// there is an event or another connection; then its zxid is 0. So a batch that reads it has no need to set it.
+func (w Watch) wasParked() bool { return w.last == nil && w.zxid != 0 }
 
 // A table holds entries by path. Those of registrations are in a table of their own, since an entry has no room for
 // a third watch.
@@ -224,9 +228,16 @@ func (s *Supervisor) queueLocked(w Watch) {
 }
 
 // countStaleLocked returns how many watches are stale.
-func (s *Supervisor) countStaleLocked() int {
-	c := &s.counts.watches
-	return c[kindData][stale] + c[kindChildren][stale] + c[kindStat][stale]
+func (s *Supervisor) countStaleLocked() int { return s.countLocked(stale) }
+
+// countLocked returns how many watches are in these states.
+func (s *Supervisor) countLocked(states ...watchState) (n int) {
+	for i := range s.counts.watches {
+		for _, state := range states {
+			n += s.counts.watches[i][state]
+		}
+	}
+	return n
 }
 
 // moveLocked takes w from one state to another.

@@ -13,7 +13,7 @@ func TestAFinalErrorEndsTheStreams(t *testing.T) {
 	b := newBench(t)
 	f, second, other := b.follow("/a", kindChildren), b.follow("/a", kindChildren), b.follow("/a", kindData)
 	ws := b.asked("children /root/a", "data /root/a")
-	if b.Answered(ws[0], &zkconn.Answer{Err: zk.ErrNoAuth}) {
+	if b.answer(ws[0], &zkconn.Answer{Err: zk.ErrNoAuth}) {
 		t.Error("its watch is to be set")
 	}
 	b.check()
@@ -29,7 +29,7 @@ func TestAFinalErrorEndsTheStreams(t *testing.T) {
 	if other.ended != nil || b.Stats().Streams != 1 {
 		t.Errorf("another stream ended by %v, there are %d", other.ended, b.Stats().Streams)
 	}
-	if b.Answered(ws[0], holding(7, "")) {
+	if b.answer(ws[0], holding(7, "")) {
 		t.Error("what is left of it is to be set")
 	}
 	b.check()

@@ -189,20 +189,12 @@ func (r *requests) read(q ownRequest, zxid int64, code int32, b *body) {
 	if b.err != nil && b.err != errShort {
 		return // the connection has ended
 	}
-	if r.table.Answered(w, &a) {
-		var p Paths
-		p.Add(w, a.Exists)
-		r.mu.Lock()
-		r.armLocked(p, zxid, forArm, q.watches)
-		r.mu.Unlock()
-	}
+	r.table.Answered(w, &a)
 }
 
-// batch handles the answers of a multiRead, one by one as they are read, then has the watches set.
+// batch handles the answers of a multiRead, one by one as they are read.
 func (r *requests) batch(q ownRequest, zxid int64, code int32, b *body) {
 	size := b.left
-	var paths Paths
-	arm := q.watches[:0]
 	for i, w := range q.watches {
 		a := Answer{Zxid: zxid}
 		if code != 0 {
@@ -216,10 +208,7 @@ func (r *requests) batch(q ownRequest, zxid int64, code int32, b *body) {
 			r.table.Unarmed(q.watches[i:])
 			break
 		}
-		if r.table.Answered(w, &a) {
-			paths.Add(w, a.Exists)
-			arm = append(arm, w)
-		}
+		r.table.Answered(w, &a)
 	}
 	if code != 0 {
 		r.withoutMultiRead()
@@ -227,13 +216,6 @@ func (r *requests) batch(q ownRequest, zxid int64, code int32, b *body) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sizedLocked(size, len(q.watches))
-	switch {
-	case len(arm) == 0:
-	case r.setWatches:
-		r.armLocked(paths, zxid, forArm, arm)
-	default:
-		r.table.Unarmed(arm)
-	}
 }
 
 // node reads the answer to a request for one node.

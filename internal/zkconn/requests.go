@@ -20,11 +20,11 @@ const (
 	maxRemovals = 256       // watches that are being taken back
 	batchBytes  = 64 << 10  // bytes that the answer of one multiRead is expected to have
 	largeNode   = 32 << 10  // a node of this size is read alone
-	fewWatches  = 3         // up to this, each is read alone: it takes one request, where a batch takes two
+	fewWatches  = 3         // up to this, each is read alone if nothing else is read: it takes one request, where a batch takes two
 
 	// While so many reads have no answer yet, only full batches are sent: the next answer brings us back, and
 	// until then more may have become stale.
-	eagerReads = 8
+	eagerReads = 4
 )
 
 // purpose is what a request of zkconn's own is for.
@@ -34,7 +34,7 @@ const (
 	forRead    purpose = iota // of one watch; it sets the watch
 	forExists                 // of one watch whose node is missing, where SetWatches is not known
 	forBatch                  // of many watches, by multiRead
-	forArm                    // SetWatches of what forBatch has read, and of missing nodes
+	forArm                    // SetWatches of what has been read without
 	forRearm                  // SetWatches of what was armed on the connection before
 	forRecheck                // SetWatches of what has been quiet for a while
 	forSync
@@ -169,10 +169,12 @@ func (r *requests) nextLocked(least, most int) (ws []Watch, bytes int) {
 	return ws, bytes
 }
 
-// askLocked asks for ws: one by one if they are few or the server has no multiRead, else as a batch. Metadata
-// is always asked for alone: multiRead has no exists, and getData needs the permission to read.
+// askLocked asks for ws: one by one if they are few and nothing else is read, or if the server has no multiRead, else as a
+// batch. The watches of a batch may be set together with those of other batches that are read meanwhile, or not at all. A large
+// node and metadata are always asked for alone: a server has the answer to a multiRead in memory as a whole; and multiRead
+// has no exists, while getData needs the permission to read.
 func (r *requests) askLocked(ws []Watch, bytes int) {
-	single := len(ws) <= fewWatches || !r.multiRead
+	single := len(ws) <= fewWatches && r.reads == 0 || len(ws) == 1 && bytes > largeNode || !r.multiRead
 	var batch []Watch
 	for _, w := range ws {
 		if single || w.Kind == Stat {

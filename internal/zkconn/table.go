@@ -61,7 +61,7 @@ func (p *Paths) Add(w Watch, exists bool) {
 	p.length += 4 + len(path)
 }
 
-// Known are watches of nodes that were read by other watches, as of a zxid.
+// Known are watches of nodes that were read as of a zxid, and are only to be set.
 type Known struct {
 	Watches []Watch
 	Paths   Paths
@@ -89,9 +89,9 @@ type Table interface {
 	// Evicted takes at most most watches that the server may forget.
 	Evicted(most int) []Watch
 
-	// Answered takes the answer of a watch that Next has given. The result is whether its watch is to be
-	// set, where a.Armed says that it is not: Armed or Unarmed follows.
-	Answered(w Watch, a *Answer) (arm bool)
+	// Answered takes the answer of a watch that Next has given. Where a.Armed says that the watch is not set, Drained gives
+	// it if it is to be.
+	Answered(w Watch, a *Answer)
 
 	// Armed says that watches have been set, or were set already, and that up to zxid nothing has changed of them
 	// but what Fired has said, unless an event was lost.
@@ -107,11 +107,11 @@ type Table interface {
 // noTable is for a Conn without watches.
 type noTable struct{}
 
-func (noTable) Attached(bool) Paths                { return Paths{} }
-func (noTable) Drained() []Known                   { return nil }
-func (noTable) Evicted(int) []Watch                { return nil }
-func (noTable) Next(int, func(int) bool) []Watch   { return nil }
-func (noTable) Answered(Watch, *Answer) (arm bool) { return false }
-func (noTable) Armed([]Watch, int64)               {}
-func (noTable) Unarmed([]Watch)                    {}
-func (noTable) Fired(string, zk.EventType)         {}
+func (noTable) Attached(bool) Paths              { return Paths{} }
+func (noTable) Drained() []Known                 { return nil }
+func (noTable) Evicted(int) []Watch              { return nil }
+func (noTable) Next(int, func(int) bool) []Watch { return nil }
+func (noTable) Answered(Watch, *Answer)          {}
+func (noTable) Armed([]Watch, int64)             {}
+func (noTable) Unarmed([]Watch)                  {}
+func (noTable) Fired(string, zk.EventType)       {}
