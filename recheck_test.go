@@ -231,11 +231,7 @@ func TestALostEventIsMadeGoodAlthoughTheNodeIsReadForItsChildren(t *testing.T) {
 				time.Sleep(3 * time.Second)
 				s := c.Data(t.Context(), "/n")
 				time.Sleep(time.Second)
-				closed := zktest.ACL{Perms: zk.PermAll &^ zk.PermRead, Scheme: "world", ID: "anyone"}
-				open := zktest.ACL{Perms: zk.PermAll, Scheme: "world", ID: "anyone"}
-				if err := errors.Join(server.SetACL("/n", closed), server.Set("/n", []byte("hidden")), server.SetACL("/n", open)); err != nil {
-					t.Fatal(err)
-				}
+				hide(t, server, "/n", "hidden")
 				began := time.Now()
 				time.AfterFunc(later, func() { server.Create("/n/child", nil) })
 				for d := range s.All() {
@@ -248,5 +244,41 @@ func TestALostEventIsMadeGoodAlthoughTheNodeIsReadForItsChildren(t *testing.T) {
 				}
 			})
 		}
+	}
+}
+
+// The recheck that would find a change falls into a time in which the server cannot be reached, or does not answer.
+func TestALostEventIsMadeGoodThoughItsRecheckIsLost(t *testing.T) {
+	for name, outage := range map[string]func(*zktest.Server, bool){
+		"no server":  (*zktest.Server).Partition,
+		"no answers": (*zktest.Server).Freeze,
+	} {
+		for begin := time.Second; begin < 28*time.Second; begin += 3 * time.Second {
+			inBubble(t, func(t *testing.T, server *zktest.Server, _ *zkstream.Client) {
+				c := dialled(t, server, zkstream.WithSessionTimeout(40*time.Second))
+				defer c.Close()
+				plant(t, server, "/n")
+				s := c.Data(t.Context(), "/n")
+				next(t, s)
+				hide(t, server, "/n", "hidden")
+				c.Get(t.Context(), "/") // so that the connection knows a later zxid, and asks for nothing before it
+				time.Sleep(begin)
+				outage(server, true)
+				time.Sleep(29*time.Second - begin)
+				outage(server, false)
+				t.Logf("%s from %v on", name, begin)
+				until(t, s, func(d zkstream.Data) bool { return d.String() == "hidden" }) // within some seconds
+			})
+		}
+	}
+}
+
+// hide changes a node while nobody may read it, so that nobody gets an event.
+func hide(t *testing.T, server *zktest.Server, path, content string) {
+	t.Helper()
+	closed := zktest.ACL{Perms: zk.PermAll &^ zk.PermRead, Scheme: "world", ID: "anyone"}
+	open := zktest.ACL{Perms: zk.PermAll, Scheme: "world", ID: "anyone"}
+	if err := errors.Join(server.SetACL(path, closed), server.Set(path, []byte(content)), server.SetACL(path, open)); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -26,12 +26,16 @@ const mostRechecks = 256
 // Each node has its turn when the interval has passed since one of its watches was read or rechecked last, whatever happens
 // to other nodes. It waits for longer only if there are more watches than can be rechecked within the interval. A turn comes
 // early, by up to a quarter of the interval, and not equally early for all: so nodes that were read at the same time drift apart.
+//
+// A recheck counts when it has been answered. While there is no connection nobody has a turn, and on a new connection the turns
+// are given out anew, so that those come first whose recheck was lost, or could not be made.
 type rechecker struct {
 	each  time.Duration // between two steps
 	most  int           // watches in a step
 	step  int           // of this round
 	due   []*entry      // what was armed when the round began, in the order of the turns
 	taken int           // of due, that have had their turn
+	anew  bool          // there is a new connection, so the turns are to be given out before the round is over
 	until []int         // how many of due have their turn up to each step of the round; empty: nothing is rechecked
 }
 
@@ -61,10 +65,18 @@ func (r *rechecker) recheck(s *Supervisor) {
 	if len(r.until) == 0 {
 		return
 	}
+	up := s.conn.IsUp()
 	s.mu.Lock()
 	s.clock++
 	if r.step++; r.step == len(r.until) {
-		r.beginLocked(s)
+		s.roundBefore, s.roundNow = s.roundNow, s.conn.Zxid()
+		r.turnsLocked(s)
+	} else if r.anew {
+		r.turnsLocked(s)
+	}
+	if !up {
+		s.mu.Unlock()
+		return
 	}
 	var watches []Watch
 	for r.taken < r.until[r.step] && len(watches) < max(1, r.most-1) { // a node may have two
@@ -78,7 +90,6 @@ func (r *rechecker) recheck(s *Supervisor) {
 		}
 		for w := range e.all() {
 			if w.state == armed {
-				s.checkedLocked(w)
 				watches = append(watches, w)
 			}
 		}
@@ -100,9 +111,8 @@ type recheck struct {
 	zxid    int64
 }
 
-// beginLocked begins a round.
-func (r *rechecker) beginLocked(s *Supervisor) {
-	s.roundBefore, s.roundNow = s.roundNow, s.conn.Zxid()
+// turnsLocked gives each node its turn, at the beginning of a round or on a new connection.
+func (r *rechecker) turnsLocked(s *Supervisor) {
 	var byAge [][]*entry
 	count := 0
 	for _, t := range [...]table{s.presence, s.nodes} {
@@ -116,7 +126,7 @@ func (r *rechecker) beginLocked(s *Supervisor) {
 			}
 		}
 	}
-	r.step, r.taken, r.due = 0, 0, make([]*entry, 0, count)
+	r.anew, r.step, r.taken, r.due = false, 0, 0, make([]*entry, 0, count)
 	clear(r.until)
 	for age := len(byAge) - 1; age >= 0; age-- {
 		r.due = append(r.due, byAge[age]...)

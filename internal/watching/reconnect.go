@@ -40,6 +40,7 @@ func (s *Supervisor) Attached(resumed bool) (again zkconn.Paths) {
 			s.staleLocked(w)
 		}
 	}
+	s.rechecks.anew = true
 	trace.Read = s.countStaleLocked()
 	s.resync, s.resyncBegan = trace, time.Now()
 	s.mu.Unlock()

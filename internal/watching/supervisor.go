@@ -252,7 +252,8 @@ func (s *Supervisor) Armed(ws []zkconn.Watch, zxid int64) {
 			if w.awaited {
 				w.subs.put(Reading{Node: last})
 			}
-		case armed:
+		case armed: // it was rechecked
+			s.checkedLocked(w)
 		default: // an event has come first, or the supervisor has stopped
 			continue
 		}
