@@ -282,3 +282,30 @@ func hide(t *testing.T, server *zktest.Server, path, content string) {
 		t.Fatal(err)
 	}
 }
+
+// The server tells who follows a child nothing of its deletion, if he may not read it, but tells who follows the parent.
+func TestAChildThatIsMadeAgainIsNotShownAsItWasBefore(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+		plant(t, server, "/s", "/s/x")
+		data := c.Data(t.Context(), "/s/x")
+		next(t, data)
+		instances, tree := c.Instances(t.Context(), "/s"), c.Tree(t.Context(), "/s")
+		next(t, instances)
+		next(t, tree)
+		if err := errors.Join(server.SetACL("/s/x", zktest.ACL{Perms: zk.PermDelete, Scheme: "world", ID: "anyone"}), server.Delete("/s/x")); err != nil {
+			t.Fatal(err)
+		}
+		until(t, instances, func(i zkstream.Instances) bool { return i.Len() == 0 })
+		until(t, tree, func(tree zkstream.Tree) bool { return tree.Len() == 1 })
+		if err := server.Create("/s/x", []byte("new")); err != nil {
+			t.Fatal(err)
+		}
+		if x, ok := next(t, instances).Get("x"); !ok || x.String() != "new" {
+			t.Errorf("instances have %q", x)
+		}
+		if x, ok := next(t, tree).Get("/s/x"); !ok || x.String() != "new" {
+			t.Errorf("the tree has %q", x)
+		}
+		until(t, data, func(d zkstream.Data) bool { return d.String() == "new" })
+	})
+}

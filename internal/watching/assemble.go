@@ -196,16 +196,18 @@ func (a *Assembler) settle(m *treeNode) {
 	}
 	a.show(m, n)
 	var names []string
+	var listedZxid int64 // of the list before
 	if m.listsChildren() && m.list == read {
 		if names = list.Names(); len(names) > 0 || m.more != nil {
-			m.inner().listedZxid = max(list.stat.Pzxid, m.entry.watch(kindChildren).zxid)
+			x := m.inner()
+			listedZxid, x.listedZxid = x.listedZxid, max(list.stat.Pzxid, m.entry.watch(kindChildren).zxid)
 		}
 	}
 	// The first snapshot waits for the children that the first list names. If what is known of m was read
 	// before the tree was opened, the list may be an old one, of a lost connection. Then the first snapshot also waits for the
 	// children that the next list names.
 	late := m.cached && !m.first
-	if changed := a.list(m, names, m.first || late && !a.begun); a.ended {
+	if changed := a.list(m, names, listedZxid, m.first || late && !a.begun); a.ended {
 		return
 	} else if changed && late {
 		m.cached = false
@@ -292,8 +294,9 @@ func (a *Assembler) count(m *treeNode, n int) {
 	}
 }
 
-// list has the tree know the children of m by these names, and reports whether they are others than before.
-func (a *Assembler) list(m *treeNode, names []string, first bool) (changed bool) {
+// list has the tree know the children of m by these names, and reports whether they are others than before. The names before were those
+// at listedZxid.
+func (a *Assembler) list(m *treeNode, names []string, listedZxid int64, first bool) (changed bool) {
 	if slices.EqualFunc(m.children(), names, func(c *treeNode, name string) bool { return c.name() == name }) {
 		return false
 	}
@@ -322,6 +325,7 @@ func (a *Assembler) list(m *treeNode, names []string, first bool) (changed bool)
 		}
 		c := &treeNode{parent: m}
 		x.children = append(x.children, c)
+		a.supervisor.outdatedLocked(prefix+name, listedZxid)
 		a.add(c, prefix+name, first)
 		if a.nodes > a.shape.Max {
 			for _, c := range before {
@@ -371,7 +375,7 @@ func (a *Assembler) shareNames(m *treeNode) {
 
 func (a *Assembler) dropChildren(m *treeNode) {
 	if len(m.children()) > 0 {
-		a.list(m, nil, false)
+		a.list(m, nil, 0, false)
 	}
 }
 

@@ -178,6 +178,24 @@ func (m *treeNode) joinLocked(path string, k kind) {
 	m.cached = m.cached || known && !m.assembler().begun
 }
 
+// outdatedLocked has a node read again that is known as it was before it was deleted. Its parent's list says that it has come since
+// zxid, so what was created until then is another node. Usually its own event says so. It may be hidden, though:
+//
+//  1. A stream follows the content of a child. The child is closed to the client, then deleted.
+//  2. The server hides the event of the child from the client, but not that of its parent: the tree is delivered without it.
+//  3. The child is created again. The next list has it, and its watch still holds the content of the old one.
+func (s *Supervisor) outdatedLocked(path string, zxid int64) {
+	e := s.nodes[path]
+	if e == nil {
+		return
+	}
+	for w := range e.all() {
+		if (w.state == armed || w.state == arming) && w.last.Exists() && w.last.stat.Czxid <= zxid {
+			s.staleLocked(w)
+		}
+	}
+}
+
 // joinListLocked has the children of m listed, whose content has come. Most nodes have no children: they are not asked for.
 func (m *treeNode) joinListLocked(content *Node) {
 	if m.content == read && content.stat.NumChildren == 0 &&
