@@ -128,6 +128,9 @@ func (s *simulation) fail() {
 		r.fault.NewSession = true
 	}
 	s.note("the next %d %v %s: %s", r.left, r.op, r.path, r)
+	if r.op == zktest.OpSetData && r.fault.Drop {
+		s.dropsSets.Store(true)
+	}
 	s.mu.Lock()
 	s.rules = append(s.rules, r)
 	s.mu.Unlock()

@@ -313,8 +313,11 @@ func (s *simulation) checkPlace(path, when string) {
 	holders := 0
 	for _, r := range live {
 		s.mu.Lock()
-		reg, updates := r.r, r.updates
+		reg, updates, kept := r.r, r.updates, r.kept
 		s.mu.Unlock()
+		if !s.mayRefuse(r) {
+			updates = append(slices.Clone(updates), kept...)
+		}
 		now, _ := r.client.sessions.Latest()
 		if !n.exists || n.stat.EphemeralOwner != now.ID || !r.owns(n) {
 			if reg != nil {

@@ -124,8 +124,8 @@ var plants = []plant{
 	},
 	{
 		name: "the first snapshot of a set does not wait for the children that are found",
-		old:  "a.list(m, names, m.first || late && !a.begun)",
-		new:  "a.list(m, names, false)",
+		old:  "a.list(m, names, listedZxid, m.first || late && !a.begun)",
+		new:  "a.list(m, names, listedZxid, false)",
 	},
 	{
 		name: "an old list of children is shown with a child that was made again",

@@ -25,6 +25,7 @@ type simReg struct {
 	r       *zkstream.Registration // nil until Register has returned it
 	failed  bool                   // Register has returned an error
 	updates []string               // that it has to hold
+	kept    []string               // that it has to hold unless they were refused after their calls had ended
 	reasons []error                // why it may have ended, and then it has
 }
 
@@ -161,7 +162,6 @@ func (s *simulation) updateTooLarge() {
 // update adds a property to a registration, with a value of that size.
 func (s *simulation) update(r *simReg, reg *zkstream.Registration, size int) {
 	key := fmt.Sprintf("u%d", s.id())
-	service := path.Dir(r.path)
 	allowed := s.refusals()
 	if r.ctx.cause != nil {
 		allowed = append(allowed, r.ctx.cause)
@@ -171,11 +171,13 @@ func (s *simulation) update(r *simReg, reg *zkstream.Registration, size int) {
 	}
 	k := s.call(r.client, fmt.Sprintf("Update registration %d with %s of %d bytes", r.id, key, size), s.context(), func(ctx context.Context) error {
 		err := reg.Update(ctx, map[string]any{key: strings.Repeat("x", size)})
-		sure := !s.has(quotas) && !s.has(serverErrors) && !s.has(longThrottles) && !s.wasClosed(service) && !s.wasClosed(r.path) && size == 0
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		if err == nil || sure { // also if ctx has ended
+		switch {
+		case err == nil:
 			r.updates = append(r.updates, key)
+		case size == 0: // ctx has ended
+			r.kept = append(r.kept, key)
 		}
 		if errors.Is(err, zkstream.ErrClosed) && len(r.reasons) > 0 {
 			err = nil
@@ -196,6 +198,11 @@ func (s *simulation) harden() {
 	s.closed[service] = true
 	s.mu.Unlock()
 	s.setACL(service, zktest.ACL{Perms: zk.PermRead | zk.PermCreate, Scheme: "world", ID: "anyone"})
+}
+
+// mayRefuse reports whether a server may have refused an update of r.
+func (s *simulation) mayRefuse(r *simReg) bool {
+	return s.has(quotas) || s.has(serverErrors) || s.has(longThrottles) || s.wasClosed(path.Dir(r.path)) || s.wasClosed(r.path)
 }
 
 func (s *simulation) wasClosed(path string) bool {

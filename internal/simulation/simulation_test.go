@@ -102,6 +102,8 @@ type simulation struct {
 	finishing bool // the faults have stopped
 	wiping    bool // the server may lose its data
 
+	dropsSets atomic.Bool // a fault has ended the connection upon writes
+
 	mu       sync.Mutex           // guards what follows; its holder calls no method of the server
 	healing  int                  // steps until partition or freeze end; 0: there is none
 	lastTry  map[string]time.Time // when a node was last deleted or made directly, by path
