@@ -132,12 +132,12 @@ func ExampleApply() {
 		log.Fatal(err)
 	}
 	err = zktree.Apply(ctx, client, changes, zktree.WithProgress(func(done, total int) {
-		fmt.Println(done, "of", total)
+		if done == total { // before that, by transactions of up to a thousand nodes
+			fmt.Println(done, "of", total)
+		}
 	}))
 	fmt.Println(err)
 	// Output:
-	// 1000 of 2500
-	// 2000 of 2500
 	// 2500 of 2500
 	// <nil>
 }
