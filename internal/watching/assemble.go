@@ -300,10 +300,7 @@ func (a *Assembler) list(m *treeNode, names []string, listedZxid int64, first bo
 	if slices.EqualFunc(m.children(), names, func(c *treeNode, name string) bool { return c.name() == name }) {
 		return false
 	}
-	prefix := m.entry.path + "/"
-	if m.entry.path == "/" {
-		prefix = "/"
-	}
+	prefix := childPrefix(m.entry.path)
 	x := m.inner()
 	before, left := x.children, 0
 	x.children = make([]*treeNode, 0, len(names))
@@ -378,6 +375,9 @@ func (a *Assembler) dropChildren(m *treeNode) {
 		a.list(m, nil, 0, false)
 	}
 }
+
+// childPrefix returns what the paths of the children of a node begin with.
+func childPrefix(path string) string { return strings.TrimSuffix(path, "/") + "/" }
 
 // baseName returns the last part of a path.
 func baseName(path string) string { return path[strings.LastIndexByte(path, '/')+1:] }

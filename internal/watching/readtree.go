@@ -39,10 +39,7 @@ func (r *treeReader) read(ctx context.Context) (Branch, error) {
 		}
 		var next []*sapling
 		for _, s := range level {
-			prefix := s.path + "/"
-			if s.path == "/" {
-				prefix = "/"
-			}
+			prefix := childPrefix(s.path)
 			s.children = make([]*sapling, len(s.names))
 			for i, name := range s.names {
 				s.children[i] = &sapling{path: prefix + name}

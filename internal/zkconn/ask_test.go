@@ -96,17 +96,24 @@ func TestARead(t *testing.T) {
 	})
 }
 
+// inANewSession returns a client whose first session has expired, and the server of the next.
+func inANewSession(t *testing.T) (*client, *peer) {
+	t.Helper()
+	f, c, p, _ := withTable(t)
+	p.Close()
+	c.expect(Down)
+	f.peer().accept(0, 0)
+	c.expect(Expired)
+	p = f.peer()
+	p.accept(session+1, 10*time.Second)
+	c.expect(Up)
+	return c, p
+}
+
 // The server of a new session may lag behind what the client has seen in the one before.
 func TestAReadInANewSessionFollowsASync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, c, p, _ := withTable(t)
-		p.Close()
-		c.expect(Down)
-		f.peer().accept(0, 0)
-		c.expect(Expired)
-		p = f.peer()
-		p.accept(session+1, 10*time.Second)
-		c.expect(Up)
+		c, p := inANewSession(t)
 
 		done := readOf(t.Context(), c, Data)
 		sync, read := p.expect(opSync), p.expect(opGetData)
@@ -247,14 +254,7 @@ func TestManyReadsOfAServerThatDoesNotKnowThem(t *testing.T) {
 
 func TestManyReadsInANewSessionFollowASync(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, c, p, _ := withTable(t)
-		p.Close()
-		c.expect(Down)
-		f.peer().accept(0, 0)
-		c.expect(Expired)
-		p = f.peer()
-		p.accept(session+1, 10*time.Second)
-		c.expect(Up)
+		c, p := inANewSession(t)
 
 		old := slices.Concat(result(opGetData, 0, str("old"), stat(1)), endOfMulti)
 		done := readManyOf(t.Context(), c, Data, "/a")
