@@ -322,8 +322,11 @@ func (a *Assembler) list(m *treeNode, names []string, listedZxid int64, first bo
 		}
 		c := &treeNode{parent: m}
 		x.children = append(x.children, c)
-		a.supervisor.outdatedLocked(prefix+name, listedZxid)
-		a.add(c, prefix+name, first)
+		path := prefix + name
+		if listedZxid > 0 { // there was a list before
+			a.supervisor.outdatedLocked(path, listedZxid)
+		}
+		a.add(c, path, first)
 		if a.nodes > a.shape.Max {
 			for _, c := range before {
 				a.drop(c)

@@ -15,18 +15,27 @@ var errBehind = errors.New("the server has not caught up")
 // whose Exists is false. What it returns is at least as new as every answer that this client has had before. It waits
 // for a session, and returns when ctx ends; Answer.Err is always nil.
 func (c *Conn) Read(ctx context.Context, k Kind, path string) (Answer, error) {
-	if c == nil {
-		return Answer{}, ErrNoConn
-	}
-	if err := c.calls.Acquire(ctx, 1); err != nil {
-		return Answer{}, c.NoSession(context.Cause(ctx))
-	}
-	defer c.calls.Release(1)
-	if err := c.wait(ctx); err != nil {
+	if err := c.admit(ctx); err != nil {
 		return Answer{}, err
 	}
+	defer c.calls.Release(1)
 	a, err := c.ask(ctx, k.op(), ownRequest{purpose: forCall, kind: k}, func(p packet) packet { return p.string(path).bool(false) })
 	return a, c.explain(err)
+}
+
+// admit waits for a place among the calls under way, and for a session. If it returns nil the caller releases the place.
+func (c *Conn) admit(ctx context.Context) error {
+	if c == nil {
+		return ErrNoConn
+	}
+	if err := c.calls.Acquire(ctx, 1); err != nil {
+		return c.NoSession(context.Cause(ctx))
+	}
+	if err := c.wait(ctx); err != nil {
+		c.calls.Release(1)
+		return err
+	}
+	return nil
 }
 
 // ask sends a request, whose fields body adds, and waits for its answer.

@@ -17,16 +17,10 @@ var errNoMultiRead = errors.New("the server does not answer a request for many n
 // a fair size. It returns their answers in the order of paths. Answer.Err says why a node could not be read; an error of
 // ReadMany itself is about none of them.
 func (c *Conn) ReadMany(ctx context.Context, k Kind, paths []string) ([]Answer, error) {
-	if c == nil {
-		return nil, ErrNoConn
-	}
-	if err := c.calls.Acquire(ctx, 1); err != nil {
-		return nil, c.NoSession(context.Cause(ctx))
-	}
-	defer c.calls.Release(1)
-	if err := c.wait(ctx); err != nil {
+	if err := c.admit(ctx); err != nil {
 		return nil, err
 	}
+	defer c.calls.Release(1)
 	answers, err := c.askMany(ctx, k, paths)
 	for _, a := range answers {
 		if a.Err != nil && Transient(a.Err) {
