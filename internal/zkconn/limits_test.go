@@ -199,6 +199,7 @@ func TestARecheckIsAsked(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		_, c, server, table := withTable(t)
+		synctest.Wait() // until the goroutine that receives waits: before it does, it sends what there is
 		start := time.Now()
 		asked := begin(func() error {
 			if !c.Recheck([]Watch{w.watch()}, p, 7) {
