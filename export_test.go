@@ -79,21 +79,24 @@ func Subscribers(streams ...*Stream[Data]) (subs []watching.Subscriber[watching.
 	return subs
 }
 
-// A SessionKeeper is a session keeper without a connection, whose events a test makes up.
+// A SessionKeeper is a session keeper whose events a test makes up, and whose goroutine does not run.
 type SessionKeeper struct {
 	keeper sessionKeeper
 	Expiry *time.Timer
 }
 
-// NewSessionKeeper returns a keeper that calls changed with each state, and orphaned when the low-level handle was closed.
-func NewSessionKeeper(changed func(Session), orphaned func()) *SessionKeeper {
+// NewSessionKeeper returns a keeper of a connection, which calls changed with each state, and orphaned when the low-level handle
+// was closed.
+func NewSessionKeeper(conn *zkconn.Conn, changed func(Session), orphaned func()) *SessionKeeper {
 	return &SessionKeeper{sessionKeeper{
-		conn: &zkconn.Conn{}, log: slog.New(slog.DiscardHandler), sessions: &hub[Session]{}, first: make(chan error, 1),
+		conn: conn, log: slog.New(slog.DiscardHandler), sessions: &hub[Session]{}, first: make(chan error, 1),
 		changed: changed, orphaned: orphaned,
 	}, time.NewTimer(time.Hour)}
 }
 
 func (k *SessionKeeper) Handle(ev zkconn.Event) { k.keeper.handle(ev, k.Expiry) }
+func (k *SessionKeeper) CheckAge()              { k.keeper.checkAge(k.Expiry) }
+func (k *SessionKeeper) State() SessionState    { return k.keeper.sessions.get().State }
 func (k *SessionKeeper) First() error           { return <-k.keeper.first }
 func (k *SessionKeeper) Counts() (disconnects, expirations int64) {
 	return k.keeper.disconnects.Load(), k.keeper.expirations.Load()
