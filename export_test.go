@@ -27,9 +27,6 @@ func SessionID(c *Client) int64 { return c.conn.SessionID() }
 // Connection returns what is below a client.
 func Connection(c *Client) *zkconn.Conn { return c.conn }
 
-// Supervisor returns what keeps a client's watches.
-func Supervisor(c *Client) *watching.Supervisor { return c.watches }
-
 // StatusNow returns the status of a registration.
 func StatusNow(r *Registration) RegistrationStatus { return r.status.get() }
 

@@ -18,9 +18,6 @@ func checkWatches(t *testing.T, c *zkstream.Client, when string, streams int, da
 	t.Helper()
 	synctest.Wait()
 	s := c.Stats()
-	if err := zkstream.Supervisor(c).Check(); err != nil {
-		t.Errorf("%s: %v", when, err)
-	}
 	if s.Streams != streams || s.Data != data || s.Children != children || s.Presence != presence {
 		t.Errorf("%s:\n  got  %d streams, %+v, %+v, %+v\n  want %d streams, %+v, %+v, %+v",
 			when, s.Streams, s.Data, s.Children, s.Presence, streams, data, children, presence)

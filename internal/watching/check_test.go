@@ -6,7 +6,7 @@ import (
 	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
-// Check returns an error if what the Supervisor knows does not go together. It is for tests, when nothing moves.
+// Check returns an error if what the Supervisor knows does not go together, when nothing moves.
 func (s *Supervisor) Check() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -32,7 +32,7 @@ func (s *Supervisor) Check() error {
 	return nil
 }
 
-// Busy returns an error that says what is still to be done, or nil. It is for tests.
+// Busy returns an error that says what is still to be done, or nil.
 func (s *Supervisor) Busy() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
