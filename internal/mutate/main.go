@@ -38,6 +38,7 @@ var files = []string{
 	"internal/watching/supervisor.go", "internal/watching/watch.go", "internal/watching/subscribe.go", "internal/watching/reconnect.go",
 	"reconnect.go",
 	"internal/zkconn/requests.go", "internal/zkconn/rearm.go", "internal/zkconn/gate.go",
+	"internal/zkconn/answer.go", "internal/zkconn/send.go", "internal/zkconn/receive.go", "internal/zkconn/outstanding.go",
 }
 
 func run(ctx context.Context) error {

@@ -31,6 +31,16 @@ func f(a, b int, ok bool) bool {
 }
 
 func (s *set[T]) add(_ T, more ...T) (n int) { n = n + n + n; return n }
+
+func g() (bool, error) {
+	if err != nil {
+		return false, err
+	}
+	if ok != nil {
+		return true, err
+	}
+	return false, errors.New("text")
+}
 `
 
 func TestMutantsOfAFile(t *testing.T) {
@@ -65,12 +75,17 @@ func TestMutantsOfAFile(t *testing.T) {
 		"p.go:22: the assignment is left out: func (s *set[T]) add(_ T, more ...T) (n int) { n = n + n + n; return n }",
 		"p.go:22: + becomes -: func (s *set[T]) add(_ T, more ...T) (n int) { n = n + n + n; return n }",
 		"p.go:22: + becomes - (2): func (s *set[T]) add(_ T, more ...T) (n int) { n = n + n + n; return n }",
+		"p.go:25: != becomes ==: if err != nil {",
+		"p.go:26: false becomes true: return false, err (" + besides + ")",
+		"p.go:28: != becomes ==: if ok != nil {",
+		"p.go:29: true becomes false: return true, err",
+		"p.go:31: false becomes true: return false, errors.New(\"text\") (" + besides + ")",
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("mutants are\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	if key := all[len(all)-1].key(); !strings.HasPrefix(key, "set.add: + becomes - (2): ") {
-		t.Errorf("the last one's key is %q", key)
+	if key := all[15].key(); !strings.HasPrefix(key, "set.add: + becomes - (2): ") {
+		t.Errorf("the key of the second + is %q", key)
 	}
 	if _, err := mutants("p.go", []byte("package")); err == nil {
 		t.Error("a file that is no Go has mutants")
