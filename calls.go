@@ -37,15 +37,6 @@ func (c *Client) check(path string) error {
 	return address.ValidatePath(path)
 }
 
-// read makes a call that changes nothing. fn leaves what it has read in variables that the caller looks at only if there
-// is no error.
-func (c *Client) read(ctx context.Context, op, path string, fn func(zc *zk.Conn, abs string) error) error {
-	return c.call(ctx, op, path, c.check(path), func() error {
-		abs := c.chroot.Absolute(path)
-		return c.calls.Read(ctx, func(zc *zk.Conn) error { return fn(zc, abs) })
-	})
-}
-
 // change carries out one operation on the node at path.
 func (c *Client) change(ctx context.Context, op, path string, request any) (r zkconn.Result, err error) {
 	var change *zkconn.Change
@@ -92,11 +83,8 @@ func (c *Client) List(ctx context.Context, path string) (Children, error) {
 func (c *Client) ACL(ctx context.Context, path string) ([]zk.ACL, zk.Stat, error) {
 	var acl []zk.ACL
 	var stat zk.Stat
-	err := c.read(ctx, "getacl", path, func(zc *zk.Conn, abs string) error {
-		list, s, err := zc.GetACL(abs)
-		if err == nil {
-			acl, stat = list, *s
-		}
+	err := c.call(ctx, "getacl", path, c.check(path), func() (err error) {
+		acl, stat, err = c.calls.ACL(ctx, c.chroot.Absolute(path))
 		return err
 	})
 	if err != nil {
@@ -108,10 +96,7 @@ func (c *Client) ACL(ctx context.Context, path string) ([]zk.ACL, zk.Stat, error
 // Sync returns when the server that the client is connected to has caught up with everything that the ensemble had
 // carried out when Sync was called. Any path will do: servers do not look whether the node exists. The error is a [*PathError].
 func (c *Client) Sync(ctx context.Context, path string) error {
-	return c.read(ctx, "sync", path, func(zc *zk.Conn, abs string) error {
-		_, err := zc.Sync(abs)
-		return err
-	})
+	return c.call(ctx, "sync", path, c.check(path), func() error { return c.calls.Sync(ctx, c.chroot.Absolute(path)) })
 }
 
 // Write replaces the content of a node, if the node has that version (Stat.Version); [AnyVersion] asks for none. It returns the

@@ -8,7 +8,6 @@ package calls
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -33,8 +32,6 @@ type Caller struct {
 	parentACL []zk.ACL
 	sequences sequences
 
-	syncedGeneration atomic.Int64 // the newest one in which a read has synced
-
 	retries, conflicts atomic.Int64 // see Stats
 }
 
@@ -58,27 +55,32 @@ func New(conn *zkconn.Conn, closing context.Context, parentACL []zk.ACL) *Caller
 	}
 }
 
-// Read calls fn, which sends requests that change nothing, until it returns nil or an error that another try does not
-// mend. What fn reads is at least as new as what the Caller has written, in earlier sessions, too. fn keeps it in variables
-// that the caller of Read looks at only if Read returns nil: when ctx ends, fn may still be running.
-func (c *Caller) Read(ctx context.Context, fn func(zc *zk.Conn) error) error {
-	return c.repeat(ctx, func() error {
-		return c.conn.Do(ctx, func(zc *zk.Conn) error {
-			if err := c.catchUp(ctx, zc); err != nil {
-				return err
-			}
-			return fn(zc)
-		})
-	})
-}
-
-// ReadNode reads what k says of a node. It is repeated, and as new, as Read is.
+// ReadNode reads what k says of a node. It is repeated until it is answered, and is at least as new as what the Caller has written
+// and read, in earlier sessions, too.
 func (c *Caller) ReadNode(ctx context.Context, k zkconn.Kind, path string) (a zkconn.Answer, err error) {
 	err = c.repeat(ctx, func() (err error) {
 		a, err = c.conn.Read(ctx, k, path)
 		return err
 	})
 	return a, err
+}
+
+// ACL reads the access control list of a node, with its metadata. It is repeated, and as new, as ReadNode is.
+func (c *Caller) ACL(ctx context.Context, path string) (acl []zk.ACL, stat zk.Stat, err error) {
+	err = c.repeat(ctx, func() error {
+		return c.conn.Do(ctx, func() (err error) {
+			acl, stat, err = c.conn.ACL(ctx, path)
+			return err
+		})
+	})
+	return acl, stat, err
+}
+
+// Sync has the server catch up with the ensemble. It is repeated as ReadNode is.
+func (c *Caller) Sync(ctx context.Context, path string) error {
+	return c.repeat(ctx, func() error {
+		return c.conn.Do(ctx, func() error { return c.conn.Sync(ctx, path) })
+	})
 }
 
 // repeat calls try until it returns nil or an error that another try does not mend.
@@ -94,31 +96,13 @@ func (c *Caller) repeat(ctx context.Context, try func() error) error {
 		} else {
 			serverFailures = 0
 		}
-		if zkconn.Left(err) || !zkconn.Transient(err) || serverFailures >= maxServerFailures {
+		if !zkconn.Transient(err) || serverFailures >= maxServerFailures {
 			return err
 		}
 		if endErr := c.retryAfter(ctx, zkconn.CallPauses.After(failures)); endErr != nil {
 			return fmt.Errorf("%w (the last try: %v)", endErr, err)
 		}
 	}
-}
-
-// catchUp has the server sync, if this is the first read of a session that is not the connection's first. Within a session
-// no server shows a state older than one that the session has seen. A new session may be with a server that lags behind
-// what was written in the last one.
-func (c *Caller) catchUp(ctx context.Context, zc *zk.Conn) error {
-	generation := c.conn.Generation()
-	if generation <= 1 || c.syncedGeneration.Load() == generation {
-		return nil
-	}
-	if _, err := zc.Sync("/"); err != nil && !errors.Is(zkconn.Named(err), zkconn.ErrUnimplemented) {
-		return err
-	}
-	c.syncedGeneration.Store(generation)
-	if ctx.Err() != nil {
-		return context.Cause(ctx)
-	}
-	return nil
 }
 
 // Pause waits for d. It returns an error if ctx or the Caller ends before: then also why there is no session.
@@ -144,25 +128,19 @@ func (c *Caller) retryAfter(ctx context.Context, d time.Duration) error {
 	return err
 }
 
-// Exists is zc.Exists, unless ctx has ended. Its results mean nothing beside an error, while zc.Exists may return true with
-// one.
-func Exists(ctx context.Context, zc *zk.Conn, path string) (bool, *zk.Stat, error) {
-	if ctx.Err() != nil {
-		return false, nil, context.Cause(ctx)
-	}
-	found, stat, err := zc.Exists(path)
-	if err != nil {
-		return false, nil, err
-	}
-	return found, stat, nil
+// exists reads the metadata of a node. Call it in a function that Do or Run of the connection calls.
+func (c *Caller) exists(ctx context.Context, path string) (bool, *zk.Stat, error) {
+	a, err := c.conn.Look(ctx, zkconn.Stat, path)
+	return a.Exists, &a.Stat, err
 }
 
-// get is zc.Get, unless ctx has ended.
-func get(ctx context.Context, zc *zk.Conn, path string) ([]byte, *zk.Stat, error) {
-	if ctx.Err() != nil {
-		return nil, nil, context.Cause(ctx)
+// get reads the content of a node, as exists does. A missing one is zk.ErrNoNode.
+func (c *Caller) get(ctx context.Context, path string) ([]byte, *zk.Stat, error) {
+	a, err := c.conn.Look(ctx, zkconn.Data, path)
+	if err == nil && !a.Exists {
+		err = zk.ErrNoNode
 	}
-	return zc.Get(path)
+	return []byte(a.Data), &a.Stat, err
 }
 
 // Parent returns the path of the node above path, which is not the root.

@@ -22,38 +22,38 @@ func (c *Caller) Create(ctx context.Context, change *zkconn.Change, parents bool
 		defer sequence.leave()
 	}
 	var made string
-	create := func(ctx context.Context, zc *zk.Conn) error {
+	create := func(ctx context.Context) error {
 		end, err := sequence.try(ctx)
 		if err != nil {
 			return err
 		}
 		defer end()
-		r, err := w.try(ctx, zc, change)
+		r, err := w.try(ctx, change)
 		if made = r.Path; err == nil {
 			sequence.take(made)
 		}
 		return err
 	}
-	w.send = func(ctx context.Context, zc *zk.Conn) error {
-		if err := w.first(ctx, zc, change); err != nil {
+	w.send = func(ctx context.Context) error {
+		if err := w.first(ctx, change); err != nil {
 			return err
 		}
-		err := create(ctx, zc)
+		err := create(ctx)
 		if !parents || !errors.Is(err, zk.ErrNoNode) {
 			return err
 		}
-		if err := c.MakeParents(ctx, zc, w.path); err != nil {
+		if err := c.MakeParents(ctx, w.path); err != nil {
 			return err
 		}
-		return create(ctx, zc)
+		return create(ctx)
 	}
-	w.look = func(ctx context.Context, zc *zk.Conn) (f fate, err error) {
+	w.look = func(ctx context.Context) (f fate, err error) {
 		if sequence != nil {
-			made, f, err = w.findSequential(ctx, zc, request)
+			made, f, err = w.findSequential(ctx, request)
 			return f, err
 		}
 		made = w.path
-		f, _, err = w.fateOf(ctx, zc, op)
+		f, _, err = w.fateOf(ctx, op)
 		return f, err
 	}
 	if err := w.run(ctx); err != nil {
@@ -62,21 +62,23 @@ func (c *Caller) Create(ctx context.Context, change *zkconn.Change, parents bool
 	return made, nil
 }
 
-// MakeParents creates the nodes above path that are missing, from the top.
-func (c *Caller) MakeParents(ctx context.Context, zc *zk.Conn, path string) error {
+// MakeParents creates the nodes above path that are missing, from the top. Call it in a function that Do or Run of the
+// connection calls.
+func (c *Caller) MakeParents(ctx context.Context, path string) error {
 	for i := 1; i < len(path); i++ {
 		if path[i] != '/' {
 			continue
 		}
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
+		change, err := c.conn.NewChange(&zk.CreateRequest{Path: path[:i], Data: []byte{}, Acl: c.parentACL})
+		if err != nil {
+			return err
 		}
-		_, err := zc.Create(path[:i], []byte{}, zk.FlagPersistent, c.parentACL)
-		if err == nil || err == zk.ErrNodeExists {
+		_, err = c.conn.Send(ctx, change)
+		if err == nil || errors.Is(err, zk.ErrNodeExists) {
 			continue
 		}
 		// It may be there although it may not be created.
-		if found, _, existsErr := Exists(ctx, zc, path[:i]); existsErr != nil || !found {
+		if found, _, existsErr := c.exists(ctx, path[:i]); existsErr != nil || !found {
 			return fmt.Errorf("parent %s: %w", path[:i], err)
 		}
 	}

@@ -12,14 +12,14 @@ import (
 // This file reads off the tree what became of an operation whose answer was lost. See write.
 
 // fateOf is what the metadata and the content say of an operation.
-func (w *write) fateOf(ctx context.Context, zc *zk.Conn, op any) (fate, *zk.Stat, error) {
+func (w *write) fateOf(ctx context.Context, op any) (fate, *zk.Stat, error) {
 	since := w.change.Since()
-	if same, err := untouched(ctx, zc, op, since); err != nil || same {
+	if same, err := w.caller.untouched(ctx, op, since); err != nil || same {
 		return notDone, nil, err
 	}
 	switch op := op.(type) {
 	case *zk.SetDataRequest:
-		data, stat, err := get(ctx, zc, op.Path)
+		data, stat, err := w.caller.get(ctx, op.Path)
 		switch {
 		case err != nil:
 			return unknown, nil, unlessMissing(err)
@@ -35,8 +35,8 @@ func (w *write) fateOf(ctx context.Context, zc *zk.Conn, op any) (fate, *zk.Stat
 		if op.Flags != zk.FlagEphemeral {
 			break // anybody may have made it
 		}
-		data, stat, err := get(ctx, zc, op.Path)
-		owner := w.caller.conn.Owner(w.change)
+		data, stat, err := w.caller.get(ctx, op.Path)
+		owner := w.change.Owner()
 		switch {
 		case err != nil:
 			return unknown, nil, unlessMissing(err)
@@ -77,7 +77,7 @@ func unlessMissing(err error) error {
 
 // untouched reports whether the metadata show that op was not carried out after the zxid since: whatever it would have
 // changed has not been changed from then on, or a version shows it.
-func untouched(ctx context.Context, zc *zk.Conn, op any, since int64) (bool, error) {
+func (c *Caller) untouched(ctx context.Context, op any, since int64) (bool, error) {
 	path, flags := zkconn.PathOf(op), int32(0)
 	switch op := op.(type) {
 	case *zk.CheckVersionRequest:
@@ -88,14 +88,14 @@ func untouched(ctx context.Context, zc *zk.Conn, op any, since int64) (bool, err
 		flags = op.Flags
 	}
 	if flags&zk.FlagSequence != 0 {
-		return absentSince(ctx, zc, path, since) // its name is not known, but the parent shows any child that has come
+		return c.absentSince(ctx, path, since) // its name is not known, but the parent shows any child that has come
 	}
-	found, stat, err := Exists(ctx, zc, path)
+	found, stat, err := c.exists(ctx, path)
 	switch {
 	case err != nil:
 		return false, err
 	case !found:
-		return absentSince(ctx, zc, path, since)
+		return c.absentSince(ctx, path, since)
 	}
 	sameNode := stat.Czxid <= since
 	switch op := op.(type) {
@@ -111,10 +111,10 @@ func untouched(ctx context.Context, zc *zk.Conn, op any, since int64) (bool, err
 
 // absentSince reports whether a node that does not exist did not exist at any time after the zxid since. A
 // parent's pzxid grows with each creation and deletion of a child; those of the parent show in its own parent.
-func absentSince(ctx context.Context, zc *zk.Conn, path string, since int64) (bool, error) {
+func (c *Caller) absentSince(ctx context.Context, path string, since int64) (bool, error) {
 	for path != "/" {
 		path = Parent(path)
-		found, stat, err := Exists(ctx, zc, path)
+		found, stat, err := c.exists(ctx, path)
 		if err != nil || found {
 			return found && stat.Pzxid <= since, err
 		}

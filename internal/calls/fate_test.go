@@ -71,7 +71,7 @@ func TestUntouched(t *testing.T) {
 				}
 				since := conn.Zxid()
 				c.happen(server)
-				got, err := untouched(t.Context(), zc, c.op, since)
+				got, err := New(conn, t.Context(), nil).untouched(t.Context(), c.op, since)
 				if got != c.want {
 					t.Errorf("%s: untouched is %t, since %d", c.name, got, since)
 				}

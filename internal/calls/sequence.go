@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/go-zookeeper/zk"
+	"github.com/zkstream/zkstream/internal/zkconn"
 	"golang.org/x/sync/semaphore"
 )
 
@@ -86,36 +87,33 @@ func (s *sequences) take(path string) bool {
 // findSequential looks for the node that a lost request may have made: an ephemeral one of the session in which it was
 // sent, created since, with its content. Names are looked at from the highest number down, which is the order of their
 // creation backwards, to the first that was there before.
-func (w *write) findSequential(ctx context.Context, zc *zk.Conn, request *zk.CreateRequest) (string, fate, error) {
-	taken := &w.caller.sequences
+func (w *write) findSequential(ctx context.Context, request *zk.CreateRequest) (string, fate, error) {
+	c, taken := w.caller, &w.caller.sequences
 	if err := taken.gate.Acquire(ctx, wholeGate); err != nil {
 		return "", unknown, context.Cause(ctx)
 	}
 	defer taken.gate.Release(wholeGate)
 	since := w.change.Since()
-	if same, err := untouched(ctx, zc, request, since); err != nil || same {
+	if same, err := c.untouched(ctx, request, since); err != nil || same {
 		return "", notDone, err
 	}
 	parent, prefix := Parent(request.Path), request.Path[strings.LastIndexByte(request.Path, '/')+1:]
-	if ctx.Err() != nil {
-		return "", unknown, context.Cause(ctx)
-	}
-	names, _, err := zc.Children(parent)
+	children, err := c.conn.Look(ctx, zkconn.Children, parent)
 	if err != nil {
 		return "", unknown, err
 	}
 	numbers := map[string]int64{}
-	names = slices.DeleteFunc(names, func(name string) bool {
+	names := slices.DeleteFunc(children.Names, func(name string) bool {
 		digits, ok := strings.CutPrefix(name, prefix)
 		n, err := strconv.ParseInt(digits, 10, 32)
 		numbers[name] = n
 		return !ok || err != nil || len(digits) < 10
 	})
 	slices.SortFunc(names, func(a, b string) int { return cmp.Compare(numbers[b], numbers[a]) })
-	session := w.caller.conn.Owner(w.change)
+	session := w.change.Owner()
 	for _, name := range names {
 		path := strings.TrimSuffix(parent, "/") + "/" + name
-		found, stat, err := Exists(ctx, zc, path)
+		found, stat, err := c.exists(ctx, path)
 		switch {
 		case err != nil:
 			return "", unknown, err
@@ -126,7 +124,7 @@ func (w *write) findSequential(ctx context.Context, zc *zk.Conn, request *zk.Cre
 		case stat.EphemeralOwner != session:
 			continue
 		}
-		data, _, err := get(ctx, zc, path)
+		data, _, err := c.get(ctx, path)
 		switch {
 		case errors.Is(err, zk.ErrNoNode):
 		case err != nil:

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/zkconn"
@@ -36,14 +35,12 @@ type write struct {
 	path   string // to sync, and whose node is read
 
 	// send makes one try, by calling try. ctx is that of run.
-	send func(ctx context.Context, zc *zk.Conn) error
+	send func(ctx context.Context) error
 	// look reads what became of the try that was lost. The server has synced.
-	look func(ctx context.Context, zc *zk.Conn) (fate, error)
+	look func(ctx context.Context) (fate, error)
 
 	change *zkconn.Change // that was tried last
 	lost   bool           // the latest try may have been carried out although it failed
-
-	trying atomic.Pointer[zkconn.Change] // change, for when send goes on alone
 }
 
 // fate is what became of a try whose answer was lost.
@@ -69,16 +66,9 @@ func (w *write) run(ctx context.Context) error {
 	serverFailures := 0
 	for failures := 1; ; failures++ {
 		w.lost = false
-		err := conn.Do(ctx, func(zc *zk.Conn) error { return w.send(ctx, zc) })
+		err := conn.Do(ctx, func() error { return w.send(ctx) })
 		if err == nil {
 			return nil
-		}
-		if zkconn.Left(err) {
-			// send goes on alone, and what it writes must not be looked at. It begins no further try, since ctx has ended.
-			if change := w.trying.Load(); change != nil && conn.Abandon(change) {
-				return isUnknown(err)
-			}
-			return err
 		}
 		if zkconn.ServerFailed(err) {
 			serverFailures++
@@ -123,15 +113,15 @@ func (w *write) run(ctx context.Context) error {
 // resolve returns what became of the try that was lost, which was the last of so many that failed in a row.
 func (w *write) resolve(ctx context.Context, failures int) (fate, error) {
 	for ; ; failures++ {
-		var f fate // only read when Do has returned nil: else settle may still be running
-		err := w.caller.conn.Do(ctx, func(zc *zk.Conn) (err error) {
-			f, err = w.settle(ctx, zc)
+		var f fate
+		err := w.caller.conn.Do(ctx, func() (err error) {
+			f, err = w.settle(ctx)
 			return err
 		})
 		switch {
 		case err == nil:
 			return f, nil
-		case zkconn.Left(err) || !zkconn.Transient(err):
+		case !zkconn.Transient(err):
 			return unknown, err
 		}
 		if err := w.caller.retryAfter(ctx, zkconn.CallPauses.After(failures)); err != nil {
@@ -141,45 +131,41 @@ func (w *write) resolve(ctx context.Context, failures int) (fate, error) {
 }
 
 // settle reads what became of the try that was lost.
-func (w *write) settle(ctx context.Context, zc *zk.Conn) (fate, error) {
-	if ctx.Err() != nil {
-		return unknown, context.Cause(ctx)
-	}
-	if _, err := zc.Sync(w.path); err != nil {
+func (w *write) settle(ctx context.Context) (fate, error) {
+	if err := w.caller.conn.Sync(ctx, w.path); err != nil {
 		return unknown, err
 	}
 	if !w.caller.conn.SameHistory(w.change) {
 		return unknown, nil
 	}
-	return w.look(ctx, zc)
+	return w.look(ctx)
 }
 
 // try sends change, unless ctx has ended.
-func (w *write) try(ctx context.Context, zc *zk.Conn, change *zkconn.Change) (zkconn.Result, error) {
+func (w *write) try(ctx context.Context, change *zkconn.Change) (zkconn.Result, error) {
 	w.change = change
-	w.trying.Store(change)
-	r, err := w.caller.conn.Send(ctx, zc, change)
+	r, err := w.caller.conn.Send(ctx, change)
 	w.lost = change.Lost()
 	return r, err
 }
 
 // first is LookFirst before the first try of change.
-func (w *write) first(ctx context.Context, zc *zk.Conn, change *zkconn.Change) error {
+func (w *write) first(ctx context.Context, change *zkconn.Change) error {
 	if w.change != nil {
 		return nil
 	}
-	return LookFirst(ctx, zc, change)
+	return w.caller.LookFirst(ctx, change)
 }
 
 func isUnknown(why error) error { return fmt.Errorf("%w: %w", ErrUnknown, why) }
 
 // LookFirst has the server name its newest zxid before the first try of a large change. Without a zxid from before it, the
 // tree cannot show afterwards what became of a try.
-func LookFirst(ctx context.Context, zc *zk.Conn, change *zkconn.Change) error {
+func (c *Caller) LookFirst(ctx context.Context, change *zkconn.Change) error {
 	if change.Size() < lookFirstSize {
 		return nil
 	}
-	_, _, err := Exists(ctx, zc, "/")
+	_, _, err := c.exists(ctx, "/")
 	return err
 }
 
@@ -198,15 +184,15 @@ func (c *Caller) Write(ctx context.Context, change *zkconn.Change) (zkconn.Resul
 	op := change.Operations()[0]
 	w := &write{caller: c, path: zkconn.PathOf(op)}
 	var result zkconn.Result
-	w.send = func(ctx context.Context, zc *zk.Conn) error {
-		err := w.first(ctx, zc, change)
+	w.send = func(ctx context.Context) error {
+		err := w.first(ctx, change)
 		if err == nil {
-			result, err = w.try(ctx, zc, change)
+			result, err = w.try(ctx, change)
 		}
 		return err
 	}
-	w.look = func(ctx context.Context, zc *zk.Conn) (f fate, err error) {
-		f, result.Stat, err = w.fateOf(ctx, zc, op)
+	w.look = func(ctx context.Context) (f fate, err error) {
+		f, result.Stat, err = w.fateOf(ctx, op)
 		return f, err
 	}
 	if err := w.run(ctx); err != nil {
@@ -218,29 +204,28 @@ func (c *Caller) Write(ctx context.Context, change *zkconn.Change) (zkconn.Resul
 // Transact carries out a change that is a transaction. If the server refuses it, the responses say why, beside the error.
 func (c *Caller) Transact(ctx context.Context, change *zkconn.Change) ([]zk.MultiResponse, error) {
 	w := &write{caller: c, path: zkconn.PathOf(change.Operations()[0])}
-	// Read also when run returns an error, while send may still be running.
-	var responses atomic.Pointer[[]zk.MultiResponse]
-	w.send = func(ctx context.Context, zc *zk.Conn) error {
-		if err := w.first(ctx, zc, change); err != nil {
+	var responses []zk.MultiResponse
+	w.send = func(ctx context.Context) error {
+		if err := w.first(ctx, change); err != nil {
 			return err
 		}
-		r, err := w.try(ctx, zc, change)
-		responses.Store(&r.Responses)
+		r, err := w.try(ctx, change)
+		responses = r.Responses
 		return err
 	}
-	w.look = func(ctx context.Context, zc *zk.Conn) (fate, error) {
+	w.look = func(ctx context.Context) (fate, error) {
 		for _, op := range change.Operations() {
-			if same, err := untouched(ctx, zc, op, w.change.Since()); err != nil || same {
+			if same, err := c.untouched(ctx, op, w.change.Since()); err != nil || same {
 				return notDone, err
 			}
 		}
 		return unknown, nil
 	}
 	err := w.run(ctx)
-	if r := responses.Load(); r != nil && !errors.Is(err, ErrUnknown) {
-		return *r, err
+	if errors.Is(err, ErrUnknown) {
+		return nil, err
 	}
-	return nil, err
+	return responses, err
 }
 
 // errNewNode is the error of an update that was carried out.
@@ -252,8 +237,8 @@ func (c *Caller) Update(ctx context.Context, path string, edit func(content []by
 	w := &write{caller: c, path: path}
 	var before *zk.Stat // of the latest try, and what it wrote
 	var wrote []byte
-	w.send = func(ctx context.Context, zc *zk.Conn) error {
-		old, stat, err := get(ctx, zc, path)
+	w.send = func(ctx context.Context) error {
+		old, stat, err := c.get(ctx, path)
 		if err != nil {
 			return err
 		}
@@ -267,7 +252,7 @@ func (c *Caller) Update(ctx context.Context, path string, edit func(content []by
 		}
 		change.Continue(w.change)
 		before, wrote = stat, data
-		r, err := w.try(ctx, zc, change)
+		r, err := w.try(ctx, change)
 		switch {
 		case errors.Is(err, zk.ErrBadVersion):
 			w.caller.conflicts.Add(1)
@@ -277,8 +262,8 @@ func (c *Caller) Update(ctx context.Context, path string, edit func(content []by
 		}
 		return err
 	}
-	w.look = func(ctx context.Context, zc *zk.Conn) (fate, error) {
-		data, stat, err := get(ctx, zc, path)
+	w.look = func(ctx context.Context) (fate, error) {
+		data, stat, err := c.get(ctx, path)
 		if err != nil {
 			return unknown, unlessMissing(err)
 		}

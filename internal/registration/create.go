@@ -1,11 +1,13 @@
 package registration
 
 import (
+	"context"
 	"errors"
 	"slices"
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/calls"
+	"github.com/zkstream/zkstream/internal/zkconn"
 )
 
 // create creates the node. If there is one already, it looks whose it is.
@@ -29,7 +31,7 @@ func (k *keeper) create(zc *zk.Conn) error {
 		// The losses themselves may have cost the session, as pauses grow while no connection lasts. If each session
 		// began to count anew, no number of connections would ever be enough.
 		k.creation.Continue(k.lastCreation)
-		if err := calls.LookFirst(k.ctx, zc, k.creation); err != nil {
+		if err := k.registrar.Calls.LookFirst(k.ctx, k.creation); err != nil {
 			return err
 		}
 	}
@@ -42,10 +44,10 @@ func (k *keeper) create(zc *zk.Conn) error {
 	if added {
 		k.owners = append(k.owners, k.session)
 	}
-	made, err := k.conn.Send(k.ctx, zc, k.creation)
+	made, err := k.send(k.creation)
 	if errors.Is(err, zk.ErrNoNode) && !k.Node.NoParents {
-		if err = k.registrar.Calls.MakeParents(k.ctx, zc, abs); err == nil {
-			made, err = k.conn.Send(k.ctx, zc, k.creation)
+		if err = k.registrar.Calls.MakeParents(k.ctx, abs); err == nil {
+			made, err = k.send(k.creation)
 		}
 	}
 	if err == nil {
@@ -73,4 +75,13 @@ func (k *keeper) create(zc *zk.Conn) error {
 	// The server that has answered so has seen the node.
 	k.lagging = false
 	return k.look(zc)
+}
+
+// send makes one try of a change, unless the registration has ended. It waits for the answer even if the registration ends
+// meanwhile, since the withdrawal has to know what there is.
+func (k *keeper) send(change *zkconn.Change) (zkconn.Result, error) {
+	if k.ctx.Err() != nil {
+		return zkconn.Result{}, context.Cause(k.ctx)
+	}
+	return k.conn.Send(context.WithoutCancel(k.ctx), change)
 }

@@ -1,6 +1,7 @@
 package registration
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -67,12 +68,15 @@ const hidden = -1
 // node; but it names the nodes of the client's own session. Of such a node only the owner is given, and a version
 // that stands for any.
 func (k *keeper) metadata(zc *zk.Conn, abs string) (found bool, stat *zk.Stat, err error) {
-	found, stat, err = calls.Exists(k.registrar.Closing, zc, abs)
-	if !errors.Is(err, zk.ErrNoAuth) {
-		if !found {
-			stat = &zk.Stat{}
-		}
-		return found, stat, err
+	if k.registrar.Closing.Err() != nil {
+		return false, nil, context.Cause(k.registrar.Closing)
+	}
+	found, stat, err = zc.Exists(abs)
+	switch {
+	case err == nil && found:
+		return true, stat, nil
+	case !errors.Is(err, zk.ErrNoAuth):
+		return false, &zk.Stat{}, err
 	}
 	own, err := k.conn.Ephemerals(k.registrar.Closing, abs)
 	if err != nil {

@@ -128,7 +128,7 @@ func (k *keeper) replace(zc *zk.Conn, batch []*update) error {
 		return calls.TooLarge(change)
 	}
 	k.transaction = change
-	_, err = k.conn.Send(k.ctx, zc, change)
+	_, err = k.send(change)
 	switch {
 	case err == nil:
 		k.setContent(own)

@@ -153,13 +153,13 @@ var plants = []plant{
 		new:  "	r.synced = true\n}\n",
 	},
 	{
-		name: "a call through go-zookeeper reads in a new session without a sync",
-		old:  "	if generation <= 1 || c.syncedGeneration.Load() == generation {\n",
-		new:  "	if generation <= 1 || true {\n",
+		name: "a write that has left counts as one that has not",
+		old:  "	case withdrawn && ctx.Err() == nil: //",
+		new:  "	case !answered && ctx.Err() == nil: //",
 	},
 	{
 		name: "what became of a lost write is asked without a sync",
-		old:  "	if _, err := zc.Sync(w.path); err != nil {\n		return unknown, err\n	}\n",
+		old:  "	if err := w.caller.conn.Sync(ctx, w.path); err != nil {\n		return unknown, err\n	}\n",
 		new:  "",
 	},
 	{

@@ -140,12 +140,8 @@ func (r *requests) answered(xid int32, zxid int64, code int32, size int) error {
 		r.armed(q, zxid, code)
 	case forSync:
 		r.caughtUp(code)
-	case forCall:
-		r.called(q, zxid, code, b)
-	case forCalls:
-		r.calledAll(q, zxid, code, b)
-	case forEphemerals:
-		r.listed(q, code, b)
+	case forCaller:
+		q.answer(zxid, code, b)
 	}
 	if b.err != nil && b.err != errShort {
 		return b.err

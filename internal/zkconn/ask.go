@@ -3,6 +3,8 @@ package zkconn
 import (
 	"context"
 	"errors"
+
+	"github.com/go-zookeeper/zk"
 )
 
 // Requests of zkconn's own that somebody waits for. The answer comes straight from the goroutine that receives,
@@ -19,8 +21,72 @@ func (c *Conn) Read(ctx context.Context, k Kind, path string) (Answer, error) {
 		return Answer{}, err
 	}
 	defer c.calls.Release(1)
-	a, err := c.ask(ctx, k.op(), ownRequest{purpose: forCall, kind: k}, func(p packet) packet { return p.string(path).bool(false) })
+	a, err := c.Look(ctx, k, path)
 	return a, c.explain(err)
+}
+
+// Look is Read within a function that Do or Run calls: it does not wait for a session.
+func (c *Conn) Look(ctx context.Context, k Kind, path string) (Answer, error) {
+	return ask(ctx, c, k.op(), true, func(p packet) packet { return p.string(path).bool(false) },
+		func(r *requests, zxid int64, code int32, b *body) (Answer, error) {
+			a := Answer{Zxid: zxid}
+			b.node(k, code, c.maxReply, &a)
+			if a.Err == nil {
+				a.Err = r.behind()
+			}
+			return a, a.Err
+		})
+}
+
+// Sync returns when the server has caught up with all that the ensemble had carried out when it was called. Call it in a
+// function that Do or Run calls, with their ctx, as the other requests below.
+func (c *Conn) Sync(ctx context.Context, path string) error {
+	_, err := ask(ctx, c, opSync, false, func(p packet) packet { return p.string(path) },
+		func(_ *requests, zxid int64, code int32, _ *body) (struct{}, error) {
+			if code != 0 {
+				return struct{}{}, codeError(code)
+			}
+			c.acknowledged(zxid)
+			return struct{}{}, nil
+		})
+	return err
+}
+
+// ACL reads the access control list of a node, with its metadata.
+func (c *Conn) ACL(ctx context.Context, path string) (acl []zk.ACL, stat zk.Stat, err error) {
+	acl, err = ask(ctx, c, opGetACL, true, func(p packet) packet { return p.string(path) },
+		func(r *requests, _ int64, code int32, b *body) (list []zk.ACL, err error) {
+			if code != 0 {
+				return nil, codeError(code)
+			}
+			if list, stat, err = b.acl(c.maxReply); err != nil {
+				return nil, err
+			}
+			return list, r.behind()
+		})
+	return acl, stat, err
+}
+
+// Ephemerals returns the paths of the session's ephemeral nodes that begin with prefix (getEphemerals). It is for
+// those nodes that the client may not read: whose they are a server tells in no other way from ZooKeeper 3.8.4 and
+// 3.9.2 on. Servers before 3.6 end the connection.
+//
+// go-zookeeper does not have this request.
+func (c *Conn) Ephemerals(ctx context.Context, prefix string) ([]string, error) {
+	return ask(ctx, c, opGetEphemerals, false, func(p packet) packet { return p.string(prefix) },
+		func(_ *requests, _ int64, code int32, b *body) ([]string, error) {
+			if code != 0 {
+				return nil, codeError(code)
+			}
+			names, complete := b.names(c.maxReply)
+			switch {
+			case b.err != nil:
+				return nil, errMalformed
+			case !complete:
+				return nil, errReplyTooLarge
+			}
+			return names, nil
+		})
 }
 
 // admit waits for a place among the calls under way, and for a session. If it returns nil the caller releases the place.
@@ -38,34 +104,74 @@ func (c *Conn) admit(ctx context.Context) error {
 	return nil
 }
 
-// ask sends a request, whose fields body adds, and waits for its answer.
-func (c *Conn) ask(ctx context.Context, op int32, q ownRequest, body func(packet) packet) (Answer, error) {
-	r := c.own.Load()
-	if r == nil || !r.ask(op, &q, body) {
-		return Answer{}, ErrDown
-	}
-	r.wire.flush()
-	a, err := await(ctx, c, r.wire, q.answer)
-	if err == nil {
-		err = a.Err
-	}
-	return a, err
+// answerOf is what a caller gets who waits for an answer.
+type answerOf[A any] struct {
+	value A
+	err   error
 }
 
-func (r *requests) ask(op int32, q *ownRequest, body func(packet) packet) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if !r.upLocked() {
-		return false
+// pending is a request whose answer somebody waits for.
+type pending[A any] struct {
+	r      *requests
+	xid    int32
+	answer chan answerOf[A] // capacity 1
+}
+
+// decodeFunc makes a value of an answer. The goroutine that receives calls it.
+type decodeFunc[A any] func(r *requests, zxid int64, code int32, b *body) (A, error)
+
+// ask sends a request, whose fields body adds, and waits for its answer. If catchUp is set the answer must be as new as
+// what this client has seen: see catchUpLocked.
+func ask[A any](ctx context.Context, c *Conn, op int32, catchUp bool, body func(packet) packet, decode decodeFunc[A]) (value A, err error) {
+	r := c.own.Load()
+	if r == nil {
+		return value, ErrDown
 	}
-	if q.purpose == forCall {
+	r.mu.Lock()
+	if !r.upLocked() {
+		r.mu.Unlock()
+		return value, ErrDown
+	}
+	if catchUp {
 		r.catchUpLocked()
 	}
-	q.op, q.answer = op, make(chan Answer, 1)
+	p := askLocked(r, op, body, decode)
+	r.mu.Unlock()
+	r.wire.flush()
+	value, _, err = p.await(ctx)
+	return value, err
+}
+
+// askLocked asks for a caller, who is to await the answer.
+func askLocked[A any](r *requests, op int32, fields func(packet) packet, decode decodeFunc[A]) pending[A] {
 	start := r.beginLocked(op)
-	r.out = body(r.out)
-	r.sentLocked(start, *q)
-	return true
+	r.out = fields(r.out)
+	p := pending[A]{r, r.lastXid, make(chan answerOf[A], 1)}
+	r.sentLocked(start, ownRequest{op: op, purpose: forCaller, answer: func(zxid int64, code int32, b *body) {
+		value, err := decode(r, zxid, code, b)
+		if b.err == nil || b.err == errShort { // else the connection has ended
+			p.answer <- answerOf[A]{value, err} // there is room
+		}
+	}})
+	return p
+}
+
+// await waits for the answer. If there is none, answered is false, and the error says why.
+func (p pending[A]) await(ctx context.Context) (value A, answered bool, err error) {
+	select {
+	case a := <-p.answer:
+		return a.value, true, a.err
+	case <-p.r.wire.closed:
+		err = zk.ErrConnectionClosed
+	case <-ctx.Done():
+		err = p.r.wire.conn.NoSession(context.Cause(ctx))
+	}
+	select {
+	case a := <-p.answer:
+		return a.value, true, a.err
+	default:
+		return value, false, err
+	}
 }
 
 // upLocked reports whether requests can be sent.
@@ -79,14 +185,12 @@ func (r *requests) catchUpLocked() {
 	}
 }
 
-// called handles the answer to a Read.
-func (r *requests) called(q ownRequest, zxid int64, code int32, b *body) {
-	a := Answer{Zxid: zxid}
-	b.node(q.kind, code, r.wire.conn.maxReply, &a)
+// behind returns an error if the answer to a read may be too old: the sync before it has failed, and is tried again.
+func (r *requests) behind() error {
 	r.mu.Lock()
-	if a.Err == nil && !r.synced { // the sync before it has failed, and is tried again
-		a.Err = errBehind
+	defer r.mu.Unlock()
+	if !r.synced {
+		return errBehind
 	}
-	r.mu.Unlock()
-	q.answer <- a // there is room
+	return nil
 }

@@ -3,8 +3,6 @@ package zkconn
 import (
 	"context"
 	"errors"
-
-	"github.com/go-zookeeper/zk"
 )
 
 // mostSingly is how many nodes ReadMany reads at once from a server that has no multiRead.
@@ -38,88 +36,69 @@ func (c *Conn) askMany(ctx context.Context, k Kind, paths []string) (answers []A
 	if r == nil {
 		return nil, ErrDown
 	}
-	many, singly := r.askMany(k, paths)
-	if many == nil && singly == nil {
-		return nil, ErrDown
-	}
+	asked := r.askMany(k, paths)
 	r.wire.flush()
-	if many != nil {
-		return await(ctx, c, r.wire, many)
-	}
-	for _, answer := range singly {
-		a, err := await(ctx, c, r.wire, answer)
+	for _, p := range asked {
+		some, _, err := p.await(ctx)
 		if err != nil {
 			return nil, err
 		}
-		answers = append(answers, a)
+		answers = append(answers, some...)
+	}
+	if len(answers) == 0 {
+		return nil, ErrDown
 	}
 	return answers, nil
 }
 
-// askMany asks for the first nodes of paths: by one request, whose answers come together, or by one for each node. It asks
-// for nothing on a connection that is not up.
-func (r *requests) askMany(k Kind, paths []string) (many chan []Answer, singly []chan Answer) {
+// askMany asks for the first nodes of paths: by one request, or by one for each node. It asks for nothing on a connection that
+// is not up.
+func (r *requests) askMany(k Kind, paths []string) (asked []pending[[]Answer]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.upLocked() {
-		return nil, nil
+		return nil
 	}
 	r.catchUpLocked()
 	if !r.multiRead {
 		for _, path := range paths[:min(len(paths), mostSingly)] {
-			answer := make(chan Answer, 1)
-			start := r.beginLocked(k.op())
-			r.out = r.out.string(path).bool(false)
-			r.sentLocked(start, ownRequest{op: k.op(), purpose: forCall, kind: k, answer: answer})
-			singly = append(singly, answer)
+			asked = append(asked, askLocked(r, k.op(), func(p packet) packet { return p.string(path).bool(false) },
+				func(r *requests, zxid int64, code int32, b *body) ([]Answer, error) {
+					a := Answer{Zxid: zxid}
+					b.node(k, code, r.wire.conn.maxReply, &a)
+					return []Answer{a}, r.behind()
+				}))
 		}
-		return nil, singly
+		return asked
 	}
 	n := min(len(paths), maxBatch, max(1, batchBytes/r.typical))
-	many = make(chan []Answer, 1)
-	start := r.beginLocked(opMultiRead)
-	for _, path := range paths[:n] {
-		r.out = r.out.multiRead(k, path)
-	}
-	r.out = r.out.multiEnd()
-	r.sentLocked(start, ownRequest{op: opMultiRead, purpose: forCalls, kind: k, nodes: n, answers: many})
-	return many, nil
+	return append(asked, askLocked(r, opMultiRead, func(p packet) packet {
+		for _, path := range paths[:n] {
+			p = p.multiRead(k, path)
+		}
+		return p.multiEnd()
+	}, func(r *requests, zxid int64, code int32, b *body) ([]Answer, error) {
+		return r.many(k, n, zxid, code, b)
+	}))
 }
 
-// calledAll handles the answers to a ReadMany.
-func (r *requests) calledAll(q ownRequest, zxid int64, code int32, b *body) {
+// many reads the answers for n nodes.
+func (r *requests) many(k Kind, n int, zxid int64, code int32, b *body) ([]Answer, error) {
 	size := b.left
-	answers := make([]Answer, q.nodes)
+	answers := make([]Answer, n)
 	for i := range answers {
 		a := &answers[i]
 		a.Zxid = zxid
-		if code == 0 && b.result(q.kind, a, r.wire.conn.maxReply) == nil && b.err == nil {
+		if code == 0 && b.result(k, a, r.wire.conn.maxReply) == nil && b.err == nil {
 			continue
 		}
-		if b.err != nil && b.err != errShort {
-			return // the connection has ended
+		if b.err == nil || b.err == errShort { // else the connection has ended
+			r.withoutMultiRead() // so that the next try asks for each node by itself
 		}
-		r.withoutMultiRead() // so that the next try asks for each node by itself
-		answers = []Answer{{Err: errNoMultiRead}}
-		break
+		return nil, errNoMultiRead
 	}
 	r.mu.Lock()
-	r.sizedLocked(size, q.nodes)
-	if !r.synced { // as in called
-		answers = []Answer{{Err: errBehind}}
-	}
+	r.sizedLocked(size, n)
 	r.mu.Unlock()
-	q.answers <- answers // there is room
-}
-
-// await waits for an answer that comes on w.
-func await[A any](ctx context.Context, c *Conn, w *wire, answer <-chan A) (a A, err error) {
-	select {
-	case a := <-answer:
-		return a, nil
-	case <-w.closed:
-		return a, zk.ErrConnectionClosed
-	case <-ctx.Done():
-		return a, left{c.NoSession(context.Cause(ctx))}
-	}
+	return answers, r.behind()
 }

@@ -1,15 +1,12 @@
 package zkconn
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/go-zookeeper/zk"
@@ -33,32 +30,24 @@ const (
 	DefaultMaxRequest = 1<<20 - 1
 )
 
-// A Change is one request that changes the tree, followed through all its tries. go-zookeeper says of a
-// request that failed with the connection only that; a Change also knows
+// A Change is one request that changes the tree, followed through all its tries. It knows
 //
-//   - whether a try may have reached a server (Lost): its packet has been seen on its way out;
+//   - whether a try may have reached a server (Lost);
 //   - whether the request is what ends the connections (TooLarge).
 //
 // Make one with [Conn.NewChange] or [Conn.NewTransaction] for each thing that is to happen, and pass it to [Conn.Send] for each
 // try. A Change is not safe for concurrent use.
 type Change struct {
-	ops  []any  // as go-zookeeper's requests
-	op   int32  // opcode
-	path string // the first that it names
-	size int    // bytes of its packet, as jute.maxbuffer counts: without its length
-	data []byte // that it writes, if it does
-	send func(*zk.Conn) (Result, error)
+	ops    []any // as go-zookeeper's requests
+	op     int32 // opcode
+	fields packet
+	decode decodeFunc[Result]
 
 	since      int64 // see Since
 	generation int64 // to which since belongs
+	session    int64 // see Owner
 	lost       bool  // see Lost
 	losses     int   // connections in a row that ended upon it
-
-	// Guarded by Conn.changes.mu.
-	sentOn    *wire     // where the packet of the latest try went
-	sentAt    time.Time // when it began to leave
-	maybe     bool      // a try may have been carried out: it was sent, and no answer has said otherwise
-	abandoned bool      // no packet of it may leave any more
 }
 
 // Result is what a server answers to a Change.
@@ -90,9 +79,8 @@ func (c *Conn) prepare(ch *Change, err error) error {
 	case err != nil:
 		return err
 	}
-	ch.size += 8 // xid, opcode
-	if limit := c.cfg.MaxRequest; ch.size > limit {
-		return fmt.Errorf("the request has %d bytes, the limit is %d: %w", ch.size, limit, ErrTooLarge)
+	if size, limit := ch.Size(), c.cfg.MaxRequest; size > limit {
+		return fmt.Errorf("the request has %d bytes, the limit is %d: %w", size, limit, ErrTooLarge)
 	}
 	return nil
 }
@@ -101,14 +89,14 @@ func (c *Conn) prepare(ch *Change, err error) error {
 func (ch *Change) Operations() []any { return ch.ops }
 
 // Size returns the size of the request in bytes, as a server's jute.maxbuffer counts.
-func (ch *Change) Size() int { return ch.size }
+func (ch *Change) Size() int { return 8 + len(ch.fields) } // xid, opcode
 
 // Lost reports whether the try that failed last may have been carried out all the same. If not, it certainly
 // was not, and the Change may be sent again. Otherwise the caller must first look what has become of it.
 func (ch *Change) Lost() bool { return ch.lost }
 
 // TooLarge reports whether the request is larger than the server takes, as far as anybody can know: three
-// connections in a row ended upon it; see wire.refused. The caller then gives up, with ErrTooLarge: each further try
+// connections in a row ended upon it; see wire.endedUpon. The caller then gives up, with ErrTooLarge: each further try
 // would end the connection for everybody once more.
 func (ch *Change) TooLarge() bool { return ch.losses >= maxLosses }
 
@@ -125,16 +113,8 @@ func (ch *Change) Continue(before *Change) {
 // not heard of any.
 func (ch *Change) Since() int64 { return ch.since }
 
-// Owner returns the session in which the latest try was sent, which owns an ephemeral node that it has made;
-// 0 if it was not sent.
-func (c *Conn) Owner(ch *Change) int64 {
-	c.changes.mu.Lock()
-	defer c.changes.mu.Unlock()
-	if ch.sentOn == nil {
-		return 0
-	}
-	return ch.sentOn.session
-}
+// Owner returns the session in which the latest try was sent, which owns an ephemeral node that it has made.
+func (ch *Change) Owner() int64 { return ch.session }
 
 // SameHistory reports whether the ensemble certainly has the history still to which Since belongs. One that has lost its data
 // counts zxids anew, and does not know the session any more.
@@ -147,156 +127,64 @@ func (c *Conn) Zxid() int64 { return c.zxid.Load() }
 // been acknowledged; 0 if that is nothing. It is up to date when the caller of the write gets the answer.
 func (c *Conn) Wrote() int64 { return c.wrote.Load() }
 
-// changes are the Changes that go-zookeeper has, by path.
-type changes struct {
-	mu     sync.Mutex // guards what follows
-	byPath map[string][]*Change
-}
-
-// Send makes one try of ch, and waits for the answer. Call it in a function that Do or Run calls, with their
-// ctx. When ctx has ended it sends nothing.
+// Send makes one try of ch, and waits for the answer. Call it in a function that Do or Run calls. When ctx has ended it sends
+// nothing, and when ctx ends it returns.
 //
 // A nil error says that it was carried out. An error that is not Transient is the server's answer: it was not.
-// After a transient one, ask Change.Lost and Change.TooLarge.
-//
-// How it is known whether a request was sent: go-zookeeper gives its number only when it is written, but what it
-// writes passes wire.Write. Before Send hands the request over it is noted here by its path; when a packet
-// of that operation, path, size and content passes, all that fit are marked. A mark too many, when two goroutines
-// send the same, does no harm. A mark too few cannot be: go-zookeeper fails a request with the connection only
-// after the goroutine that writes has ended, and fails it without that only if it never left its queue.
-func (c *Conn) Send(ctx context.Context, zc *zk.Conn, ch *Change) (Result, error) {
+// After a transient one, or if ctx has ended, ask Change.Lost and Change.TooLarge.
+func (c *Conn) Send(ctx context.Context, ch *Change) (Result, error) {
 	ch.lost = false
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
 	}
 	since, generation := c.zxid.Load(), c.generation.Load()
-	if err := c.changes.add(ch); err != nil {
+	r := c.own.Load()
+	if r == nil {
+		return Result{}, ErrDown
+	}
+	r.mu.Lock()
+	if !r.upLocked() {
+		r.mu.Unlock()
+		return Result{}, ErrDown
+	}
+	p := askLocked(r, ch.op, func(p packet) packet { return append(p, ch.fields...) }, ch.decode)
+	r.mu.Unlock()
+	ch.session = r.wire.session
+	r.wire.flush()
+
+	result, answered, err := p.await(ctx)
+	if answered && (err == nil || !Transient(err) || isAny(err, notCarriedOut)) {
+		ch.losses = 0
+		return result, err
+	}
+	withdrawn, sentAt := false, time.Time{}
+	if !answered {
+		withdrawn, sentAt = r.withdraw(p.xid)
+	}
+	switch {
+	case withdrawn && ctx.Err() == nil: // it was not sent, which says nothing of its size
+		return Result{}, ErrDown
+	case withdrawn:
 		return Result{}, err
 	}
-	r, err := ch.send(zc)
-	err = Named(err)
-	// When closing, a request may leave go-zookeeper's queue even after it has failed.
-	certain := err != nil && (!Transient(err) || isAny(err, notCarriedOut))
-	sentOn := c.changes.remove(ch, certain, c.ctx.Err() != nil)
+	ch.lost = true
+	ch.since, ch.generation = since, generation
 	switch {
-	case err == nil || certain && sentOn != nil:
+	case !answered && ctx.Err() != nil: // the connection may live on
+	case ch.Size() < SuspectSize || sentAt.IsZero() || !r.wire.endedUpon(sentAt):
 		ch.losses = 0
-	case certain || sentOn == nil && c.ctx.Err() == nil: // it was not sent, which says nothing of its size
-	default:
-		ch.lost = true
-		ch.since, ch.generation = since, generation
-		switch {
-		case ch.size < SuspectSize || sentOn == nil || !sentOn.endedUpon(ch):
-			ch.losses = 0
-		case !sentOn.carriedLarger(ch): // else it is the larger one's loss
-			ch.losses++
-		}
+	case !r.wire.carriedLarger(ch): // else it is the larger one's loss
+		ch.losses++
 	}
-	return r, err
+	return result, err
 }
 
-// Abandon stops ch from being sent, if that is still possible. It reports whether ch may have been carried out, or be carried
-// out still. It is for a caller that gives up while Send runs in another goroutine: Do has returned, since ctx has ended. A
-// request that waits in go-zookeeper's queue stays there, but wire.Write sends something harmless in its place.
-func (c *Conn) Abandon(ch *Change) (maybe bool) {
-	s := &c.changes
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, other := range s.byPath[ch.path] {
-		if other != ch && other.looksLike(ch) {
-			return true // which packet is whose cannot be known
-		}
-	}
-	ch.abandoned = true
-	return ch.maybe
-}
-
-func (ch *Change) looksLike(other *Change) bool {
-	return ch.op == other.op && ch.size == other.size && bytes.Equal(ch.data, other.data)
-}
-
-func (s *changes) add(ch *Change) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if ch.abandoned {
-		return context.Canceled
-	}
-	for _, other := range s.byPath[ch.path] {
-		if other.abandoned && other.looksLike(ch) {
-			return ErrDown // whose packet must not be taken for this one's
-		}
-	}
-	if s.byPath == nil {
-		s.byPath = map[string][]*Change{}
-	}
-	ch.sentOn, ch.maybe = nil, false
-	s.byPath[ch.path] = append(s.byPath[ch.path], ch)
-	return nil
-}
-
-// remove takes ch out. certain says that it was not carried out, late that it may be sent even now.
-func (s *changes) remove(ch *Change, certain, late bool) (sentOn *wire) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	same := s.byPath[ch.path]
-	same = slices.Delete(same, slices.Index(same, ch), slices.Index(same, ch)+1)
-	if len(same) == 0 {
-		delete(s.byPath, ch.path)
-	} else {
-		s.byPath[ch.path] = same
-	}
-	ch.maybe = !certain && (late || ch.sentOn != nil)
-	return ch.sentOn
-}
-
-// pass marks the changes whose packet p may be, before it is written to w. It is false if that must not be.
-func (s *changes) pass(w *wire, op int32, p []byte) bool {
-	at := 12 // length, xid, opcode
-	switch op {
-	case opMulti:
-		at += multiHeader
-	case opCreate, opDelete, opSetData, opSetACL, opCreateContainer, opCreateTTL:
-	default:
-		return true
-	}
-	path, rest := field(p, at)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, ch := range s.byPath[string(path)] {
-		if ch.op != op || ch.size != len(p)-4 {
-			continue
-		}
-		if ch.data != nil {
-			if data, _ := field(p, rest); !bytes.Equal(data, ch.data) {
-				continue
-			}
-		}
-		if ch.abandoned {
-			return false // it is the only one of its kind: see add
-		}
-		ch.sentOn, ch.sentAt, ch.maybe = w, time.Now(), true
-	}
-	return true
-}
-
-// field returns the bytes whose length stands at a position of a packet, and where they end.
-func field(p []byte, at int) ([]byte, int) {
-	if at+4 > len(p) {
-		return nil, len(p)
-	}
-	n := int(int32(binary.BigEndian.Uint32(p[at:])))
-	if n < 0 || n > len(p)-at-4 {
-		return nil, len(p)
-	}
-	return p[at+4 : at+4+n], at + 4 + n
-}
-
-// endedUpon reports whether the other side may have ended the connection because of ch, whose packet has left: it did so at once, and
-// had answered other requests. A line that dies while a large packet is on its way does not choose its moment.
-func (w *wire) endedUpon(ch *Change) bool {
+// endedUpon reports whether the other side may have ended the connection because of a packet that began to leave at sentAt: it did so
+// at once, and had answered other requests. A line that dies while a large packet is on its way does not choose its moment.
+func (w *wire) endedUpon(sentAt time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.answers == 0 || w.endedAt.Sub(ch.sentAt) > refusalTime {
+	if w.answers == 0 || w.endedAt.Sub(sentAt) > refusalTime {
 		return false
 	}
 	var failed *net.OpError // a reset, for example
@@ -312,9 +200,19 @@ func (w *wire) endedUpon(ch *Change) bool {
 // carriedLarger reports whether a packet larger than that of ch was without an answer when the connection ended. If the server has
 // refused one of them, it is that one.
 func (w *wire) carriedLarger(ch *Change) bool {
+	if w.own.carriedLarger(ch.Size()) {
+		return true
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.outstanding, func(r request) bool { return r.size-4 > ch.size })
+	return slices.ContainsFunc(w.outstanding, func(r request) bool { return r.size-4 > ch.Size() })
+}
+
+func (r *requests) carriedLarger(size int) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sent := r.waiting[:len(r.waiting)-r.unsent]
+	return slices.ContainsFunc(sent, func(q ownRequest) bool { return q.size-4 > size })
 }
 
 // fail closes the connection, for a reason of which the first is remembered.

@@ -15,8 +15,8 @@ func (c *client) try(ctx context.Context, ch *Change) <-chan error {
 	done := make(chan error, 1)
 	// Ends with the call, at the latest when the test closes the Conn.
 	go func() {
-		done <- c.Do(ctx, func(zc *zk.Conn) error {
-			_, err := c.Send(ctx, zc, ch)
+		done <- c.Do(ctx, func() error {
+			_, err := c.Send(ctx, ch)
 			return err
 		})
 	}()
@@ -91,39 +91,35 @@ func TestOnlyATransactionMayCheck(t *testing.T) {
 	})
 }
 
-// go-zookeeper's writing goroutine is held up, so the request waits in its queue when the call returns.
+// Somebody else is sending, so that the request has not begun to leave when its caller goes.
 func TestARequestIsWithdrawnWithItsCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, c, p := connected(t)
 		first := c.get()
 		synctest.Wait() // it is being written, and nobody reads
+		before := c.try(t.Context(), c.change(&zk.SetDataRequest{Path: "/before", Data: []byte("1"), Version: -1}))
+		synctest.Wait()
 		ch := c.change(&zk.SetDataRequest{Path: "/x", Data: []byte("1"), Version: -1})
 		ctx, cancel := context.WithCancel(t.Context())
 		done := c.try(ctx, ch)
 		synctest.Wait()
+		behind := c.try(t.Context(), c.change(&zk.SetDataRequest{Path: "/behind", Data: []byte("1"), Version: -1}))
+		synctest.Wait()
 		cancel()
-		if err := <-done; !Left(err) || !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
-		}
-		if c.Abandon(ch) {
-			t.Error("it may have been sent")
-		}
-		// One that looks the same waits until the other is gone.
-		same := c.change(&zk.SetDataRequest{Path: "/x", Data: []byte("1"), Version: -1})
-		if err := <-c.try(t.Context(), same); !errors.Is(err, ErrDown) || same.Lost() {
-			t.Error(err)
+		if err := <-done; !errors.Is(err, context.Canceled) || ch.Lost() {
+			t.Fatalf("%v, lost: %t", err, ch.Lost())
 		}
 		p.reply(p.expect(opGetData).xid, 1, 0, str("data"), stat(1))
 		if err := <-first; err != nil {
 			t.Error(err)
 		}
-		p.reply(p.expect(opExists).xid, 2, 0, stat(1)) // in its place
-		synctest.Wait()
-		again := c.try(t.Context(), same)
-		p.reply(p.expect(opSetData).xid, 3, 0, stat(3))
-		if err := <-again; err != nil {
-			t.Error(err)
+		for i, done := range []<-chan error{before, behind} { // and nothing between them
+			p.reply(p.expect(opSetData).xid, int64(2+i), 0, stat(int64(2+i)))
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
 		}
+		c.works(p)
 	})
 }
 
@@ -135,16 +131,30 @@ func TestARequestUnderWayMayBeCarriedOutAfterItsCall(t *testing.T) {
 		done := c.try(ctx, ch)
 		xid := p.expect(opSetData).xid
 		cancel()
-		if err := <-done; !Left(err) {
-			t.Fatal(err)
+		if err := <-done; !errors.Is(err, context.Canceled) || !ch.Lost() {
+			t.Fatalf("%v, lost: %t", err, ch.Lost())
 		}
-		if !c.Abandon(ch) {
-			t.Error("it was sent")
-		}
-		p.reply(xid, 1, 0, stat(1))
+		p.reply(xid, 1, 0, stat(1)) // for nobody
+		c.works(p)
+	})
+}
+
+func TestARequestThatHasNotLeftIsNotLostWithTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c, p := connected(t)
+		c.get()
+		synctest.Wait() // it is being written, and nobody reads
+		ch := c.change(&zk.SetDataRequest{Path: "/x", Data: []byte("1"), Version: -1})
+		done := c.try(t.Context(), ch)
 		synctest.Wait()
-		if !c.Abandon(ch) {
-			t.Error("it was carried out")
+		p.Close()
+		if err := <-done; !errors.Is(err, ErrDown) || ch.Lost() {
+			t.Errorf("%v, lost: %t", err, ch.Lost())
 		}
+		c.expect(Down)
+		p = f.peer()
+		p.accept(session, 10*time.Second)
+		c.expect(Up)
+		c.works(p)
 	})
 }

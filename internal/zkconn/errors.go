@@ -40,13 +40,11 @@ var (
 var (
 	errReplyTooLarge = fmt.Errorf("the reply is %w", ErrTooLarge)
 	errMalformed     = errors.New("zk: malformed reply")
-	errWithdrawn     = errors.New("withdrawn before it was sent")
 )
 
 // named maps codes to errors, those of this package's own included: see wire.reply.
 var named = map[int32]error{
 	codeTooLarge:     errReplyTooLarge,
-	codeWithdrawn:    errWithdrawn,
 	codeMalformed:    errMalformed,
 	-1:               errSystem,
 	-2:               errRuntime,
@@ -137,7 +135,7 @@ func isAny(err error, targets []error) bool {
 // notCarriedOut are the transient errors of a request that certainly had no effect. Either it was never
 // sent, or a server refused it before it became a transaction: PrepRequestProcessor checks the session
 // first, and throttled requests pass it by.
-var notCarriedOut = []error{zk.ErrNoServer, ErrDown, zk.ErrSessionExpired, zk.ErrSessionMoved, ErrThrottled, errWithdrawn, errBehind, errNoMultiRead}
+var notCarriedOut = []error{zk.ErrNoServer, ErrDown, zk.ErrSessionExpired, zk.ErrSessionMoved, ErrThrottled, errBehind, errNoMultiRead}
 
 // maybeCarriedOut are the transient errors that do not say whether the request had an effect. A server
 // answers -1 to -5 to any exception inside it, which may come after the transaction.

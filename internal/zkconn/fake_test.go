@@ -249,7 +249,7 @@ func (c *client) get() <-chan error {
 	done := make(chan error, 1)
 	// Ends with the call, at the latest when the test closes the Conn.
 	go func() {
-		done <- c.Do(c.t.Context(), func(zc *zk.Conn) error {
+		done <- c.Run(c.t.Context(), func(zc *zk.Conn) error {
 			_, _, err := zc.Get("/x")
 			return err
 		})

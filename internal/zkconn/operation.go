@@ -2,7 +2,6 @@ package zkconn
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -14,69 +13,55 @@ type SetACL struct {
 	Version int32
 }
 
+// single encodes one operation.
 func (ch *Change) single(op any) error {
-	ch.path, ch.size = PathOf(op), encodedSize(op)
+	ch.fields = packet(nil).operation(op)
 	switch op := op.(type) {
 	case *zk.CreateRequest:
-		ch.op, ch.data = opCreate, op.Data
+		ch.op, ch.decode = opCreate, decodeCreated
 		if op.Flags == zk.FlagContainer {
 			ch.op = opCreateContainer
 		}
-		ch.send = func(zc *zk.Conn) (r Result, err error) {
-			if op.Flags == zk.FlagContainer {
-				r.Path, err = zc.CreateContainer(op.Path, op.Data, op.Flags, op.Acl)
-			} else {
-				r.Path, err = zc.Create(op.Path, op.Data, op.Flags, op.Acl)
-			}
-			return r, err
-		}
 	case *zk.CreateTTLRequest:
-		ch.op, ch.data = opCreateTTL, op.Data
-		ch.send = func(zc *zk.Conn) (r Result, err error) {
-			r.Path, err = zc.CreateTTL(op.Path, op.Data, op.Flags, op.Acl, time.Duration(op.Ttl)*time.Millisecond)
-			return r, err
-		}
+		ch.op, ch.decode = opCreateTTL, decodeCreated
 	case *zk.SetDataRequest:
-		ch.op, ch.data = opSetData, op.Data
-		ch.send = func(zc *zk.Conn) (r Result, err error) {
-			r.Stat, err = zc.Set(op.Path, op.Data, op.Version)
-			return r, err
-		}
+		ch.op, ch.decode = opSetData, decodeSet
 	case *zk.DeleteRequest:
-		ch.op = opDelete
-		ch.send = func(zc *zk.Conn) (Result, error) { return Result{}, zc.Delete(op.Path, op.Version) }
+		ch.op, ch.decode = opDelete, decodeDeleted
 	case *SetACL:
-		ch.op = opSetACL
-		ch.send = func(zc *zk.Conn) (r Result, err error) {
-			r.Stat, err = zc.SetACL(op.Path, op.ACL, op.Version)
-			return r, err
-		}
+		ch.op, ch.decode = opSetACL, decodeSet
 	default:
 		return fmt.Errorf("unknown type of operation: %T", op)
 	}
 	return nil
 }
 
+// multi encodes a transaction.
 func (ch *Change) multi(ops []any) error {
 	ch.op = opMulti
-	for i, op := range ops {
+	for _, op := range ops {
+		var code int32
 		switch op.(type) {
-		case *zk.CreateRequest, *zk.SetDataRequest, *zk.DeleteRequest, *zk.CheckVersionRequest:
+		case *zk.CreateRequest:
+			code = opCreate
+		case *zk.SetDataRequest:
+			code = opSetData
+		case *zk.DeleteRequest:
+			code = opDelete
+		case *zk.CheckVersionRequest:
+			code = opCheck
 		default:
 			return fmt.Errorf("unknown type of operation in a transaction: %T", op)
 		}
-		if i == 0 {
-			ch.path = PathOf(op)
-		}
-		ch.size += multiHeader + encodedSize(op)
+		ch.fields = ch.fields.int32(code).bool(false).int32(-1).operation(op)
 	}
-	ch.size += multiHeader
-	ch.send = func(zc *zk.Conn) (r Result, err error) {
-		r.Responses, err = zc.Multi(ops...)
-		for i := range r.Responses {
-			r.Responses[i].Error = Named(r.Responses[i].Error)
+	ch.fields = ch.fields.multiEnd()
+	ch.decode = func(r *requests, zxid int64, code int32, b *body) (Result, error) {
+		if code != 0 {
+			return Result{}, codeError(code)
 		}
-		return r, err
+		r.wire.conn.acknowledged(zxid)
+		return b.responses(len(ops))
 	}
 	return nil
 }
@@ -100,30 +85,136 @@ func PathOf(op any) string {
 	return ""
 }
 
-// encodedSize returns the bytes of an operation in its packet: numbers have four or eight, and before
-// each string, content and list stands its length.
-func encodedSize(op any) int {
+// operation adds the fields of an operation.
+func (p packet) operation(op any) packet {
 	switch op := op.(type) {
 	case *zk.CreateRequest:
-		return 4 + len(op.Path) + 4 + len(op.Data) + aclSize(op.Acl) + 4
+		return p.string(op.Path).buffer(op.Data).acl(op.Acl).int32(op.Flags)
 	case *zk.CreateTTLRequest:
-		return 4 + len(op.Path) + 4 + len(op.Data) + aclSize(op.Acl) + 4 + 8
+		return p.string(op.Path).buffer(op.Data).acl(op.Acl).int32(op.Flags).int64(op.Ttl)
 	case *zk.SetDataRequest:
-		return 4 + len(op.Path) + 4 + len(op.Data) + 4
+		return p.string(op.Path).buffer(op.Data).int32(op.Version)
 	case *zk.DeleteRequest:
-		return 4 + len(op.Path) + 4
+		return p.string(op.Path).int32(op.Version)
 	case *zk.CheckVersionRequest:
-		return 4 + len(op.Path) + 4
+		return p.string(op.Path).int32(op.Version)
 	case *SetACL:
-		return 4 + len(op.Path) + aclSize(op.ACL) + 4
+		return p.string(op.Path).acl(op.ACL).int32(op.Version)
 	}
-	return 0
+	return p
 }
 
-func aclSize(acl []zk.ACL) int {
-	n := 4
-	for _, a := range acl {
-		n += 4 + 4 + len(a.Scheme) + 4 + len(a.ID)
+// buffer adds content. That of a node may be null, which is not the same as empty.
+func (p packet) buffer(data []byte) packet {
+	if data == nil {
+		return p.int32(-1)
 	}
-	return n
+	return append(p.int32(int32(len(data))), data...)
+}
+
+func (p packet) acl(list []zk.ACL) packet {
+	p = p.int32(int32(len(list)))
+	for _, a := range list {
+		p = p.int32(a.Perms).string(a.Scheme).string(a.ID)
+	}
+	return p
+}
+
+func decodeCreated(r *requests, zxid int64, code int32, b *body) (res Result, err error) {
+	if code != 0 {
+		return res, codeError(code)
+	}
+	r.wire.conn.acknowledged(zxid)
+	res.Path, err = b.path()
+	return res, err
+}
+
+func decodeSet(r *requests, zxid int64, code int32, b *body) (res Result, err error) {
+	if code != 0 {
+		return res, codeError(code)
+	}
+	r.wire.conn.acknowledged(zxid)
+	stat := b.stat()
+	if b.err != nil {
+		return res, errMalformed
+	}
+	res.Stat = &stat
+	return res, nil
+}
+
+func decodeDeleted(r *requests, zxid int64, code int32, _ *body) (Result, error) {
+	if code != 0 {
+		return Result{}, codeError(code)
+	}
+	r.wire.conn.acknowledged(zxid)
+	return Result{}, nil
+}
+
+// path reads the path of a node.
+func (b *body) path() (string, error) {
+	path, _ := b.data(b.left)
+	if b.err != nil || path == "" {
+		return "", errMalformed
+	}
+	return path, nil
+}
+
+// acl reads an access control list and the metadata behind it.
+func (b *body) acl(most int) ([]zk.ACL, zk.Stat, error) {
+	if b.left > most {
+		return nil, zk.Stat{}, errReplyTooLarge
+	}
+	n := int(b.int32())
+	if n < 0 || n > b.left/12 { // permissions and two lengths
+		return nil, zk.Stat{}, errMalformed
+	}
+	list := make([]zk.ACL, n)
+	for i := range list {
+		a := &list[i]
+		a.Perms = b.int32()
+		a.Scheme, _ = b.data(b.left)
+		a.ID, _ = b.data(b.left)
+	}
+	stat := b.stat()
+	if b.err != nil {
+		return nil, zk.Stat{}, errMalformed
+	}
+	return list, stat, nil
+}
+
+// responses reads the results of a transaction of n operations: before each stand an opcode, whether this is the end, and an
+// error code. The error is the first of theirs, if there is one.
+func (b *body) responses(n int) (res Result, err error) {
+	for {
+		op, done := b.int32(), b.bool()
+		b.int32()
+		switch {
+		case b.err != nil || !done && len(res.Responses) == n:
+			return Result{}, errMalformed
+		case done:
+			return res, err
+		}
+		var m zk.MultiResponse
+		switch op {
+		case opError:
+			if code := b.int32(); code != 0 {
+				m.Error = codeError(code)
+			}
+		case opCreate:
+			m.String, _ = b.data(b.left)
+		case opSetData:
+			stat := b.stat()
+			m.Stat = &stat
+		case opDelete, opCheck:
+		default:
+			return Result{}, errMalformed
+		}
+		if b.err != nil {
+			return Result{}, errMalformed
+		}
+		if err == nil {
+			err = m.Error
+		}
+		res.Responses = append(res.Responses, m)
+	}
 }

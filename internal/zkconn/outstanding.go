@@ -11,8 +11,6 @@ type request struct {
 	xid, op int32
 	size    int // bytes
 	sentAt  time.Time
-
-	withdrawn bool // stands for one that was not sent
 }
 
 // reply looks at the current frame, which answers the request xid. A reply that go-zookeeper cannot
@@ -32,9 +30,7 @@ func (w *wire) reply(xid int32) (wanted bool, err error) {
 	head := packet(w.headSpace[:])
 	code := head.int32At(atReplyCode)
 	wrong := int32(0)
-	if r.withdrawn {
-		wrong = codeWithdrawn
-	} else if size := w.body + replyHeader; size > w.conn.maxReply {
+	if size := w.body + replyHeader; size > w.conn.maxReply {
 		w.conn.log.Warn("zkstream: a reply is too large", "server", w.server, "bytes", size, "limit", w.conn.maxReply)
 		wrong = codeTooLarge
 	} else if code == 0 {
@@ -102,8 +98,8 @@ func (w *wire) stalled() error {
 // when a SetWatches was refused. That concerns only watches of go-zookeeper's, set through the handle.
 func (w *wire) answered(op int32, zxid int64, code int32) {
 	switch {
-	case code == 0 && writes(op) && zxid > w.conn.wrote.Load():
-		w.conn.wrote.Store(zxid) // only here, and by one goroutine at a time
+	case code == 0 && writes(op):
+		w.conn.acknowledged(zxid)
 	case op == opClose && code == 0:
 		w.conn.mu.Lock()
 		w.conn.identity = identity{}
@@ -112,6 +108,10 @@ func (w *wire) answered(op int32, zxid int64, code int32) {
 		w.conn.log.Warn("zkstream: the server refused to re-arm watches", "server", w.server, "code", code)
 	}
 }
+
+// acknowledged notes that all that was written up to zxid is visible to this client, or has been written by it. The goroutine
+// that receives calls it, before the caller gets the answer.
+func (c *Conn) acknowledged(zxid int64) { c.wrote.Store(max(c.wrote.Load(), zxid)) }
 
 // writes reports whether the answer to op says that something has been written, or that all writes before it are visible.
 func writes(op int32) bool {

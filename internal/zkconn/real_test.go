@@ -175,7 +175,7 @@ func TestARealServerThatEnforcesAuthentication(t *testing.T) {
 	t.Run("without a credential", func(t *testing.T) {
 		c := open(t, Config{Servers: []string{addr}})
 		c.expect(Up)
-		if err := c.Do(t.Context(), func(zc *zk.Conn) error {
+		if err := c.Run(t.Context(), func(zc *zk.Conn) error {
 			_, _, err := zc.Exists("/")
 			return err
 		}); !errors.Is(err, zk.ErrAuthFailed) {

@@ -71,7 +71,7 @@ func (c *client) ask(p *peer, op int32, body []byte) (v any, err error) {
 		// Ends with the call, which is answered below.
 		go func() {
 			defer close(done)
-			err = c.Do(c.t.Context(), func(zc *zk.Conn) (err error) {
+			err = c.Run(c.t.Context(), func(zc *zk.Conn) (err error) {
 				v, err = call.fn(zc)
 				return err
 			})

@@ -39,9 +39,7 @@ const (
 	forRecheck                // SetWatches of what has been quiet for a while
 	forSync
 	forRemoval // removeWatches; nobody waits for the answer
-	forCall    // of one node, by somebody who waits for the answer
-	forCalls   // of many, by multiRead
-	forEphemerals
+	forCaller  // who waits for the answer: see ask.go
 )
 
 // ownRequest is a request of zkconn's own without an answer yet.
@@ -54,10 +52,8 @@ type ownRequest struct {
 	expected int // bytes of the answer
 	sentAt   time.Time
 
-	kind    Kind          // what forCall and forCalls read
-	answer  chan Answer   // capacity 1; of forCall and forEphemerals
-	nodes   int           // that forCalls reads
-	answers chan []Answer // capacity 1; of forCalls
+	// answer handles the answer, forCaller. It is called by the goroutine that receives, and does not wait.
+	answer func(zxid int64, code int32, b *body)
 }
 
 // requests are zkconn's own requests on one network connection: beside go-zookeeper's, which knows nothing of
@@ -85,6 +81,7 @@ type requests struct {
 	removals int          // of waiting, for forRemoval
 	typical  int          // bytes of an answer for one watch, as seen lately
 	out      packet       // not sent yet
+	unsent   int          // of waiting, the newest ones, which are in out
 	syncs    int          // that have failed
 }
 
@@ -278,6 +275,7 @@ func (r *requests) sentLocked(start int, q ownRequest) {
 	r.out = r.out.end(start)
 	q.xid, q.size, q.sentAt = r.lastXid, len(r.out)-start, time.Now()
 	r.waiting = append(r.waiting, q)
+	r.unsent++
 	r.wire.conn.counters.requests.Add(1)
 	r.countLocked(q, 1)
 }
@@ -317,11 +315,55 @@ func (r *requests) rearmed() bool {
 	return r.attached && r.rearms == 0
 }
 
-// unsent reports whether there is something to send.
-func (r *requests) unsent() bool {
+// leavingLocked returns how many bytes of out are to leave next, and counts their requests as sent. A write that a server may
+// refuse for its size leaves alone, so that it is known when it has begun to.
+func (r *requests) leavingLocked() (n int) {
+	now := time.Now()
+	for i := len(r.waiting) - r.unsent; i < len(r.waiting); i++ {
+		q := &r.waiting[i]
+		large := writes(q.op) && q.size > SuspectSize
+		if large && n > 0 {
+			break
+		}
+		q.sentAt = now
+		n += q.size
+		r.unsent--
+		if large {
+			break
+		}
+	}
+	return n
+}
+
+// withdraw takes a request back that has not begun to leave. If it has, and has no answer, withdraw returns when that was.
+func (r *requests) withdraw(xid int32) (withdrawn bool, sentAt time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return len(r.out) > 0
+	i := slices.IndexFunc(r.waiting, func(q ownRequest) bool { return q.xid == xid })
+	if i < 0 {
+		return false, time.Time{}
+	}
+	q, first := r.waiting[i], len(r.waiting)-r.unsent
+	if i < first {
+		return false, q.sentAt
+	}
+	start := 0
+	for _, before := range r.waiting[first:i] {
+		start += before.size
+	}
+	r.out = slices.Delete(r.out, start, start+q.size)
+	r.waiting = slices.Delete(r.waiting, i, i+1)
+	r.unsent--
+	r.wire.conn.counters.requests.Add(-1)
+	r.countLocked(q, -1)
+	return true, time.Time{}
+}
+
+// hasUnsent reports whether there is something to send.
+func (r *requests) hasUnsent() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.out) > 0 && !r.ended
 }
 
 // oldest returns when the oldest request was sent that has no answer, and its opcode.

@@ -63,7 +63,7 @@ const inline = 16 << 10
 // Nothing is left behind: suppose that B adds a request while A is sending. B sees that, and goes. A finishes,
 // looks again, and finds what B has added, because B has added it before it looked.
 func (w *wire) flush() {
-	for w.own.unsent() {
+	for w.own.hasUnsent() {
 		select {
 		case w.sending <- struct{}{}:
 		default:
@@ -93,16 +93,17 @@ func (w *wire) sendOut() {
 	<-w.sending
 }
 
-// takeOut takes what zkconn has to send itself, for the one who is sending.
+// takeOut takes what zkconn has to send next, for the one who is sending.
 func (w *wire) takeOut() packet {
 	r := w.own
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.out) == 0 {
+	if r.ended || len(r.out) == 0 {
 		return nil
 	}
-	out := r.out
-	r.out = w.spare[:0]
+	n := r.leavingLocked()
+	out := r.out[:n]
+	r.out = append(w.spare[:0], r.out[n:]...)
 	w.spare = nil
 	return out
 }
@@ -120,13 +121,6 @@ func (w *wire) outgoing(p packet) packet {
 	if op == 0 {
 		return p
 	}
-	withdrawn := !w.conn.changes.pass(w, op, p)
-	if withdrawn {
-		// go-zookeeper wants an answer, so the server is asked for something. See reply.
-		w.scratch = append(w.scratch[:0], p[:atOpcode]...)
-		w.scratch = w.scratch.int32(opExists).string("/").bool(false).end(0)
-		p, op = w.scratch, opExists
-	}
 	now := time.Now()
 	xid := p.int32At(atRequestXid)
 	if xid != xidPing {
@@ -135,7 +129,7 @@ func (w *wire) outgoing(p packet) packet {
 	w.mu.Lock()
 	switch {
 	case xid >= 0:
-		w.outstanding = append(w.outstanding, request{xid, op, len(p), now, withdrawn})
+		w.outstanding = append(w.outstanding, request{xid, op, len(p), now})
 		w.unanswered.Add(int64(len(p)))
 	case xid == xidPing:
 		w.pings = append(w.pings, now)

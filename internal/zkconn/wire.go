@@ -20,7 +20,6 @@ const (
 const (
 	codeTooLarge  = -32768
 	codeMalformed = -32767
-	codeWithdrawn = -32766
 
 	codeAuthRequired = -124 // of a server that enforces authentication, in answer to any request, even a ping
 )
@@ -59,7 +58,6 @@ type wire struct {
 	sending    chan struct{} // capacity 1: has an element while something is being sent
 	unanswered atomic.Int64  // bytes of requests without an answer
 	spare      []byte        // for requests.out; used by the one who is sending
-	scratch    packet        // a packet that is sent instead of go-zookeeper's; likewise
 
 	session int64 // that the handshake brought; written before any request is sent
 

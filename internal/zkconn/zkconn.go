@@ -138,11 +138,7 @@ type Conn struct {
 	wrote      atomic.Int64 // see Wrote
 	pending    atomic.Int64 // calls of Do and Run under way; grows with mu held, while there is a session
 
-	changes  changes // that go-zookeeper has
 	counters counters
-
-	jobs chan job     // to workers that wait; not buffered
-	idle atomic.Int64 // workers that wait, or are about to
 
 	mu                 sync.Mutex // guards what follows
 	up                 chan struct{}
@@ -176,7 +172,6 @@ func Open(cfg Config) (*Conn, error) {
 		maxReply: cfg.MaxReply,
 		calls:    semaphore.NewWeighted(int64(cfg.MaxCalls)),
 		up:       make(chan struct{}),
-		jobs:     make(chan job),
 		ready:    make(chan struct{}, 1),
 		closed:   make(chan struct{}),
 		lastGood: time.Now(),

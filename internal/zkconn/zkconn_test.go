@@ -73,7 +73,6 @@ func TestAnExpiryIsOneEventHoweverManyWatchesThereAre(t *testing.T) {
 func TestDoReturnsWhenItsContextEnds(t *testing.T) {
 	for name, cutOff := range map[string]func(*fake, *peer){
 		"refused": func(f *fake, p *peer) { f.refuse(true, p.addr); p.Close() },
-		"hung":    func(f *fake, p *peer) {},
 		"silent":  func(f *fake, p *peer) { p.drain() },
 		"hung handshake": func(f *fake, p *peer) {
 			p.Close()
@@ -97,8 +96,8 @@ func TestDoReturnsWhenItsContextEnds(t *testing.T) {
 					go func() {
 						ctx, cancel := context.WithTimeoutCause(t.Context(), limit, cause)
 						defer cancel()
-						results <- c.Do(ctx, func(zc *zk.Conn) error {
-							_, _, err := zc.Get("/x")
+						results <- c.Do(ctx, func() error {
+							_, err := c.Look(ctx, Data, "/x")
 							return err
 						})
 					}()
@@ -123,7 +122,7 @@ func TestDoReturnsAtOnceWhenItsContextHasEnded(t *testing.T) {
 		c := f.open(Config{})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := c.Do(ctx, func(*zk.Conn) error { return nil }); !errors.Is(err, context.Canceled) {
+		if err := c.Do(ctx, func() error { return nil }); !errors.Is(err, context.Canceled) {
 			t.Errorf("Do: %v", err)
 		}
 		if err := c.Run(ctx, func(*zk.Conn) error { return nil }); !errors.Is(err, context.Canceled) {
@@ -139,7 +138,18 @@ func TestNoMoreCallsOfDoAreUnderWayThanAllowed(t *testing.T) {
 		p := f.peer()
 		p.accept(session, 10*time.Second)
 		c.expect(Up)
-		a, b, third := c.get(), c.get(), c.get()
+		var done []<-chan error
+		for range 3 {
+			one := make(chan error, 1)
+			done = append(done, one)
+			// Ends with the call, which is answered below.
+			go func() {
+				one <- c.Do(t.Context(), func() error {
+					_, err := c.Look(t.Context(), Data, "/x")
+					return err
+				})
+			}()
+		}
 		first := p.expect(opGetData)
 		second := p.expect(opGetData)
 		synctest.Wait()
@@ -150,7 +160,7 @@ func TestNoMoreCallsOfDoAreUnderWayThanAllowed(t *testing.T) {
 			p.reply(r.xid, 1, 0, str(""), stat(1))
 		}
 		p.reply(p.expect(opGetData).xid, 1, 0, str(""), stat(1))
-		for _, done := range []<-chan error{a, b, third} {
+		for _, done := range done {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
