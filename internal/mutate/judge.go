@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,10 +23,18 @@ import (
 
 // A suite is a run of tests that judges mutants.
 type suite struct {
-	name string
-	dir  string // of the package
-	args []string
+	name     string
+	dir      string // of the package
+	args     []string
+	patience time.Duration // how long it may take; 0 means mostPatience. A mutant that makes it hang is noticed.
 }
+
+// A suite may take so much longer with a mutant, since the machine may be busy at that moment.
+const (
+	leastPatience = 20 * time.Second
+	mostPatience  = 3 * time.Minute
+	slower        = 6
+)
 
 const simulation = "internal/simulation"
 
@@ -37,23 +46,20 @@ func (j *judge) suites(dir string) []suite {
 	}
 	var all []suite
 	if dir != "." {
-		all = append(all, suite{dir, dir, []string{"-test.failfast", "-test.short"}})
+		all = append(all, suite{name: dir, dir: dir, args: []string{"-test.failfast", "-test.short"}})
 	}
 	all = append(all,
-		suite{"simulation", simulation, some(1, first)},
-		suite{"root", ".", []string{"-test.failfast", "-test.short", "-test.skip=InAStorm"}})
+		suite{name: "simulation", dir: simulation, args: some(1, first)},
+		suite{name: "root", dir: ".", args: []string{"-test.failfast", "-test.short", "-test.skip=InAStorm"}})
 	if first < j.seeds {
-		all = append(all, suite{"simulation, more seeds", simulation, some(1+first, j.seeds-first)})
+		all = append(all, suite{name: "simulation, more seeds", dir: simulation, args: some(1+first, j.seeds-first)})
 	}
-	all = append(all, suite{"storm", ".", []string{"-test.short", "-test.run=InAStorm"}})
+	all = append(all, suite{name: "storm", dir: ".", args: []string{"-test.short", "-test.run=InAStorm"}})
 	if j.quick {
 		return all[:1]
 	}
 	return all
 }
-
-// patience is how long a suite may take. A mutant that makes it hang is noticed.
-const patience = 3 * time.Minute
 
 // verdict is what became of a mutant.
 type verdict struct {
@@ -192,9 +198,11 @@ func (j *judge) judge(ctx context.Context, all []mutant, noticed *results, worke
 				break
 			}
 			fmt.Printf("%d mutants of %s, judged by: %s\n", len(left[dir]), dir, s.name)
+			begin := time.Now()
 			if out, err := j.run(ctx, mutant{}, s, s.args); err != nil {
 				return nil, fmt.Errorf("%s fails without a mutant: %w\n%s", s.name, err, out)
 			}
+			s.patience = min(leastPatience+slower*time.Since(begin), mostPatience)
 			g, ctx := errgroup.WithContext(ctx)
 			g.SetLimit(workers)
 			for _, v := range left[dir] {
@@ -279,7 +287,7 @@ func (j *judge) likely(s suite) string {
 
 // run runs a suite with m; the mutant 0 is none.
 func (j *judge) run(ctx context.Context, m mutant, s suite, args []string) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, j.test(s.dir), append([]string{"-test.timeout=" + patience.String()}, args...)...)
+	cmd := exec.CommandContext(ctx, j.test(s.dir), append([]string{"-test.timeout=" + cmp.Or(s.patience, mostPatience).String()}, args...)...)
 	cmd.Dir = s.dir
 	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", variable, m.id), "ZOOKEEPER_HOME="+filepath.Join(j.dir, "none"), "ZKSTREAM_REQUIRE_ZOOKEEPER=")
 	return cmd.CombinedOutput()
