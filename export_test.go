@@ -2,6 +2,7 @@ package zkstream
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 
@@ -94,7 +95,17 @@ func NewSessionKeeper(conn *zkconn.Conn, changed func(Session), orphaned func())
 func (k *SessionKeeper) Handle(ev zkconn.Event) { k.keeper.handle(ev, k.Expiry) }
 func (k *SessionKeeper) CheckAge()              { k.keeper.checkAge(k.Expiry) }
 func (k *SessionKeeper) State() SessionState    { return k.keeper.sessions.get().State }
-func (k *SessionKeeper) First() error           { return <-k.keeper.first }
+
+// First returns how the first handshake went, which has been.
+func (k *SessionKeeper) First() error {
+	select {
+	case err := <-k.keeper.first:
+		return err
+	default:
+		return errors.New("nobody has said how the handshake went")
+	}
+}
+
 func (k *SessionKeeper) Counts() (disconnects, expirations int64) {
 	return k.keeper.disconnects.Load(), k.keeper.expirations.Load()
 }

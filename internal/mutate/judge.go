@@ -33,7 +33,7 @@ type suite struct {
 const (
 	leastPatience = 20 * time.Second
 	mostPatience  = 3 * time.Minute
-	slower        = 6
+	slower        = 4
 )
 
 const simulation = "internal/simulation"
@@ -236,6 +236,20 @@ func (j *judge) judge(ctx context.Context, all []mutant, noticed *results, worke
 // failed finds the name of a test that has failed, which is not part of another.
 var failed = regexp.MustCompile(`(?m)^--- FAIL: ([^ ]+)`)
 
+// running finds the names of tests that were under way when time was up.
+var running = regexp.MustCompile(`(?m)^\t\t(Test[^ /\n]+)\S* \(`)
+
+// underWay returns, as a pattern, the tests that were under way when time was up.
+func underWay(out []byte) string {
+	var tests []string
+	for _, found := range running.FindAllSubmatch(out, -1) {
+		if test := string(found[1]); !slices.Contains(tests, test) {
+			tests = append(tests, test)
+		}
+	}
+	return strings.Join(tests, "|")
+}
+
 // try has s judge m. killer is empty if s has not noticed it. A test that fails once and not again is no judge, but one that
 // suffers from what else the machine does.
 func (j *judge) try(ctx context.Context, m mutant, s suite) (killer, test string, err error) {
@@ -256,6 +270,12 @@ func (j *judge) try(ctx context.Context, m mutant, s suite) (killer, test string
 	found := failed.FindSubmatch(out)
 	switch {
 	case bytes.Contains(out, []byte("panic: test timed out")):
+		// It hangs, or the machine is busy. What hangs does so again, alone, too.
+		tests := underWay(out)
+		if _, err := j.run(ctx, m, s, append(slices.Clone(s.args), "-test.run=^("+tests+")$")); err == nil || ctx.Err() != nil {
+			fmt.Printf("%v: %s was slow\n", m, tests)
+			return "", "", context.Cause(ctx)
+		}
 		return s.name, "by its time", nil
 	case found == nil:
 		return s.name, "by its end", nil

@@ -215,3 +215,10 @@ func TestTheSurvivorsAreMutants(t *testing.T) {
 		t.Errorf("no mutant any more: %s", key)
 	}
 }
+
+func TestTheTestsThatWereUnderWayWhenTimeWasUp(t *testing.T) {
+	const out = "panic: test timed out after 1s\n\trunning tests:\n\t\tTestA (1s)\n\t\tTestA/one_of_(it) (1s)\n\t\tTestB (0s)\n\ngoroutine 5 [running]:\n"
+	if got := underWay([]byte(out)); got != "TestA|TestB" {
+		t.Errorf("they are %q", got)
+	}
+}
