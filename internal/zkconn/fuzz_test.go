@@ -1,9 +1,11 @@
 package zkconn
 
 import (
+	"bytes"
 	"log/slog"
 	"math"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,8 +16,48 @@ import (
 // fuzzReply is Config.MaxReply of the fuzz tests.
 const fuzzReply = 1 << 20
 
-// FuzzServer has a server say data. With greet it says so after a good handshake, while a call of each
-// kind waits for its answer, in the order of calls: xids 1, 2 and so on; else instead of the handshake.
+// ownCalls has a request of each shape that zkconn makes itself for a caller, with a good answer to it and others.
+var ownCalls = []struct {
+	fn     func(c *client) error
+	bodies [][]byte
+}{
+	{func(c *client) error { return c.look(Data) }, [][]byte{append(str("data"), stat(1)...), append(i32(math.MaxInt32), stat(1)...)}},
+	{func(c *client) error { return c.look(Children) }, [][]byte{children("one", "two"), append(i32(math.MaxInt32), stat(1)...)}},
+	{func(c *client) error { return c.look(Stat) }, [][]byte{stat(1), nil}},
+	{func(c *client) error { return c.Sync(c.t.Context(), "/x") }, [][]byte{str("/x"), nil}},
+	{func(c *client) error { _, _, err := c.ACL(c.t.Context(), "/x"); return err }, [][]byte{
+		bytes.Join([][]byte{i32(1), i32(31), str("world"), str("anyone"), stat(5)}, nil), i32(math.MaxInt32), i32(1),
+	}},
+	{func(c *client) error { _, err := c.Ephemerals(c.t.Context(), "/x"); return err }, [][]byte{
+		append(i32(1), str("/x")...), i32(math.MaxInt32),
+	}},
+	{func(c *client) error { return c.single(&zk.CreateRequest{Path: "/x"}) }, [][]byte{str("/x"), i32(math.MaxInt32), nil}},
+	{func(c *client) error { return c.single(&zk.SetDataRequest{Path: "/x"}) }, [][]byte{stat(1), nil}},
+	{func(c *client) error { return c.single(&zk.DeleteRequest{Path: "/x"}) }, [][]byte{nil}},
+	{func(c *client) error {
+		ch, err := c.NewTransaction(&zk.CreateRequest{Path: "/x"}, &zk.SetDataRequest{Path: "/x"})
+		if err == nil {
+			_, err = c.Send(c.t.Context(), ch)
+		}
+		return err
+	}, [][]byte{
+		bytes.Join([][]byte{result(opCreate, 0, str("/a")), result(opSetData, 0, stat(1)), endOfMulti}, nil),
+		result(opCreate, 0, i32(math.MaxInt32)), result(opSetData, 0), result(opError, 0),
+	}},
+}
+
+func (c *client) look(k Kind) error {
+	_, err := c.Look(c.t.Context(), k, "/x")
+	return err
+}
+
+func (c *client) single(op any) error {
+	_, err := c.Send(c.t.Context(), c.change(op))
+	return err
+}
+
+// FuzzServer has a server say data. With greet it says so after a good handshake, while a call of each kind waits for
+// its answer, in the order of calls, xids 1, 2 and so on, and of ownCalls, xids -1001, -1002 and so on; else instead of the handshake.
 // Then it closes the connection, and serves the next one properly. Nothing may panic, hang, or
 // allocate much more than the largest reply.
 func FuzzServer(f *testing.F) {
@@ -48,6 +90,16 @@ func FuzzServer(f *testing.F) {
 			f.Add(true, append(reply(xid, 1, -101), reply(xid, 1, 0, body)...))
 		}
 	}
+	var good []byte
+	for i, call := range ownCalls {
+		xid := int32(firstXid - i)
+		for _, body := range call.bodies {
+			f.Add(true, slices.Concat(good, reply(xid, 1, 0, body)))
+		}
+		f.Add(true, slices.Concat(good, reply(xid, 1, -101)))
+		f.Add(true, slices.Concat(good, reply(xid, 1, 0, call.bodies[0])[:20]))
+		good = slices.Concat(good, reply(xid, 1, 0, call.bodies[0]))
+	}
 	f.Add(true, reply(xidPing, 0, 0))
 	f.Add(true, event(zk.EventNodeDeleted, "/a"))
 	f.Add(true, reply(xidEvent, -1, 0, i32(int32(zk.EventSession)), i32(int32(zk.StateHasSession)), str("")))
@@ -76,7 +128,7 @@ func converse(t *testing.T, greet bool, data []byte) {
 		}
 	}()
 	<-packets
-	done := make(chan error, len(calls))
+	done := make(chan error, len(calls)+len(ownCalls))
 	if greet {
 		bad.Write(welcome(session, time.Second))
 		synctest.Wait()
@@ -90,13 +142,18 @@ func converse(t *testing.T, greet bool, data []byte) {
 			}()
 			<-packets
 		}
+		for _, call := range ownCalls {
+			// Ends likewise.
+			go func() { done <- c.Do(t.Context(), func() error { return call.fn(c) }) }()
+			<-packets
+		}
 	}
 	bad.SetWriteDeadline(time.Now().Add(minute))
 	bad.Write(data)
 	synctest.Wait()
 	bad.Close()
 	if greet {
-		for range calls {
+		for range len(calls) + len(ownCalls) {
 			<-done
 		}
 	}

@@ -315,57 +315,6 @@ func (r *requests) rearmed() bool {
 	return r.attached && r.rearms == 0
 }
 
-// leavingLocked returns how many bytes of out are to leave next, and counts their requests as sent. A write that a server may
-// refuse for its size leaves alone, so that it is known when it has begun to.
-func (r *requests) leavingLocked() (n int) {
-	now := time.Now()
-	for i := len(r.waiting) - r.unsent; i < len(r.waiting); i++ {
-		q := &r.waiting[i]
-		large := writes(q.op) && q.size > SuspectSize
-		if large && n > 0 {
-			break
-		}
-		q.sentAt = now
-		n += q.size
-		r.unsent--
-		if large {
-			break
-		}
-	}
-	return n
-}
-
-// withdraw takes a request back that has not begun to leave. If it has, and has no answer, withdraw returns when that was.
-func (r *requests) withdraw(xid int32) (withdrawn bool, sentAt time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	i := slices.IndexFunc(r.waiting, func(q ownRequest) bool { return q.xid == xid })
-	if i < 0 {
-		return false, time.Time{}
-	}
-	q, first := r.waiting[i], len(r.waiting)-r.unsent
-	if i < first {
-		return false, q.sentAt
-	}
-	start := 0
-	for _, before := range r.waiting[first:i] {
-		start += before.size
-	}
-	r.out = slices.Delete(r.out, start, start+q.size)
-	r.waiting = slices.Delete(r.waiting, i, i+1)
-	r.unsent--
-	r.wire.conn.counters.requests.Add(-1)
-	r.countLocked(q, -1)
-	return true, time.Time{}
-}
-
-// hasUnsent reports whether there is something to send.
-func (r *requests) hasUnsent() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.out) > 0 && !r.ended
-}
-
 // oldest returns when the oldest request was sent that has no answer, and its opcode.
 func (r *requests) oldest() (sent time.Time, op int32, found bool) {
 	r.mu.Lock()
