@@ -3,7 +3,7 @@
 # make vet            gofmt, vet, staticcheck, tidiness of each module, govulncheck
 # make race           the tests of the library's own module, under the race detector
 # make full           what is too slow for that
-# make nested         each module with dependencies of its own: built alone, and its tests
+# make nested         the tests of each module with dependencies of its own, and its command built alone
 # make guard          ratios to raw go-zookeeper, against slower code
 # make examples       the programs in examples
 # make mutate         breaks the code that keeps the watches, place by place, and asks who notices; SAMPLE=100 for fewer; see CONTRIBUTING.md
@@ -29,6 +29,8 @@ SEEDS       ?= 10000
 FOR         ?= 1h
 FUZZTIME    ?= 10m
 SAMPLE      ?= 0
+# make vet has vetted the tests, too.
+GO_TEST     := go test -vet=off
 
 .PHONY: help test vet race full nested guard examples simulate mutate torture torture-quick soak fuzz bench bench-quick compat older browser pictures zookeeper peers
 
@@ -41,19 +43,17 @@ help:
 race full nested older guard torture-quick soak fuzz compat: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
 
 race:
-	go test -race -timeout 20m ./...
+	$(GO_TEST) -race -timeout 20m ./...
 
 # What is too slow under the race detector, where it is smaller or skipped.
 full:
-	go test -timeout 20m -run 'Storm|Simulation' . ./internal/simulation
+	$(GO_TEST) -timeout 20m -run 'Storm|Simulation' . ./internal/simulation
 
-# The modules with dependencies of their own: first each as who has only its go.mod sees it, then their tests. The benchmark's
-# tests are ratios, which the race detector bends: see guard.
+# The modules with dependencies of their own. The benchmark's tests are ratios, which the race detector bends: see guard.
 nested: browser
-	@for module in $(NESTED); do (cd $$module && GOWORK=off go vet ./...) || exit; done
 	@bin=$$(mktemp -d) && (cd cmd/zkstream && GOWORK=off GOBIN=$$bin go install . && $$bin/zkstream version); status=$$?; rm -rf $$bin; exit $$status
 	@for module in $(filter-out bench,$(NESTED)); do \
-		echo "$$module:"; (cd $$module && go test -race -timeout 10m ./...) || exit; \
+		echo "$$module:"; (cd $$module && $(GO_TEST) -race -timeout 10m ./...) || exit; \
 	done
 
 # The tests on a real server run on the newest ZooKeeper. What depends most on how a server behaves runs on the
@@ -62,22 +62,23 @@ older: export ZKSTREAM_ZOOKEEPER = debian
 older:
 	@if [ -e .foreign/zookeeper ] && [ -e /usr/share/java/zookeeper.jar ]; then \
 		set -ex; \
-		go test -timeout 20m -run '/zookeeper' -skip 'Simulation|Storm' .; \
-		go test -timeout 20m ./internal/zkconn ./zktest; \
+		$(GO_TEST) -timeout 20m -run '/zookeeper' -skip 'Simulation|Storm' .; \
+		$(GO_TEST) -timeout 20m ./internal/zkconn ./zktest; \
 	else echo "older: skipped, Debian's ZooKeeper is the only one here, or is not here"; fi
 
 # The guard against regressions: ratios to raw go-zookeeper, measured side by side.
 guard:
-	cd bench && go test -timeout 10m ./...
+	cd bench && $(GO_TEST) -timeout 10m ./...
 
 torture-quick:
-	go test -timeout 10m -run 'Torture' ./internal/torture -args -for 40s
+	$(GO_TEST) -timeout 10m -run 'Torture' ./internal/torture -args -for 40s
 
+# Each nested module is vetted as who has only its go.mod sees it, and not once more in the workspace. Staticcheck sees all
+# modules at once: what they have in common it reads once.
 vet:
 	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo 'gofmt: these files are not formatted'; exit 1; }
-	@for module in . $(NESTED); do \
-		(cd $$module && go vet ./... && go mod tidy -diff && $(CURDIR)/scripts/lint $(STATICCHECK) ./...) || exit; \
-	done
+	@for module in . $(NESTED); do (cd $$module && GOWORK=off go vet ./... && go mod tidy -diff) || exit; done
+	@scripts/lint $(STATICCHECK) ./... $(NESTED:%=./%/...)
 	@scripts/lint $(GOVULNCHECK) ./...
 
 examples:
@@ -88,7 +89,7 @@ examples:
 	go run ./examples/system
 
 simulate:
-	go test -timeout 0 -run 'TestSimulation$$' ./internal/simulation -args -seeds $(SEEDS)
+	$(GO_TEST) -timeout 0 -run 'TestSimulation$$' ./internal/simulation -args -seeds $(SEEDS)
 
 mutate:
 	go run ./internal/mutate -sample $(SAMPLE)
@@ -97,7 +98,7 @@ torture: zookeeper peers
 	go run ./internal/torture -for $(FOR)
 
 soak: zookeeper
-	go test -timeout 0 -v -run 'TestSoak$$' ./internal/soak -args -for $(FOR)
+	$(GO_TEST) -timeout 0 -v -run 'TestSoak$$' ./internal/soak -args -for $(FOR)
 
 fuzz: zookeeper
 	@scripts/fuzz $(FUZZTIME)
@@ -115,7 +116,7 @@ browser:
 	@scripts/browser
 
 pictures: browser
-	cd cmd/zkstream && go test ./internal/browser -count=1 -pictures $(CURDIR)/docs
+	cd cmd/zkstream && $(GO_TEST) ./internal/browser -count=1 -pictures $(CURDIR)/docs
 
 zookeeper:
 	@scripts/zookeeper
