@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/zkstream/zkstream/internal/tasks"
+	"github.com/zkstream/zkstream/internal/watching"
 )
 
 // A Stream delivers snapshots of one thing, a znode for example, each time that it changes.
@@ -28,8 +29,8 @@ type Stream[T any] struct {
 	mu     sync.Mutex // guards what follows, and sending into ch and closing it
 	latest T
 	has    bool
-	unread uint16 // how many were put into ch since the last one of them was received; see behind
-	since  uint32 // when the first of these was, by seconds
+	unread uint16           // how many were put into ch since the last one of them was received; see behind
+	since  watching.Seconds // when the first of these was
 	err    error
 	scope  *scope     // in which it is; nil if it has no context that ends
 	notify func()     // called after each send and at the end, with mu held; may be nil
@@ -144,7 +145,10 @@ func (s *Stream[T]) end(reason error) bool {
 }
 
 // publish replaces the snapshot in the channel, and reports whether there was one.
-func (s *Stream[T]) publish(v T) (skipped bool) {
+func (s *Stream[T]) publish(v T) (skipped bool) { return s.publishAt(v, watching.Now()) }
+
+// publishAt is publish, at a time that is known.
+func (s *Stream[T]) publishAt(v T, now watching.Seconds) (skipped bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.err != nil {
@@ -158,7 +162,7 @@ func (s *Stream[T]) publish(v T) (skipped bool) {
 	}
 	s.ch <- v // there is room: only mu's holder sends
 	if !skipped {
-		s.unread, s.since = 0, seconds()
+		s.unread, s.since = 0, now
 	}
 	if s.unread < math.MaxUint16 {
 		s.unread++
@@ -177,14 +181,8 @@ func (s *Stream[T]) behind() (snapshots int, waiting time.Duration) {
 	if s.err != nil || len(s.ch) == 0 {
 		return 0, 0
 	}
-	return int(s.unread), time.Duration(seconds()-s.since) * time.Second
+	return int(s.unread), watching.Since(s.since)
 }
-
-// seconds returns the time since the process began. A stream has room for that, where a time.Time would cost
-// every stream 24 bytes.
-func seconds() uint32 { return uint32(time.Since(processBegan) / time.Second) }
-
-var processBegan = time.Now()
 
 // retract takes back the snapshot in the channel.
 func (s *Stream[T]) retract() {

@@ -22,7 +22,7 @@ type nodeStream[T any] struct {
 func (s *nodeStream[T]) Put(r watching.Reading) {
 	if r.Changed || !s.begun {
 		s.begun = true
-		skipped := s.publish(s.wrap(r.Node))
+		skipped := s.publishAt(s.wrap(r.Node), r.At)
 		if s.watch.Kind() != zkconn.Stat { // of a registration
 			s.watches.Published(skipped)
 		}
@@ -53,7 +53,7 @@ type treeStream[T any] struct {
 func (s *treeStream[T]) Put(a watching.Assembled) {
 	if s.begun && a.Changed || !s.begun && a.Complete {
 		s.begun = true
-		s.watches.Published(s.publish(s.wrap(a.Tree)))
+		s.watches.Published(s.publishAt(s.wrap(a.Tree), a.At))
 	}
 }
 

@@ -79,8 +79,8 @@ var plants = []plant{
 	},
 	{
 		name: "what has not changed is delivered again",
-		old:  "Changed: w.last == nil || !w.last.equal(n, w.kind)}",
-		new:  "Changed: true}",
+		old:  "Changed: w.last == nil || !w.last.equal(n, w.kind)",
+		new:  "Changed: true",
 	},
 	{
 		name: "a node that was deleted and made again is not told from the old one",

@@ -86,6 +86,7 @@ type Assembled struct {
 	Tree     Branch
 	Changed  bool // since the one before
 	Complete bool // a first snapshot need not wait for more
+	At       Seconds
 }
 
 // run settles the nodes in queue, and publishes a snapshot if that has changed the tree, or if first snapshots have waited for it.
@@ -111,9 +112,7 @@ func (a *Assembler) run() {
 	a.begun, a.changed = true, false
 	a.round++
 	a.last = Branch{a.root.shown, a.root.below()}
-	for _, sub := range a.subs {
-		sub.Put(Assembled{a.last, changed, a.pending == 0})
-	}
+	a.subs.put(Assembled{a.last, changed, a.pending == 0, Now()})
 }
 
 // catchUp is called before a stream joins. A node that was read before the client's last write may be about to be read again,

@@ -48,7 +48,7 @@ func (s *Supervisor) JoinTree(sh Shape, sub Subscriber[Assembled], on func(*Asse
 		on(a)
 		a.subs.add(sub)
 		if a.begun {
-			sub.Put(Assembled{a.last, false, a.pending == 0})
+			sub.Put(Assembled{a.last, false, a.pending == 0, Now()})
 		}
 	} else {
 		a = &Assembler{supervisor: s, shape: sh, round: 1, coveredZxid: s.conn.Wrote()}

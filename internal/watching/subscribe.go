@@ -68,7 +68,7 @@ func (s *Supervisor) joinLocked(path string, k kind, sub Subscriber[Reading], on
 	w.subs.add(sub)
 	switch {
 	case w.state == armed, w.state == arming && w.zxid >= s.conn.Wrote():
-		sub.Put(Reading{Node: w.last})
+		sub.Put(Reading{Node: w.last, At: Now()})
 		return true
 	case w.state == arming:
 		w.awaited = true

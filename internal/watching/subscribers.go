@@ -31,6 +31,12 @@ func (l *subscribers[V]) remove(s Subscriber[V]) (removed bool) {
 	return removed
 }
 
+func (l subscribers[V]) put(v V) {
+	for _, s := range l {
+		s.Put(v)
+	}
+}
+
 // end ends all, and returns how many streams of the user's that were.
 func (l subscribers[V]) end(reason error) (streams int) {
 	for _, s := range l {

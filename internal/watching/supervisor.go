@@ -222,7 +222,7 @@ func (s *Supervisor) Answered(zw zkconn.Watch, a *zkconn.Answer) {
 	}
 	isSet := a.Armed || w.wasParked() && w.state == asked
 	n := NewNode(s.chroot.Relative(w.path), a)
-	r := Reading{Node: w.last, Changed: w.last == nil || !w.last.equal(n, w.kind)}
+	r := Reading{Node: w.last, Changed: w.last == nil || !w.last.equal(n, w.kind), At: Now()}
 	if r.Changed {
 		r.Node = n
 	}
@@ -250,7 +250,7 @@ func (s *Supervisor) Armed(ws []zkconn.Watch, zxid int64) {
 			last := w.last
 			s.armedLocked(w)
 			if w.awaited {
-				w.subs.put(Reading{Node: last})
+				w.subs.put(Reading{Node: last, At: Now()})
 			}
 		case armed: // it was rechecked
 			s.checkedLocked(w)

@@ -165,6 +165,7 @@ func (s *Supervisor) allLocked() iter.Seq[Watch] {
 type Reading struct {
 	Node    *Node
 	Changed bool // since the one before
+	At      Seconds
 }
 
 // size returns how many bytes the next answer will probably have, 0 if nothing is known.
