@@ -28,15 +28,6 @@ func (p plan) bars() []bar {
 	plain := func(m metric) func(*results) (float64, bool) {
 		return func(r *results) (float64, bool) { return r.median(m, zkstream) }
 	}
-	// What a change of a node with many streams takes at least: a plain loop's, and waking up all consumers.
-	least := func(r *results) (float64, bool) {
-		return r.each(func(round int) (float64, bool) {
-			all, ok := r.cells[fanOut("data", streams)][zkstream][round]
-			one, ok2 := r.cells[latency("data")]["raw"][round]
-			handed, ok3 := r.cells[fanOut("data", streams)]["floor"][round]
-			return all / (one + handed), ok && ok2 && ok3
-		})
-	}
 	// A metric of the client against another of its own.
 	own := func(m, m2 metric) func(*results) (float64, bool) { return against(m, zkstream, m2) }
 	bars := []bar{
@@ -55,7 +46,7 @@ func (p plan) bars() []bar {
 		{"the same: memory at the peak / raw go-zookeeper's", 1.3, ratio, against(largePeak(p.large), "raw", largePeak(p.large))},
 		{thousands(p.once) + " streams opened, read once and closed / as many Gets", 0.8, ratio, against(readOnceTime(p.once), "floor", readOnceTime(p.once))},
 		{thousands(n) + " nodes: memory per stream", 650, size, plain(openBytes("data", n))},
-		{thousands(streams) + " streams on one node: write to last delivery / a plain loop's and bare channels", 1.08, ratio, least},
+		{thousands(streams) + " streams on one node: write to last delivery / one loop's around GetW, and bare channels", 1.08, ratio, against(fanOut("data", streams), "channels", fanOut("data", streams))},
 		{thousands(streams) + " streams on one node: reads per change", 1, count, plain(fanOutRequests("data", streams))},
 		{thousands(most) + " streams: goroutines of the whole client", 12, count, plain(openGoroutines("data", most))},
 		{"Get while " + thousands(2*p.recover) + " streams are opened: the slowest over the usual", 5e6, duration, func(r *results) (float64, bool) {

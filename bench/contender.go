@@ -65,6 +65,7 @@ var libraries = map[string]func(servers string, timeout time.Duration) (library,
 	"zkstream": newZkstream,
 	"raw":      newRaw,
 	"gokit":    newGokit,
+	"channels": newChannels,
 	"floor":    newFloor,
 }
 

@@ -37,6 +37,7 @@ func findPeers(dir string, names ...string) (peers []*peer, skipped []string) {
 		{"gokit", "go-kit sd/zk", []string{"children"}, 20_000, many, contender.Self(contenderEnv, "gokit"), nil},
 		{"kazoo", "kazoo", append(everything, "tree"), 20_000, 1000, contender.Kazoo(kazooProgram), nil}, // with more, a change takes seconds
 		{"curator", "Curator", []string{"data", "tree"}, 20_000, many, contender.Curator("CuratorContender", curatorProgram, "-Xmx2g"), nil},
+		{"channels", "one loop, bare channels", []string{"data"}, 1, many, contender.Self(contenderEnv, "channels"), nil},
 		{"floor", "no watching", nil, 0, 0, contender.Self(contenderEnv, "floor"), nil},
 	}
 	peers = slices.DeleteFunc(peers, func(p *peer) bool { return len(names) > 0 && !slices.Contains(names, p.name) })
