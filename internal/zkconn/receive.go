@@ -28,7 +28,7 @@ func (a arriving) Read(p []byte) (int, error) {
 // putOff sets the deadline for reading anew.
 func (w *wire) putOff(now time.Time) {
 	deadline := now.Add(w.timeout * 2 / 3)
-	if last := w.frameBegan.Add(slowest * w.timeout); w.r.Buffered() == 0 && last.Before(deadline) && !w.frameBegan.IsZero() {
+	if last := w.frameBegan.Add(slowest * w.timeout); last.Before(deadline) && !w.frameBegan.IsZero() {
 		deadline = last
 	}
 	w.Conn.SetReadDeadline(deadline)
@@ -44,7 +44,8 @@ func (w *wire) waitGate() error {
 		return net.ErrClosed
 	default:
 	}
-	w.putOff(time.Now()) // the wait has taken its part
+	w.frameBegan = time.Now() // the wait does not count
+	w.putOff(w.frameBegan)
 	return nil
 }
 
@@ -88,7 +89,11 @@ func (w *wire) nextFrame() error {
 		if w.r.Buffered() < 4 {
 			// Before this goroutine waits, all that has become stale is asked for.
 			w.own.pump()
+			tookLong := !w.frameBegan.IsZero() && time.Since(w.frameBegan) > w.timeout
 			w.frameBegan = time.Time{}
+			if tookLong { // what is left of its time is not the next one's
+				w.putOff(time.Now())
+			}
 		}
 		b, err := w.r.Peek(4)
 		if err != nil {

@@ -2,7 +2,6 @@ package zkconn
 
 import (
 	"bytes"
-	"io"
 	"math"
 	"slices"
 	"strings"
@@ -48,11 +47,15 @@ func TestAReplyAfterAnotherThatTookItsTime(t *testing.T) {
 		table.want(&testWatch{"/a", Data, 0})
 		c.pump()
 		b := reply(p.expect(opGetData).xid, 7, 0, str(strings.Repeat("x", 900)), stat(1))
-		p.drain()                                        // pings
-		for part := range slices.Chunk(b, 1+len(b)/19) { // 19 parts in 90 s
+		p.drain() // pings
+		start := time.Now()
+		parts := slices.Collect(slices.Chunk(b, len(b)/20))
+		pause := (slowest*at - 2*time.Second) / time.Duration(len(parts)-1)
+		for i, part := range parts {
+			time.Sleep(time.Until(start.Add(time.Duration(i) * pause)))
 			p.send(part)
-			time.Sleep(5 * time.Second)
 		}
+		time.Sleep(3 * time.Second)
 		for range 5 { // answers to pings
 			b := reply(xidPing, 0, 0)
 			p.send(b[:10])
@@ -86,28 +89,22 @@ func TestTheDeadlineForReading(t *testing.T) {
 		time.Sleep(time.Second)
 		putOff("in its last moments", patience-time.Second)
 
-		// While the gate keeps a frame back, which has arrived, time does not count.
+		time.Sleep(patience)
+		putOff("when its time is over", -time.Second)
+
+		// While the gate keeps a frame back, time does not count.
 		w.gate.close()
 		if err := w.waitGate(); err != nil {
 			t.Error(err)
 		}
-		if got := time.Until(d.read); got != patience-time.Second-gateLimit {
+		if got := time.Until(d.read); got != patience {
 			t.Errorf("after the gate: it is in %v", got)
 		}
-		w.frameBegan = time.Time{}
+		putOff("after the gate", patience)
 		before := d.read
+		time.Sleep(time.Second)
 		if err := w.waitGate(); err != nil || d.read != before {
 			t.Errorf("the gate is open: %v", err)
-		}
-
-		// What is in the buffer has arrived in time.
-		w, d = quietWire()
-		w.r.Reset(io.MultiReader(bytes.NewReader(make([]byte, 8))))
-		w.r.Peek(1)
-		w.frameBegan = time.Now().Add(-slowest * w.timeout)
-		w.putOff(time.Now())
-		if got := time.Until(d.read); got != patience {
-			t.Errorf("with a frame in the buffer: it is in %v, want %v", got, patience)
 		}
 
 		// In the handshake it is the handshake's.
