@@ -23,20 +23,21 @@ func TestAReplyMayNotTakeForEver(t *testing.T) {
 		p.send(b[:4])
 		start := time.Now()
 		p.SetWriteDeadline(time.Time{})
-		go func() { // ends when the client hangs up
-			for rest := b[4:]; len(rest) > 0; rest = rest[1:] { // a byte each 5 s; the session timeout is 10
-				time.Sleep(5 * time.Second)
+		hungUp := begin(func() error {
+			for rest := b[4:]; ; rest = rest[1:] { // a byte each 3 s; the session timeout is 10
+				time.Sleep(3 * time.Second)
 				if _, err := p.Write(rest[:1]); err != nil {
-					return
+					return err
 				}
 			}
-		}()
-		time.Sleep(slowest*at - time.Second)
+		})
+		time.Sleep(slowest*at - time.Second/2)
 		c.quiet()
 		c.expect(Down)
 		if d := time.Since(start); d != slowest*at {
 			t.Errorf("the connection is given up after %v", d)
 		}
+		<-hungUp
 	})
 }
 
