@@ -245,10 +245,10 @@ func (r recipe) run(t *testing.T, w *world, after map[int]func(*world)) string {
 	t.Helper()
 	dir := t.TempDir()
 	writeModule(t, dir, r.program)
-	file, build := "main.go", []string{"build", "-o", "recipe", "."}
+	file, build := "main.go", []string{"build", "-ldflags=-s -w", "-o", "recipe", "."}
 	isTest := strings.Contains(r.program, "testing.T")
 	if isTest {
-		file, build = "main_test.go", []string{"test", "-c", "-o", "recipe", "."}
+		file, build = "main_test.go", []string{"test", "-c", "-ldflags=-s -w", "-o", "recipe", "."}
 	}
 	if err := os.WriteFile(filepath.Join(dir, file), []byte(r.program), 0o644); err != nil {
 		t.Fatal(err)

@@ -229,15 +229,18 @@ func number(name string, otherwise int) int {
 }
 
 func TestRandomSequencesAnswerAsZooKeeper(t *testing.T) {
+	t.Parallel()
 	startPair(t, extendedTypes).random(t, 1, stepsFrom)
 }
 
 // The same with a server as it is installed, which has no TTL nodes.
 func TestRandomSequencesAnswerAsAnUnconfiguredZooKeeper(t *testing.T) {
+	t.Parallel()
 	startPair(t).random(t, 10, stepsFrom)
 }
 
-// random compares as many random sequences as are asked for, divided by share.
+// random compares as many random sequences as are asked for, divided by share. It waits for answers most of the time, so the
+// tests of it run side by side: each has servers of its own.
 func (p *pair) random(t *testing.T, share int, steps func(data []byte) []step) {
 	first := number("ZKTEST_SEED", 1)
 	for seed := first; seed < first+number("ZKTEST_SEQUENCES", sequences)/share; seed++ {

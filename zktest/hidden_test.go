@@ -5,6 +5,7 @@ import "testing"
 // Who may not read a node learns nothing of its changes, and his watch is used up: compared at random, with nodes that
 // close and open, or are made closed, under watches of every kind.
 func TestEventsAreHiddenAsOnZooKeeper(t *testing.T) {
+	t.Parallel()
 	startPair(t, extendedTypes).random(t, 3, aclSteps)
 }
 

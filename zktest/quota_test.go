@@ -9,10 +9,12 @@ var enforcedQuotas = setting{map[string]string{"enforceQuota": "true"}, WithQuot
 
 // Quotas are compared at random, too: what is refused, and what stands in the statistics.
 func TestQuotasAreKeptAsOnZooKeeper(t *testing.T) {
+	t.Parallel()
 	startPair(t, extendedTypes, enforcedQuotas).random(t, 3, quotaSteps)
 }
 
 func TestQuotasAreCountedAsOnZooKeeper(t *testing.T) {
+	t.Parallel()
 	startPair(t, extendedTypes).random(t, 10, quotaSteps)
 }
 
