@@ -43,8 +43,9 @@ help:
 # The tests of a real server fail, rather than skip, where there is none.
 race full nested older guard torture-quick soak fuzz compat: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
 
+# The longest come first, so that none of them is left to run alone at the end.
 race:
-	$(GO_TEST) -race -timeout 20m ./...
+	$(GO_TEST) -race -timeout 20m . ./zktest ./...
 
 # What is too slow under the race detector, where it is smaller or skipped.
 full:
@@ -56,16 +57,14 @@ plants:
 # The modules with dependencies of their own. The benchmark's tests are ratios, which the race detector bends: see guard.
 nested: browser
 	@bin=$$(mktemp -d) && (cd cmd/zkstream && GOWORK=off GOBIN=$$bin go install . && $$bin/zkstream version); status=$$?; rm -rf $$bin; exit $$status
-	@for module in $(filter-out bench,$(NESTED)); do \
-		echo "$$module:"; (cd $$module && $(GO_TEST) -race -timeout 10m ./...) || exit; \
-	done
+	$(GO_TEST) -race -timeout 10m $(patsubst %,./%/...,$(filter-out bench,$(NESTED)))
 
 # The tests on a real server run on the newest ZooKeeper. What depends most on how a server behaves runs on the
 # older one, too: connections and sessions, streams, registrations, and what zktest is compared with, by fewer random
 # sequences than on the newest.
 older: export ZKSTREAM_ZOOKEEPER = debian
 older: export ZKTEST_SEQUENCES ?= 100
-older: which = . ./internal/zkconn ./zktest
+older: which = . ./zktest ./internal/zkconn
 older:
 	@if [ -e .foreign/zookeeper ] && [ -e /usr/share/java/zookeeper.jar ]; then \
 		$(GO_TEST) -timeout 20m -run "$$(go run ./internal/realtests $(which))" -skip 'Storm|/zktest$$' $(which); \
