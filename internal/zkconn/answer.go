@@ -224,22 +224,17 @@ func (b *body) node(k Kind, code int32, most int, a *Answer) {
 		return
 	}
 	a.Exists = true
-	whole := b.left <= most
-	switch ok := true; k {
-	case Data:
-		if a.Data, ok = b.data(most); !ok {
-			whole = false
-		}
-	case Children:
-		if a.Names, ok = b.names(most); !ok {
-			whole = false
-		}
-	}
-	if whole {
-		a.Stat = b.stat()
-	} else {
+	if b.left > most {
 		a.Err = errReplyTooLarge
+		return // it is dropped
 	}
+	switch k {
+	case Data:
+		a.Data, _ = b.data(most)
+	case Children:
+		a.Names, _ = b.names(most)
+	}
+	a.Stat = b.stat()
 	if b.err != nil {
 		a.Err = errMalformed
 	}

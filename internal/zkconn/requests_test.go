@@ -267,6 +267,80 @@ func TestAMalformedMultiReadIsReadOneByOne(t *testing.T) {
 	}
 }
 
+// A server that refuses a multiRead as a whole is not asked for another on this connection; one that does not, is.
+func TestAMultiReadThatIsRefused(t *testing.T) {
+	ws := sized(1, 1, 1, 1)
+	synctest.Test(t, func(t *testing.T) {
+		_, c, p, table := withTable(t)
+		for range 2 {
+			table.want(ws...)
+			c.pump()
+			p.reply(p.expect(opMultiRead).xid, 21, 0, slices.Concat(slices.Repeat(result(opError, 0, i32(-102)), 4), endOfMulti))
+			table.noted(t, "/0: zk: not authenticated; /1: zk: not authenticated; /2: zk: not authenticated; /3: zk: not authenticated")
+		}
+		table.want(ws...)
+		c.pump()
+		p.reply(p.expect(opMultiRead).xid, 21, -102)
+		table.noted(t, "/0: zk: not authenticated; /1: zk: not authenticated; /2: zk: not authenticated; /3: zk: not authenticated")
+		table.want(ws...)
+		c.pump()
+		for range ws {
+			p.reply(p.expect(opGetData).xid, 22, 0, str("x"), stat(1))
+		}
+		table.noted(t, `/0 true "x"; /1 true "x"; /2 true "x"; /3 true "x"`)
+	})
+}
+
+// How much goes into a batch depends on how large the answers for nodes have been lately, of which no size is known.
+func TestSmallAnswersMakeLargerBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, p, table := withTable(t)
+		for _, n := range []int{16, 21, 28} { // one batch each: 4096 bytes for a node at first, then less by a quarter each time
+			table.want(sized(slices.Repeat([]int{0}, n)...)...)
+			c.pump()
+			r := p.expect(opMultiRead)
+			if got := strings.Count(string(r.body), "/"); got != n {
+				t.Errorf("a batch of %d, want %d", got, n)
+			}
+			p.reply(r.xid, 21, 0, slices.Concat(slices.Repeat(result(opError, 0, i32(-102)), n), endOfMulti))
+			synctest.Wait()
+		}
+	})
+}
+
+func TestWatchesThatAreNotSetAreReadOneByOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c, p, table := withTable(t)
+		ws := sized(1, 1, 1, 1)
+		table.want(ws...)
+		c.pump()
+		p.reply(p.expect(opMultiRead).xid, 21, 0, slices.Concat(slices.Repeat(result(opGetData, 0, str("x"), stat(1)), 4), endOfMulti))
+		p.reply(p.expect(opSetWatches).xid, 21, -5)
+		synctest.Wait()
+		if got := table.take(); !strings.HasSuffix(got, "unarmed 4") {
+			t.Errorf("the table was told %q", got)
+		}
+		table.want(ws...)
+		c.pump()
+		for range ws {
+			p.reply(p.expect(opGetData).xid, 22, 0, str("x"), stat(1))
+		}
+		synctest.Wait()
+		table.take()
+
+		// On the next connection, where all are to be set again, all are read again.
+		table.again = Paths{Data: []string{"/0"}, length: 6}
+		p.Close()
+		c.expect(Down)
+		p = f.peer()
+		p.accept(session, at)
+		r := p.expect(opSetWatches)
+		c.expect(Up)
+		p.reply(r.xid, 21, -5)
+		table.noted(t, "attached true; attached false")
+	})
+}
+
 func TestAReplyThatIsTooLargeFailsItsWatchOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		table := &testTable{}
@@ -376,6 +450,14 @@ func TestANewSessionSyncsBeforeItReads(t *testing.T) {
 		p.reply(p.expect(opSync).xid, 1, 0, str("/"))
 		p.reply(p.expect(opGetData).xid, 1, 0, str("x"), stat(1))
 		table.noted(t, `attached false; /a true "x"`)
+
+		// In this session no server shows an older state any more.
+		p.Close()
+		c.expect(Down)
+		table.want(&testWatch{"/a", Data, 0})
+		p = f.peer()
+		p.accept(session+1, 10*time.Second)
+		p.expect(opGetData)
 	})
 }
 
