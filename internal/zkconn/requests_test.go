@@ -327,6 +327,11 @@ func TestWatchesThatAreNotSetAreReadOneByOne(t *testing.T) {
 		}
 		synctest.Wait()
 		table.take()
+		table.want(&testWatch{"/missing", Data, 0})
+		c.pump()
+		p.reply(p.expect(opGetData).xid, 22, codeNoNode)
+		p.reply(p.expect(opExists).xid, 22, codeNoNode)
+		table.noted(t, `/missing false ""`)
 
 		// On the next connection, where all are to be set again, all are read again.
 		table.again = Paths{Data: []string{"/0"}, length: 6}
@@ -577,6 +582,30 @@ func TestAServerWithoutSetWatchesIsAskedByExists(t *testing.T) {
 		p.reply(second.xid, 8, 0, stat(8)) // created in between
 		p.reply(p.expect(opGetData).xid, 8, 0, str("x"), stat(8))
 		table.noted(t, `/a false ""; /b true "x"`)
+	})
+}
+
+// A server that has answered a SetWatches knows it, however often its connections end at one.
+func TestAServerThatHasAnsweredSetWatchesKnowsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c, p, table := withTable(t)
+		for i := range 2 * mostCutOff {
+			table.want(&testWatch{"/a", Data, 0})
+			c.pump()
+			p.reply(p.expect(opGetData).xid, 7, codeNoNode)
+			if r := p.expect(opSetWatches); i == 0 {
+				p.reply(r.xid, 7, 0)
+				continue
+			}
+			p.Close()
+			c.expect(Down)
+			p = f.peer()
+			p.accept(session, 10*time.Second)
+			c.expect(Up)
+		}
+		if got := table.take(); strings.Contains(got, "attached false") {
+			t.Error(got)
+		}
 	})
 }
 

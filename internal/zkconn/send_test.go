@@ -2,6 +2,7 @@ package zkconn
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -57,15 +58,23 @@ func TestTheMemoryOfWhatIsSent(t *testing.T) {
 	}
 
 	// Whoever sends gives it back.
-	for name, send := range map[string]func(w *wire){
-		"by itself":             func(w *wire) { w.flush() },
-		"with a packet of zk's": func(w *wire) { w.Write(frame(i32(7), i32(opGetData), str("/x"), []byte{0})) },
+	packet := frame(i32(7), i32(opGetData), str("/x"), []byte{0})
+	for name, test := range map[string]struct {
+		send func(w *wire)
+		then []byte // what is sent behind it
+	}{
+		"by itself":             {func(w *wire) { w.flush() }, nil},
+		"with a packet of zk's": {func(w *wire) { w.Write(packet) }, packet},
 	} {
-		w, _ := quietWire()
+		w, d := quietWire()
 		w.own.add(opSync, "own")
-		send(w)
+		want := slices.Concat(w.own.out, test.then)
+		test.send(w)
 		if cap(w.spare) == 0 {
 			t.Errorf("%s: it is not kept", name)
+		}
+		if got := d.written.Bytes(); !bytes.Equal(got, want) {
+			t.Errorf("%s: %x is sent, want %x", name, got, want)
 		}
 	}
 }
@@ -304,6 +313,7 @@ func TestWhatIsNotedOfARequestOfGoZooKeepers(t *testing.T) {
 		"watches, set again": {frame(i32(8), i32(opSetWatches), i64(7), i32(0), i32(0), i32(0)), 1, 0, 1},
 	} {
 		w, d := quietWire()
+		w.gate.close()
 		if n, err := w.Write(test.packet); n != len(test.packet) || err != nil {
 			t.Errorf("%s: %d, %v", name, n, err)
 		}
@@ -321,6 +331,9 @@ func TestWhatIsNotedOfARequestOfGoZooKeepers(t *testing.T) {
 		}
 		if got := w.unanswered.Load(); got != 0 || len(w.outstanding) > 0 {
 			t.Errorf("%s: when it is answered, %d bytes are without an answer", name, got)
+		}
+		if open := w.gate.shut == nil; open != (test.packet.opcode() == opSetWatches) {
+			t.Errorf("%s: the gate is open: %t", name, open)
 		}
 		if ended := w.own.ended; ended != (test.packet.opcode() == opClose) {
 			t.Errorf("%s: zkconn's own requests have ended: %t", name, ended)
