@@ -2,6 +2,7 @@ package zkconn
 
 import (
 	"bytes"
+	"io"
 	"math"
 	"slices"
 	"strings"
@@ -171,6 +172,21 @@ func TestAnsweredPingsKeepTheSessionYoung(t *testing.T) {
 		}
 		c.quiet()
 	})
+}
+
+// go-zookeeper waits for a write that is under way before it connects again.
+func TestAReadThatFailsWithinABodyEndsTheConnection(t *testing.T) {
+	w := newWire(bareConn(), &once{bytes: []byte("abc"), piece: 100}, "server:2181")
+	w.handshakeDone, w.body = true, 10
+	n, err := io.ReadFull(w, make([]byte, 10))
+	if n != 3 || err == nil {
+		t.Errorf("%d bytes, %v", n, err)
+	}
+	select {
+	case <-w.closed:
+	default:
+		t.Error("the connection is not closed")
+	}
 }
 
 func TestAServerThatStallsIsLeftWhenThatIsSure(t *testing.T) {
