@@ -114,12 +114,14 @@ func TestServerWithNothingToSweepLetsABubbleRest(t *testing.T) {
 // What happens by itself, by expiry and by sweeps, has to look the same from outside: the same events, and
 // one transaction for each dead session, container and TTL node.
 func TestExpiryAndSweepsLookAsOnZooKeeper(t *testing.T) {
+	t.Parallel() // it waits for most of its time
 	version := realVersion(t)
 	const interval = 200 * time.Millisecond
 	e := ensemble.Start(t, 1, ensemble.Options{
-		Java: []string{fmt.Sprintf("-Dznode.container.checkIntervalMs=%d", interval.Milliseconds())},
+		TickTime: time.Second,
+		Java:     []string{fmt.Sprintf("-Dznode.container.checkIntervalMs=%d", interval.Milliseconds())},
 	})
-	s := Start(t, WithTickTime(200*time.Millisecond), WithSweepInterval(interval), WithVersion(version), WithExtendedTypes())
+	s := Start(t, WithTickTime(time.Second), WithSweepInterval(interval), WithVersion(version), WithExtendedTypes())
 	addr := e.Servers()[0].Addr()
 	var logs []string
 	for _, dial := range []func() (net.Conn, error){
@@ -149,7 +151,7 @@ func expiryLog(t *testing.T, dial func() (net.Conn, error)) string {
 		}
 		return p
 	}
-	watcher, actor, mortal := open(4*time.Second), open(4*time.Second), open(2*time.Second)
+	watcher, actor, mortal := open(20*time.Second), open(20*time.Second), open(4*time.Second)
 	watcher.ok(t, createRequest("/w", 0))
 	watcher.ok(t, request{op: OpAddWatch, path: "/w", mode: 1})
 	for i := range 3 {
