@@ -158,3 +158,30 @@ func TestARequestThatHasNotLeftIsNotLostWithTheConnection(t *testing.T) {
 		c.works(p)
 	})
 }
+
+// The server answers what is still being sent, and then what has not begun to leave.
+func TestAnAnswerToWhatWasNotSentEndsTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c, p := connected(t)
+		c.works(p)
+		first := c.try(t.Context(), c.change(&zk.SetDataRequest{Path: "/x", Data: make([]byte, 2*inline), Version: -1}))
+		synctest.Wait() // it is being sent, and nobody reads
+		second := c.change(&zk.SetDataRequest{Path: "/x", Data: []byte("2"), Version: -1})
+		done := c.try(t.Context(), second)
+		synctest.Wait()
+		xid := c.own.Load().waiting[0].xid
+		p.reply(xid, 2, 0, stat(2))
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+		p.reply(xid-1, 3, 0, stat(3))
+		if err := <-done; !Transient(err) || second.Lost() {
+			t.Errorf("%v, lost: %t", err, second.Lost())
+		}
+		c.expect(Down)
+		p = f.peer()
+		p.accept(session, 10*time.Second)
+		c.expect(Up)
+		c.works(p)
+	})
+}

@@ -23,6 +23,15 @@ func unsentRequests() (*requests, *testTable) {
 	return r, table
 }
 
+// takeFirst takes the oldest request, as if it had been sent and answered.
+func (r *requests) takeFirst(t *testing.T) {
+	t.Helper()
+	r.wire.takeOut()
+	if _, err := r.take(r.waiting[0].xid); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // requested returns how many watches each request without an answer is for.
 func (r *requests) requested() (watches []int) {
 	for _, q := range r.waiting {
@@ -87,9 +96,7 @@ func TestOnlySoMuchIsAskedForAtOnce(t *testing.T) {
 				t.Errorf("%d requests are counted, of %d", got, len(r.waiting))
 			}
 			for len(r.waiting) > 0 {
-				if _, err := r.take(r.waiting[0].xid); err != nil {
-					t.Fatal(err)
-				}
+				r.takeFirst(t)
 			}
 			if got := r.wire.unanswered.Load(); r.reads != 0 || r.watches != 0 || r.expected != 0 || got != 0 {
 				t.Errorf("when all is answered, there are %d reads, %d watches, %d bytes expected, %d bytes unanswered", r.reads, r.watches, r.expected, got)
@@ -258,9 +265,7 @@ func TestAllIsArmedAgainWhenEachRequestIsAnswered(t *testing.T) {
 		if r.rearmed() {
 			t.Error("all is armed before the last answer")
 		}
-		if _, err := r.take(r.waiting[0].xid); err != nil {
-			t.Fatal(err)
-		}
+		r.takeFirst(t)
 	}
 	if !r.rearmed() {
 		t.Error("not all is armed")
@@ -284,9 +289,7 @@ func TestAConnectionSettlesOnce(t *testing.T) {
 	if settled != 0 {
 		t.Fatal("it has settled before the read was answered")
 	}
-	if _, err := r.take(firstXid); err != nil {
-		t.Fatal(err)
-	}
+	r.takeFirst(t)
 	for range 3 {
 		r.pump()
 	}

@@ -295,11 +295,11 @@ func (r *requests) countLocked(q ownRequest, sign int) {
 	r.wire.unanswered.Add(int64(sign * q.size))
 }
 
-// take removes the oldest request, which the server has answered.
+// take removes the oldest request, which the server has answered. One that has not begun to leave has no answer.
 func (r *requests) take(xid int32) (ownRequest, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if len(r.waiting) == 0 || r.waiting[0].xid != xid {
+	if len(r.waiting) == r.unsent || r.waiting[0].xid != xid {
 		return ownRequest{}, fmt.Errorf("protocol error: an answer to request %d before its turn", xid)
 	}
 	q := r.waiting[0]
