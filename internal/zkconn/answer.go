@@ -156,6 +156,11 @@ func (r *requests) answered(xid int32, zxid int64, code int32, size int) error {
 	r.wire.mu.Unlock()
 	r.wire.conn.answersTo(r.wire.addr, q.op, code)
 	r.wire.handled(zxid, q.sentAt)
+	if q.done != nil {
+		// Not before all of the reply is here and its zxid is noted. Else a caller could have the answer to a write that the zxid
+		// does not cover: of his next one Since would be too old, and after a reconnect he could read what was before.
+		close(q.done)
+	}
 	return nil
 }
 

@@ -269,3 +269,29 @@ func TestAConnectionThatEndsWithinAnAnswer(t *testing.T) {
 		})
 	}
 }
+
+// What comes behind the path of a container does not matter, but without it no zxid is noted.
+func TestAWriteIsAnsweredWhenItsZxidIsNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, c, p := connected(t)
+		c.works(p)
+		ch := c.change(&zk.CreateRequest{Path: "/a", Flags: zk.FlagContainer})
+		done := c.try(t.Context(), ch)
+		b := reply(p.expect(opCreateContainer).xid, 7, 0, str("/a"), stat(7))
+		p.send(b[:len(b)-1])
+		synctest.Wait()
+		p.Close()
+		if err := <-done; !Transient(err) || !ch.Lost() {
+			t.Errorf("a part of the answer: %v, lost: %t, zxid %d", err, ch.Lost(), c.Zxid())
+		}
+		c.expect(Down)
+		p = f.peer()
+		p.accept(session, at)
+		c.expect(Up)
+		done = c.try(t.Context(), ch)
+		p.reply(p.expect(opCreateContainer).xid, 9, 0, str("/a"), stat(9))
+		if err := <-done; err != nil || c.Zxid() != 9 {
+			t.Errorf("%v, zxid %d", err, c.Zxid())
+		}
+	})
+}

@@ -104,17 +104,14 @@ func (c *Conn) admit(ctx context.Context) error {
 	return nil
 }
 
-// answerOf is what a caller gets who waits for an answer.
-type answerOf[A any] struct {
-	value A
-	err   error
-}
-
 // pending is a request whose answer somebody waits for.
 type pending[A any] struct {
-	r      *requests
-	xid    int32
-	answer chan answerOf[A] // capacity 1
+	r    *requests
+	xid  int32
+	done chan struct{} // closed when there is an answer: what follows
+
+	value A
+	err   error
 }
 
 // decodeFunc makes a value of an answer. The goroutine that receives calls it.
@@ -143,32 +140,29 @@ func ask[A any](ctx context.Context, c *Conn, op int32, catchUp bool, body func(
 }
 
 // askLocked asks for a caller, who is to await the answer.
-func askLocked[A any](r *requests, op int32, fields func(packet) packet, decode decodeFunc[A]) pending[A] {
+func askLocked[A any](r *requests, op int32, fields func(packet) packet, decode decodeFunc[A]) *pending[A] {
 	start := r.beginLocked(op)
 	r.out = fields(r.out)
-	p := pending[A]{r, r.lastXid, make(chan answerOf[A], 1)}
-	r.sentLocked(start, ownRequest{op: op, purpose: forCaller, answer: func(zxid int64, code int32, b *body) {
-		value, err := decode(r, zxid, code, b)
-		if b.err == nil || b.err == errShort { // else the connection has ended
-			p.answer <- answerOf[A]{value, err} // there is room
-		}
+	p := &pending[A]{r: r, xid: r.lastXid, done: make(chan struct{})}
+	r.sentLocked(start, ownRequest{op: op, purpose: forCaller, done: p.done, answer: func(zxid int64, code int32, b *body) {
+		p.value, p.err = decode(r, zxid, code, b)
 	}})
 	return p
 }
 
 // await waits for the answer. If there is none, answered is false, and the error says why.
-func (p pending[A]) await(ctx context.Context) (value A, answered bool, err error) {
+func (p *pending[A]) await(ctx context.Context) (value A, answered bool, err error) {
 	select {
-	case a := <-p.answer:
-		return a.value, true, a.err
+	case <-p.done:
+		return p.value, true, p.err
 	case <-p.r.wire.closed:
 		err = zk.ErrConnectionClosed
 	case <-ctx.Done():
 		err = p.r.wire.conn.NoSession(context.Cause(ctx))
 	}
 	select {
-	case a := <-p.answer:
-		return a.value, true, a.err
+	case <-p.done:
+		return p.value, true, p.err
 	default:
 		return value, false, err
 	}

@@ -53,7 +53,7 @@ func (c *Conn) askMany(ctx context.Context, k Kind, paths []string) (answers []A
 
 // askMany asks for the first nodes of paths: by one request, or by one for each node. It asks for nothing on a connection that
 // is not up.
-func (r *requests) askMany(k Kind, paths []string) (asked []pending[[]Answer]) {
+func (r *requests) askMany(k Kind, paths []string) (asked []*pending[[]Answer]) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.upLocked() {

@@ -52,8 +52,9 @@ type ownRequest struct {
 	expected int // bytes of the answer
 	sentAt   time.Time
 
-	// answer handles the answer, forCaller. It is called by the goroutine that receives, and does not wait.
+	// forCaller: answer decodes the answer, in the goroutine that receives, and does not wait. Then done is closed.
 	answer func(zxid int64, code int32, b *body)
+	done   chan struct{}
 }
 
 // requests are zkconn's own requests on one network connection: beside go-zookeeper's, which knows nothing of
