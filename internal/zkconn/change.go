@@ -130,8 +130,8 @@ func (c *Conn) Wrote() int64 { return c.wrote.Load() }
 // Send makes one try of ch, and waits for the answer. Call it in a function that Do or Run calls. When ctx has ended it sends
 // nothing, and when ctx ends it returns.
 //
-// A nil error says that it was carried out. An error that is not Transient is the server's answer: it was not.
-// After a transient one, or if ctx has ended, ask Change.Lost and Change.TooLarge.
+// A nil error says that it was carried out. After an error ask Change.Lost and Change.TooLarge. One that is neither lost nor
+// Transient is the server's answer: it was not.
 func (c *Conn) Send(ctx context.Context, ch *Change) (Result, error) {
 	ch.lost = false
 	if ctx.Err() != nil {
@@ -153,7 +153,8 @@ func (c *Conn) Send(ctx context.Context, ch *Change) (Result, error) {
 	r.wire.flush()
 
 	result, answered, err := p.await(ctx)
-	if answered && (err == nil || !Transient(err) || isAny(err, notCarriedOut)) {
+	// A malformed answer says that the change was carried out, but not how: let the tree show it.
+	if answered && err != errMalformed && (err == nil || !Transient(err) || isAny(err, notCarriedOut)) {
 		ch.losses = 0
 		return result, err
 	}

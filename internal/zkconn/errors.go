@@ -148,10 +148,10 @@ var maybeCarriedOut = []error{
 // once there is a session. Whether the request was carried out is not known: see [Change.Lost].
 func Transient(err error) bool { return isAny(err, notCarriedOut) || isAny(err, maybeCarriedOut) }
 
-// ServerFailed reports whether err is a server's answer that something went wrong inside it. A request that has
+// ServerFailed reports whether err is a server's answer that something went wrong inside it, or shows that. A request that has
 // brought it again and again is better given up.
 func ServerFailed(err error) bool {
-	return isAny(err, []error{errRequestTimeout, errSystem, errRuntime, errData, errMarshalling})
+	return isAny(err, []error{errRequestTimeout, errSystem, errRuntime, errData, errMarshalling, errMalformed})
 }
 
 // Permanent reports whether err will come again if the same request is sent again, as far as anybody can know.

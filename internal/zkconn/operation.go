@@ -2,6 +2,7 @@ package zkconn
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -18,12 +19,12 @@ func (ch *Change) single(op any) error {
 	ch.fields = packet(nil).operation(op)
 	switch op := op.(type) {
 	case *zk.CreateRequest:
-		ch.op, ch.decode = opCreate, decodeCreated
+		ch.op, ch.decode = opCreate, decodeCreated(op.Path)
 		if op.Flags == zk.FlagContainer {
 			ch.op = opCreateContainer
 		}
 	case *zk.CreateTTLRequest:
-		ch.op, ch.decode = opCreateTTL, decodeCreated
+		ch.op, ch.decode = opCreateTTL, decodeCreated(op.Path)
 	case *zk.SetDataRequest:
 		ch.op, ch.decode = opSetData, decodeSet
 	case *zk.DeleteRequest:
@@ -61,7 +62,7 @@ func (ch *Change) multi(ops []any) error {
 			return Result{}, codeError(code)
 		}
 		r.wire.conn.acknowledged(zxid)
-		return b.responses(len(ops))
+		return b.responses(ops)
 	}
 	return nil
 }
@@ -120,13 +121,15 @@ func (p packet) acl(list []zk.ACL) packet {
 	return p
 }
 
-func decodeCreated(r *requests, zxid int64, code int32, b *body) (res Result, err error) {
-	if code != 0 {
-		return res, codeError(code)
+func decodeCreated(asked string) decodeFunc[Result] {
+	return func(r *requests, zxid int64, code int32, b *body) (res Result, err error) {
+		if code != 0 {
+			return res, codeError(code)
+		}
+		r.wire.conn.acknowledged(zxid)
+		res.Path, err = b.created(asked)
+		return res, err
 	}
-	r.wire.conn.acknowledged(zxid)
-	res.Path, err = b.path()
-	return res, err
 }
 
 func decodeSet(r *requests, zxid int64, code int32, b *body) (res Result, err error) {
@@ -150,10 +153,11 @@ func decodeDeleted(r *requests, zxid int64, code int32, _ *body) (Result, error)
 	return Result{}, nil
 }
 
-// path reads the path of a node.
-func (b *body) path() (string, error) {
+// created reads the path of a node that was asked for at a path, to which a server may have appended a number. Callers count on
+// that beginning.
+func (b *body) created(asked string) (string, error) {
 	path, _ := b.data(b.left)
-	if b.err != nil || path == "" {
+	if b.err != nil || !strings.HasPrefix(path, asked) {
 		return "", errMalformed
 	}
 	return path, nil
@@ -182,14 +186,15 @@ func (b *body) acl(most int) ([]zk.ACL, zk.Stat, error) {
 	return list, stat, nil
 }
 
-// responses reads the results of a transaction of n operations: before each stand an opcode, whether this is the end, and an
-// error code. The error is the first of theirs, if there is one.
-func (b *body) responses(n int) (res Result, err error) {
+// responses reads the results of a transaction, one for each operation: before each stand an opcode, whether this is the end, and
+// an error code. The error is the first of theirs, if there is one.
+func (b *body) responses(ops []any) (res Result, err error) {
 	for {
 		op, done := b.int32(), b.bool()
 		b.int32()
+		i := len(res.Responses)
 		switch {
-		case b.err != nil || !done && len(res.Responses) == n:
+		case b.err != nil || done != (i == len(ops)):
 			return Result{}, errMalformed
 		case done:
 			return res, err
@@ -201,7 +206,10 @@ func (b *body) responses(n int) (res Result, err error) {
 				m.Error = codeError(code)
 			}
 		case opCreate:
-			m.String, _ = b.data(b.left)
+			var malformed error
+			if m.String, malformed = b.created(PathOf(ops[i])); malformed != nil {
+				return Result{}, malformed
+			}
 		case opSetData:
 			stat := b.stat()
 			m.Stat = &stat

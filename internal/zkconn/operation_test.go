@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -115,11 +116,17 @@ func TestTheAnswerToAChange(t *testing.T) {
 			{[]any{create}, i32(-1), Result{}, errMalformed},
 			{[]any{create}, i32(1), Result{}, errMalformed},
 			{[]any{create}, str("/abc")[:7], Result{}, errMalformed},
+			{[]any{create}, str("/"), Result{}, errMalformed}, // of another node
+			{[]any{container}, append(str("/b"), stat(1)...), Result{}, errMalformed},
+			{[]any{ttl}, append(str(""), stat(1)...), Result{}, errMalformed},
 			{[]any{set}, nil, Result{}, errMalformed},
 			{[]any{set}, stat(7)[1:], Result{}, errMalformed},
 			{all, nil, Result{}, errMalformed},
 			{all, endOfMulti[:8], Result{}, errMalformed},
 			{all, result(99, 0), Result{}, errMalformed},
+			{all, endOfMulti, Result{}, errMalformed}, // fewer results than operations
+			{all, slices.Concat(result(opCreate, 0, str("/a")), result(opSetData, 0, stat(7)), result(opCheck, 0), endOfMulti), Result{}, errMalformed},
+			{all, slices.Concat(result(opCreate, 0, str("/")), result(opSetData, 0, stat(7)), result(opCheck, 0), result(opDelete, 0), endOfMulti), Result{}, errMalformed},
 			{all, result(opCreate, 0, i32(100)), Result{}, errMalformed},
 			{all, result(opSetData, 0), Result{}, errMalformed},
 			{all, result(opError, 0), Result{}, errMalformed},
@@ -136,7 +143,7 @@ func TestTheAnswerToAChange(t *testing.T) {
 				}
 			}
 			got, err := c.send(p, ch, test.body)
-			if !errors.Is(err, test.err) || test.err == nil && err != nil || !reflect.DeepEqual(got, test.want) || ch.Lost() {
+			if !errors.Is(err, test.err) || test.err == nil && err != nil || !reflect.DeepEqual(got, test.want) || ch.Lost() != (test.err == errMalformed) {
 				t.Errorf("opcode %d, body %.100x: %+v, %v, lost: %t; want %+v, %v", ch.op, test.body, got, err, ch.Lost(), test.want, test.err)
 			}
 		}
