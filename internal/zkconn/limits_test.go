@@ -299,6 +299,22 @@ func TestAConnectionSettlesOnce(t *testing.T) {
 	if settled != 1 {
 		t.Errorf("it has settled %d times", settled)
 	}
+	r, table = unsentRequests()
+	r.wire.conn.cfg.Settled = func() { settled++ }
+	table.want(sized(1)...)
+	r.pump()
+	for range 3 { // there is always a write under way
+		askLocked(r, opDelete, func(p packet) packet { return p }, decodeDeleted)
+		r.pump()
+	}
+	if settled != 1 {
+		t.Error("it has settled before the read was answered")
+	}
+	r.takeFirst(t)
+	r.pump()
+	if settled != 2 || r.wire.conn.Idle() {
+		t.Errorf("beside writes it has settled %d times, idle: %t", settled-1, r.wire.conn.Idle())
+	}
 	r, _ = unsentRequests()
 	r.pump() // nobody wants to know
 	if !r.settled {

@@ -80,6 +80,7 @@ type requests struct {
 	expected int          // bytes of their answers
 	rearms   int          // of waiting, for forRearm
 	removals int          // of waiting, for forRemoval
+	callers  int          // of waiting, for forCaller
 	typical  int          // bytes of an answer for one watch, as seen lately
 	out      packet       // not sent yet
 	unsent   int          // of waiting, the newest ones, which are in out
@@ -130,7 +131,7 @@ func (r *requests) pump() {
 		}
 		r.askLocked(ws, bytes)
 	}
-	settled := !r.settled && r.idleLocked()
+	settled := !r.settled && r.idleLocked(r.callers)
 	r.settled = r.settled || settled
 	r.mu.Unlock()
 	r.wire.flush()
@@ -292,6 +293,8 @@ func (r *requests) countLocked(q ownRequest, sign int) {
 		r.rearms += sign
 	case forRemoval:
 		r.removals += sign
+	case forCaller:
+		r.callers += sign
 	}
 	r.wire.unanswered.Add(int64(sign * q.size))
 }
@@ -341,11 +344,12 @@ func (c *Conn) Idle() bool {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.idleLocked()
+	return r.idleLocked(0)
 }
 
-func (r *requests) idleLocked() bool {
-	return r.attached && !r.ended && len(r.waiting) == 0 && (r.synced || !r.staleLocked())
+// idleLocked reports whether there is nothing to do but to await so many answers.
+func (r *requests) idleLocked(awaited int) bool {
+	return r.attached && !r.ended && len(r.waiting) == awaited && (r.synced || !r.staleLocked())
 }
 
 // Recheck has the server compare watches, which p holds, too, with what it has: it sends an event for each that
