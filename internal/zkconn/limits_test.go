@@ -2,6 +2,7 @@ package zkconn
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -26,7 +27,7 @@ func unsentRequests() (*requests, *testTable) {
 // takeFirst takes the oldest request, as if it had been sent and answered.
 func (r *requests) takeFirst(t *testing.T) {
 	t.Helper()
-	r.wire.takeOut()
+	r.wire.takeOut(math.MaxInt64)
 	if _, err := r.take(r.waiting[0].xid); err != nil {
 		t.Fatal(err)
 	}
@@ -380,4 +381,24 @@ func TestTheGate(t *testing.T) {
 		wait(true, time.Millisecond+gateLimit)
 		wait(false, time.Millisecond+gateLimit)
 	})
+}
+
+// A large write that comes between a look at the room and the sending is not sent by who has looked.
+func TestWhatDoesNotFitIsNotTaken(t *testing.T) {
+	r, _ := unsentRequests()
+	ask := func(size int) {
+		askLocked(r, opSetData, func(p packet) packet { return append(p, make([]byte, size)...) }, decodeSet)
+	}
+	ask(inline - requestHead)
+	if out, ok := r.wire.takeOut(inline); len(out) != inline || !ok {
+		t.Fatalf("%d bytes, %t", len(out), ok)
+	}
+	ask(0)
+	if out, ok := r.wire.takeOut(inline); len(out) != 0 || ok || !r.hasUnsent() {
+		t.Errorf("%d bytes, %t", len(out), ok)
+	}
+	r.takeFirst(t)
+	if out, ok := r.wire.takeOut(inline); len(out) != 0 || !ok || r.hasUnsent() { // takeFirst has taken it along
+		t.Errorf("%d bytes, %t", len(out), ok)
+	}
 }

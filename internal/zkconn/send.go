@@ -1,6 +1,7 @@
 package zkconn
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -16,7 +17,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	}
 	setsWatches := packet(p).opcode() == opSetWatches
 	w.sending <- struct{}{}
-	out := w.takeOut()
+	out, _ := w.takeOut(math.MaxInt64)
 	n := len(p)
 	p = w.outgoing(p)
 	if len(out) > 0 {
@@ -69,13 +70,14 @@ func (w *wire) flush() {
 		default:
 			return
 		}
-		if w.unanswered.Load() <= inline {
-			w.sendOut()
+		if out, ok := w.takeOut(inline); ok {
+			w.sendOut(out)
 			continue
 		}
 		// Ends when all is sent, or with the connection.
 		if !w.conn.spawn(func() {
-			w.sendOut()
+			out, _ := w.takeOut(math.MaxInt64)
+			w.sendOut(out)
 			w.flush()
 		}) {
 			<-w.sending
@@ -84,28 +86,33 @@ func (w *wire) flush() {
 	}
 }
 
-// sendOut sends what there is, and lets others send, which the caller has kept them from.
-func (w *wire) sendOut() {
-	if out := w.takeOut(); len(out) > 0 {
+// sendOut sends what takeOut has given, and lets others send, which the caller has kept them from.
+func (w *wire) sendOut(out packet) {
+	if len(out) > 0 {
 		w.send(out, w.timeout*2/3)
 		w.giveBack(out)
 	}
 	<-w.sending
 }
 
-// takeOut takes what zkconn has to send next, for the one who is sending.
-func (w *wire) takeOut() packet {
+// takeOut takes what zkconn has to send next, for the one who is sending. It takes nothing, and ok is false, if more than most bytes
+// are without an answer, those of out included. That is looked at here, with mu held: else somebody could add a large write after it
+// was found that there is room, and whoever had found that would wait until the write of somebody else has left.
+func (w *wire) takeOut(most int64) (out packet, ok bool) {
 	r := w.own
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.ended || len(r.out) == 0 {
-		return nil
+	switch {
+	case r.ended || len(r.out) == 0:
+		return nil, true
+	case w.unanswered.Load() > most:
+		return nil, false
 	}
 	n := r.leavingLocked()
-	out := r.out[:n]
+	out = r.out[:n]
 	r.out = append(w.spare[:0], r.out[n:]...)
 	w.spare = nil
-	return out
+	return out, true
 }
 
 // leavingLocked returns how many bytes of out are to leave next, and counts their requests as sent. A write that a server may
