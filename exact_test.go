@@ -411,3 +411,22 @@ func TestAFrozenServer(t *testing.T) {
 		until(t, s, func(d zkstream.Data) bool { return d.String() == "1" })
 	})
 }
+
+// Two calls of one client create the same node. The second one is refused, and that answer is lost: the node that it finds is the
+// first one's.
+func TestAnEphemeralNodeIsOneCalls(t *testing.T) {
+	inBubble(t, func(t *testing.T, server *zktest.Server, c *zkstream.Client) {
+		faults(server, zktest.OpCreate, zktest.Fault{Delay: time.Second}, zktest.Fault{LoseReply: true})
+		outcomes := make(chan error, 2)
+		for range 2 {
+			go func() { // ends with the call
+				_, err := c.CreateNode(t.Context(), "/leader", []byte("me"), zkstream.Ephemeral())
+				outcomes <- err
+			}()
+		}
+		first, second := <-outcomes, <-outcomes
+		if first != nil || !errors.Is(second, zkstream.ErrUnknown) && !errors.Is(second, zk.ErrNodeExists) {
+			t.Errorf("%v, and then %v", first, second)
+		}
+	})
+}

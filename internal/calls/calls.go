@@ -30,7 +30,8 @@ type Caller struct {
 	conn      *zkconn.Conn
 	closing   context.Context
 	parentACL []zk.ACL
-	sequences sequences
+
+	ephemerals ephemerals // that its calls have made
 
 	retries, conflicts atomic.Int64 // see Stats
 }
@@ -48,10 +49,10 @@ func (c *Caller) Stats() Stats { return Stats{c.retries.Load(), c.conflicts.Load
 // of the parents that it creates.
 func New(conn *zkconn.Conn, closing context.Context, parentACL []zk.ACL) *Caller {
 	return &Caller{
-		conn:      conn,
-		closing:   closing,
-		parentACL: parentACL,
-		sequences: sequences{gate: semaphore.NewWeighted(wholeGate)},
+		conn:       conn,
+		closing:    closing,
+		parentACL:  parentACL,
+		ephemerals: ephemerals{gate: semaphore.NewWeighted(wholeGate)},
 	}
 }
 

@@ -14,23 +14,24 @@ import (
 func (c *Caller) Create(ctx context.Context, change *zkconn.Change, parents bool) (path string, err error) {
 	op := change.Operations()[0]
 	w := &write{caller: c, path: zkconn.PathOf(op)}
-	var sequence *sequences // nil unless the node is looked for among others that equal it
 	request, ok := op.(*zk.CreateRequest)
-	if ok && request.Flags == zk.FlagEphemeralSequential {
-		sequence = &c.sequences
-		sequence.enter()
-		defer sequence.leave()
+	sequential := ok && request.Flags == zk.FlagEphemeralSequential
+	var nodes *ephemerals // nil unless the node is looked for among those of the session
+	if sequential || ok && request.Flags == zk.FlagEphemeral {
+		nodes = &c.ephemerals
+		nodes.enter()
+		defer nodes.leave()
 	}
 	var made string
 	create := func(ctx context.Context) error {
-		end, err := sequence.try(ctx)
+		end, err := nodes.hold(ctx, 1)
 		if err != nil {
 			return err
 		}
 		defer end()
 		r, err := w.try(ctx, change)
 		if made = r.Path; err == nil {
-			sequence.take(made)
+			nodes.take(made)
 		}
 		return err
 	}
@@ -48,12 +49,19 @@ func (c *Caller) Create(ctx context.Context, change *zkconn.Change, parents bool
 		return create(ctx)
 	}
 	w.look = func(ctx context.Context) (f fate, err error) {
-		if sequence != nil {
+		end, err := nodes.hold(ctx, wholeGate)
+		if err != nil {
+			return unknown, err
+		}
+		defer end()
+		if sequential {
 			made, f, err = w.findSequential(ctx, request)
 			return f, err
 		}
 		made = w.path
-		f, _, err = w.fateOf(ctx, op)
+		if f, _, err = w.fateOf(ctx, op); f == done && !nodes.take(made) {
+			f = unknown
+		}
 		return f, err
 	}
 	if err := w.run(ctx); err != nil {

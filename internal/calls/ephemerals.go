@@ -15,16 +15,17 @@ import (
 	"golang.org/x/sync/semaphore"
 )
 
-// sequences is the set of ephemeral sequential nodes that belong to calls under way. A call whose answer was lost looks for
-// its node among those of its session. If other calls create nodes with the same content at the same time, theirs are there,
-// too. It does not matter which of these calls gets which of the nodes, but each node must belong to one call.
+// ephemerals is the set of ephemeral nodes that belong to calls under way. A call whose answer was lost looks for its node among
+// those of its session. If other calls create nodes with the same content at the same time, theirs are there, too: of the same
+// path, or of the same name with another number. Of the latter it does not matter which of these calls gets which. But each node
+// must belong to one call.
 //
 // gate prevents this race. Call A has lost its answer, and searches. Call B has been answered with node 7, but has not taken
 // it yet. A sees node 7, which nobody has taken, and takes it. Then both have it. So a try holds a part of gate until it has
 // taken its node, and a search holds all of it. It is no mutex, since both wait for the server meanwhile.
 //
-// A nil *sequences does nothing.
-type sequences struct {
+// A nil *ephemerals does nothing.
+type ephemerals struct {
 	gate *semaphore.Weighted
 
 	mu    sync.Mutex // guards what follows
@@ -32,20 +33,15 @@ type sequences struct {
 	taken map[string]bool
 }
 
-func (s *sequences) enter() {
-	if s != nil {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.calls++
-	}
+func (s *ephemerals) enter() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.calls++
 }
 
 // leave forgets the nodes when there is no call left that could look for its own: of the calls that begin
 // later, each looks only for what was created after it had begun.
-func (s *sequences) leave() {
-	if s == nil {
-		return
-	}
+func (s *ephemerals) leave() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.calls--; s.calls == 0 {
@@ -56,19 +52,19 @@ func (s *sequences) leave() {
 // wholeGate is more than there can be tries at once.
 const wholeGate = 1 << 30
 
-// try begins a try, which ends when the returned function is called.
-func (s *sequences) try(ctx context.Context) (end func(), err error) {
+// hold begins a try, which holds 1 of gate, or a search, which holds wholeGate. It ends when the returned function is called.
+func (s *ephemerals) hold(ctx context.Context, part int64) (end func(), err error) {
 	if s == nil {
 		return func() {}, nil
 	}
-	if err := s.gate.Acquire(ctx, 1); err != nil {
+	if err := s.gate.Acquire(ctx, part); err != nil {
 		return nil, context.Cause(ctx)
 	}
-	return func() { s.gate.Release(1) }, nil
+	return func() { s.gate.Release(part) }, nil
 }
 
 // take reports whether no other call has that node, and takes it.
-func (s *sequences) take(path string) bool {
+func (s *ephemerals) take(path string) bool {
 	if s == nil {
 		return true
 	}
@@ -86,14 +82,9 @@ func (s *sequences) take(path string) bool {
 
 // findSequential looks for the node that a lost request may have made: an ephemeral one of the session in which it was
 // sent, created since, with its content. Names are looked at from the highest number down, which is the order of their
-// creation backwards, to the first that was there before.
+// creation backwards, to the first that was there before. The caller holds the whole gate.
 func (w *write) findSequential(ctx context.Context, request *zk.CreateRequest) (string, fate, error) {
-	c, taken := w.caller, &w.caller.sequences
-	if err := taken.gate.Acquire(ctx, wholeGate); err != nil {
-		return "", unknown, context.Cause(ctx)
-	}
-	defer taken.gate.Release(wholeGate)
-	since := w.change.Since()
+	c, since := w.caller, w.change.Since()
 	if same, err := c.untouched(ctx, request, since); err != nil || same {
 		return "", notDone, err
 	}
@@ -129,7 +120,7 @@ func (w *write) findSequential(ctx context.Context, request *zk.CreateRequest) (
 		case errors.Is(err, zk.ErrNoNode):
 		case err != nil:
 			return "", unknown, err
-		case bytes.Equal(data, request.Data) && taken.take(path):
+		case bytes.Equal(data, request.Data) && c.ephemerals.take(path):
 			return path, done, nil
 		}
 	}
