@@ -77,9 +77,9 @@
 //
 // A client has one connection, and a table of watches: one for each node and kind (content, or children),
 // whatever the number of streams on it. Streams cost memory but no goroutines. The connection is
-// go-zookeeper's, but reading for streams is done by requests of this package's own among those of
+// go-zookeeper's, but streams and calls read and write by requests of this package's own among those of
 // go-zookeeper, so that their answers are handled in the order in which the server has sent them, by the
-// goroutine that receives. An event makes a watch stale. Before that goroutine waits for more, it asks for all
+// goroutine that receives, and it is known of each write whether it has left. An event makes a watch stale. Before that goroutine waits for more, it asks for all
 // that is stale: for a few nodes one by one, with the watch set in the same request; for many in batches, whose
 // watches are set afterwards, as of the answer's zxid. What an answer shows is compared with what was read
 // before, and what is new goes to the watch's streams.

@@ -137,7 +137,9 @@ func (c *Conn) Send(ctx context.Context, ch *Change) (Result, error) {
 	if ctx.Err() != nil {
 		return Result{}, context.Cause(ctx)
 	}
+	c.mu.Lock() // else since could be of the generation before, whose zxids may be higher
 	since, generation := c.zxid.Load(), c.generation.Load()
+	c.mu.Unlock()
 	r := c.own.Load()
 	if r == nil {
 		return Result{}, ErrDown

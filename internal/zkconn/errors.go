@@ -79,9 +79,6 @@ func Named(err error) error {
 			}
 		}
 	}
-	if errors.Is(err, zk.ErrShortBuffer) { // the request did not fit into go-zookeeper's buffer
-		return fmt.Errorf("the request is %w", ErrTooLarge)
-	}
 	return err
 }
 

@@ -6,8 +6,8 @@
 //   - Events arrive in order and none is dropped; those of a session carry its ID and timeout. A watch
 //     that fires is reported before any reply that the server sent after it.
 //   - The end of a session is always an Expired event before the next Up.
-//   - A request is handed to go-zookeeper only while there is a session, so it does not wait in
-//     go-zookeeper's queue for a session that its caller never meant.
+//   - No request is sent in a later session than its caller meant. Those of calls are zkconn's own, beside
+//     go-zookeeper's on the same connection, and it is known of each whether it has begun to leave.
 //   - No server can make the connection hang, loop without a pause, or stay unusable for ever.
 //   - After Close no goroutine, socket or timer remains.
 //
@@ -117,7 +117,7 @@ type Conn struct {
 	zc       *zk.Conn
 	hosts    hosts
 	calls    *semaphore.Weighted
-	running  sync.WaitGroup     // abandoned and current calls, and Open's helper goroutine
+	running  sync.WaitGroup     // calls of Do and Run, who sends what they leave behind, and Open's helper goroutine
 	ctx      context.Context    // ends when Close begins
 	cancel   context.CancelFunc // ends ctx
 
@@ -195,7 +195,7 @@ func Open(cfg Config) (*Conn, error) {
 		zk.WithHostProvider(&c.hosts),
 		zk.WithLogger(zkLogger{c.log}),
 		zk.WithEventCallback(c.callback),
-		zk.WithMaxConnBufferSize(4+max(c.cfg.MaxRequest, 3<<19)), // the length; go-zookeeper's own default
+		zk.WithMaxConnBufferSize(4+max(c.cfg.MaxRequest, 3<<19)), // for the handle: the length; go-zookeeper's own default
 	)
 	if err != nil {
 		c.cancel()
