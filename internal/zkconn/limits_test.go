@@ -2,7 +2,6 @@ package zkconn
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +26,7 @@ func unsentRequests() (*requests, *testTable) {
 // takeFirst takes the oldest request, as if it had been sent and answered.
 func (r *requests) takeFirst(t *testing.T) {
 	t.Helper()
-	r.wire.takeOut(math.MaxInt64)
+	r.wire.takeOut()
 	if _, err := r.take(r.waiting[0].xid); err != nil {
 		t.Fatal(err)
 	}
@@ -390,15 +389,15 @@ func TestWhatDoesNotFitIsNotTaken(t *testing.T) {
 		askLocked(r, opSetData, func(p packet) packet { return append(p, make([]byte, size)...) }, decodeSet)
 	}
 	ask(inline - requestHead)
-	if out, ok := r.wire.takeOut(inline); len(out) != inline || !ok {
+	if out, ok := r.wire.takeFitting(inline); len(out) != inline || !ok {
 		t.Fatalf("%d bytes, %t", len(out), ok)
 	}
 	ask(0)
-	if out, ok := r.wire.takeOut(inline); len(out) != 0 || ok || !r.hasUnsent() {
+	if out, ok := r.wire.takeFitting(inline); len(out) != 0 || ok || !r.hasUnsent() {
 		t.Errorf("%d bytes, %t", len(out), ok)
 	}
 	r.takeFirst(t)
-	if out, ok := r.wire.takeOut(inline); len(out) != 0 || !ok || r.hasUnsent() { // takeFirst has taken it along
+	if out, ok := r.wire.takeFitting(inline); len(out) != 0 || !ok || r.hasUnsent() { // takeFirst has taken it along
 		t.Errorf("%d bytes, %t", len(out), ok)
 	}
 }

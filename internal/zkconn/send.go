@@ -17,7 +17,7 @@ func (w *wire) Write(p []byte) (int, error) {
 	}
 	setsWatches := packet(p).opcode() == opSetWatches
 	w.sending <- struct{}{}
-	out, _ := w.takeOut(math.MaxInt64)
+	out := w.takeOut()
 	n := len(p)
 	p = w.outgoing(p)
 	if len(out) > 0 {
@@ -70,14 +70,13 @@ func (w *wire) flush() {
 		default:
 			return
 		}
-		if out, ok := w.takeOut(inline); ok {
+		if out, ok := w.takeFitting(inline); ok {
 			w.sendOut(out)
 			continue
 		}
 		// Ends when all is sent, or with the connection.
 		if !w.conn.spawn(func() {
-			out, _ := w.takeOut(math.MaxInt64)
-			w.sendOut(out)
+			w.sendOut(w.takeOut())
 			w.flush()
 		}) {
 			<-w.sending
@@ -95,10 +94,16 @@ func (w *wire) sendOut(out packet) {
 	<-w.sending
 }
 
-// takeOut takes what zkconn has to send next, for the one who is sending. It takes nothing, and ok is false, if more than most bytes
-// are without an answer, those of out included. That is looked at here, with mu held: else somebody could add a large write after it
-// was found that there is room, and whoever had found that would wait until the write of somebody else has left.
-func (w *wire) takeOut(most int64) (out packet, ok bool) {
+// takeOut takes what zkconn has to send next, for the one who is sending.
+func (w *wire) takeOut() packet {
+	out, _ := w.takeFitting(math.MaxInt64)
+	return out
+}
+
+// takeFitting is takeOut for who must not wait. It takes nothing, and ok is false, if more than most bytes are without an answer, those
+// of out included. That is looked at here, with mu held: else somebody could add a large write after it was found that there is room,
+// and whoever had found that would wait until the write of somebody else has left.
+func (w *wire) takeFitting(most int64) (out packet, ok bool) {
 	r := w.own
 	r.mu.Lock()
 	defer r.mu.Unlock()
