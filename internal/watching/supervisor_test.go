@@ -426,3 +426,32 @@ func TestNothingIsAssembledAfterTheEnd(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What a batch has read is published before its watch is set. If the node and its parent are made again in between, a tree that knows the
+// new parent does not show the old child below it.
+func TestATreeReadsAChildAgainThatIsOlderThanItsParent(t *testing.T) {
+	made := func(czxid, zxid int64, children int32) *zkconn.Answer {
+		return &zkconn.Answer{Exists: true, Stat: zk.Stat{Czxid: czxid, Mzxid: czxid, Pzxid: zxid, NumChildren: children}, Zxid: zxid, Armed: true}
+	}
+	b := newBench(t)
+	b.follow("/s/x", kindData)
+	b.read(unarmed(made(10, 10, 0)))
+	var tree *Assembler
+	if err := b.JoinTree(Shape{Path: "/s", Depth: 1, Max: 10}, &treeFollower{}, func(a *Assembler) { tree = a }); err != nil {
+		t.Fatal(err)
+	}
+	b.read(made(20, 21, 1))
+	b.Drained()
+	list := made(20, 21, 1)
+	list.Names = []string{"x"}
+	b.read(list)
+	b.Drained()
+	if tree.last.Len() != 0 {
+		t.Errorf("a tree of %d nodes was delivered", tree.last.Len())
+	}
+	b.read(made(21, 21, 0))
+	b.Drained()
+	if tree.last.Len() != 2 {
+		t.Errorf("the tree has %d nodes, want 2", tree.last.Len())
+	}
+}

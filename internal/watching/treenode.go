@@ -168,14 +168,31 @@ func (m *treeNode) joinLocked(path string, k kind) {
 	s := m.assembler().supervisor
 	on := func(w Watch) { m.entry = w.entry }
 	var known bool
+	answer := &m.content
 	if k == kindData {
 		m.content = unread
 		known = s.joinLocked(path, k, (*contentTap)(m), on)
 	} else {
+		answer = &m.list
 		m.list = unread
 		known = s.joinLocked(path, k, (*listTap)(m), on)
 	}
+	if w := m.entry.watch(k); known && m.precedesParent(w.last) {
+		*answer = unread
+		s.staleLocked(w)
+		known = false
+	}
 	m.cached = m.cached || known && !m.assembler().begun
+}
+
+// precedesParent reports whether n, which was read of m, is older than the node above it, and so was a child of the one before. Both have
+// been deleted and made again, and the event of m is still to come:
+//
+//  1. Another stream has read m in a batch. Its watch is being set.
+//  2. Both are deleted and made again.
+//  3. A tree is opened. It reads the node above, and its list, which has the new m. Of m it would show the old one.
+func (m *treeNode) precedesParent(n *Node) bool {
+	return m.parent != nil && n.Exists() && n.stat.Czxid < m.parent.shown.Stat().Czxid
 }
 
 // outdatedLocked has a node read again that is known as it was before it was deleted. Its parent's list says that it has come since
