@@ -110,6 +110,11 @@ func TestSetsThatDoNotGoTogetherAreFound(t *testing.T) {
 			says: []string{"[.@10.10=.,n1@11.11=n1,n1/n2@10.10=n1/n2]"},
 			want: map[Fault]int{Incomplete: 1},
 		},
+		"a child of the node before, which has one of the same name": {
+			past: [][]Op{born(".", "n1", "n1/n2"), append(gone("n1/n2", "n1"), born("n1", "n1/n2")...)},
+			says: []string{"[.@10.10=.,n1@11.11=n1,n1/n2@10.10=n1/n2]"},
+			want: map[Fault]int{Incomplete: 1},
+		},
 		"content of the node before": {
 			past: [][]Op{born(".", "n1"), set("n1", "new")},
 			says: []string{"[.@10.10=.,n1@10.11=n1]"},

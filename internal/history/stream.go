@@ -190,7 +190,7 @@ func (s *Stream) torn(snapshot Snapshot) (Wrong, bool) {
 
 // list returns the zxid of the first list, as of least, that a node may have been shown with, if there is one. It has all
 // names that are shown, and is not older than the youngest of these children: or the list would be an old one, and the
-// child one that was made after it. Of that list, children may be missing that have vanished since, and, but in
+// child one that was made after it. None of them is older than the node itself. Of that list, children may be missing that have vanished since, and, but in
 // the first snapshot, those that have not been read yet: who was not in the snapshot before. The first may lack what came after the stream was
 // opened.
 func (s *Stream) list(n Node, snapshot Snapshot, least int64) (int64, bool) {
@@ -202,6 +202,9 @@ func (s *Stream) list(n Node, snapshot Snapshot, least int64) (int64, bool) {
 			continue
 		}
 		if parent, name := split(child.Path(s.Root)); parent == path {
+			if child.Czxid != 0 && child.Czxid < n.Czxid {
+				return 0, false // it is a child of the node before
+			}
 			shown = append(shown, name)
 			youngest = max(youngest, child.Czxid)
 		}
