@@ -81,6 +81,9 @@ func (s *simulation) connect(limit time.Duration) {
 	if s.chance(3) {
 		opts = append(opts, zkstream.WithMaxInFlight(1+s.rng.IntN(3)))
 	}
+	if s.has(noRechecks) && !s.chance(4) {
+		opts = append(opts, zkstream.WithRecheck(0))
+	}
 	if s.chance(3) {
 		opts = append(opts, zkstream.WithAuth("digest", []byte("user:password")))
 	}

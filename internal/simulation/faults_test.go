@@ -62,13 +62,17 @@ func (s *simulation) disconnect() {
 
 func (s *simulation) expire() {
 	if c := s.client(); c != nil && s.chance(3) {
-		now, _ := c.sessions.Latest()
-		s.note("expire the session of %v", c)
-		s.servers.ExpireSession(now.ID)
+		s.expireOne(c)
 		return
 	}
 	s.note("expire all sessions")
 	s.servers.ExpireAll()
+}
+
+func (s *simulation) expireOne(c *simClient) {
+	now, _ := c.sessions.Latest()
+	s.note("expire the session of %v", c)
+	s.servers.ExpireSession(now.ID)
 }
 
 // grow makes the nodes that are there from the start.
@@ -78,6 +82,11 @@ func (s *simulation) grow() {
 	}
 	for _, path := range append(simServices, simQuiet, simLarge, simTree) {
 		s.direct("create "+path, s.servers.Create(path, nil))
+	}
+	if s.has(longPaths) {
+		for _, path := range simLong {
+			s.direct("create "+path, s.servers.Create(path, nil))
+		}
 	}
 	s.growDenied()
 }

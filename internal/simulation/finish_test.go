@@ -48,12 +48,7 @@ func (s *simulation) finish() {
 		}
 	}
 	time.Sleep(time.Minute) // longer than any session, context or pause
-	for _, w := range s.streams {
-		if w.absent {
-			w.absent = false
-			w.start()
-		}
-	}
+	s.startAbsent()
 	synctest.Wait()
 	s.check("when the faults have stopped")
 	for _, c := range s.clients {
@@ -61,6 +56,19 @@ func (s *simulation) finish() {
 	}
 
 	s.newcomer()
+	if s.has(trees) {
+		for range 2 {
+			s.rest("changes while the tree is first read", false, func() { s.meetNewcomer(s.readDuringChanges) })
+		}
+		s.rest("children of nodes whose content was followed", false, func() { s.meetNewcomer(s.deepen) })
+		s.rest("branches that are made again unseen", false, func() {
+			s.replant()
+			s.startAbsent()
+		})
+	}
+	if s.has(longPaths) {
+		s.rest("streams of all nodes with long names", false, s.openLong)
+	}
 	s.rest("nothing", true, func() {})
 	s.rest("a lost connection", true, s.servers.Disconnect)
 	if s.has(names) {
@@ -72,6 +80,7 @@ func (s *simulation) finish() {
 	}
 	s.rest("changes of all nodes", false, s.changeAll)
 	s.rest("changes of all nodes while nobody is connected", false, s.changeUnseen)
+	s.rest("changes of all nodes that cannot be read at first", false, s.changeUnread)
 	s.rest("expiry", false, s.servers.ExpireAll)
 	s.rest("changes of all nodes, again", false, s.changeAll)
 	if s.has(lostEvents) {
@@ -108,6 +117,15 @@ func (s *simulation) finish() {
 	s.servers.Close()
 }
 
+// meetNewcomer has something happen to a client that knows nothing yet.
+func (s *simulation) meetNewcomer(do func(*simClient)) {
+	if s.newcomer(); s.isBroken() {
+		return
+	}
+	do(s.clients[len(s.clients)-1])
+	s.startAbsent()
+}
+
 // newcomer has one more client connect: servers are there, so it takes no longer than its session timeout.
 func (s *simulation) newcomer() {
 	if s.isBroken() {
@@ -118,6 +136,16 @@ func (s *simulation) newcomer() {
 	time.Sleep(c.timeout)
 	if !c.ready.Load() {
 		s.breach("a client connects within its session timeout", "%v has not connected in %v", c, c.timeout)
+	}
+}
+
+// startAbsent has all consumers come that have never come.
+func (s *simulation) startAbsent() {
+	for _, w := range s.streams {
+		if w.absent {
+			w.absent = false
+			w.start()
+		}
 	}
 }
 
@@ -192,6 +220,11 @@ func (s *simulation) changeAll() {
 			s.direct("set "+path, s.servers.Set(path, append(data, ' ')))
 		}
 	}
+	if s.has(longPaths) {
+		for _, path := range simLong {
+			s.direct("set "+path, s.servers.Set(path, s.treeContent()))
+		}
+	}
 	if s.has(trees) {
 		for range 3 {
 			s.changeTree()
@@ -212,12 +245,21 @@ func (s *simulation) changeAll() {
 func (s *simulation) changeUnseen() {
 	s.servers.Partition(true)
 	s.changeAll()
-	s.addRule(&rule{op: zktest.OpSetWatches, skip: s.rng.IntN(4), left: s.rng.IntN(3), fault: zktest.Fault{Drop: true}})
+	// The delay has the answers before it arrive.
+	s.addRule(&rule{op: zktest.OpSetWatches, skip: s.rng.IntN(4), left: s.rng.IntN(3), fault: zktest.Fault{Drop: true, Delay: 20 * time.Millisecond}})
 	s.servers.Partition(false)
 	time.Sleep(2 * time.Second)
 	s.mu.Lock()
 	s.rules = nil
 	s.mu.Unlock()
+}
+
+// changeUnread has all nodes change, and the first reads of them fail.
+func (s *simulation) changeUnread() {
+	for _, op := range []zktest.Op{zktest.OpGetData, zktest.OpGetChildren2, zktest.OpMultiRead} {
+		s.addRule(&rule{op: op, left: 1 + s.rng.IntN(2), until: time.Now().Add(2 * time.Second), fault: zktest.Fault{Code: zktest.ErrThrottledOp}})
+	}
+	s.changeAll()
 }
 
 func (s *simulation) setSwallow(on bool) {

@@ -59,6 +59,12 @@ func (s *simulation) changeLarge() {
 	s.direct(fmt.Sprintf("set %s to %d bytes", simLarge, size), s.servers.Set(simLarge, []byte(strings.Repeat("y", size))))
 }
 
+// changeLong changes a node with a long name.
+func (s *simulation) changeLong() {
+	path := pick(s, simLong)
+	s.direct("set "+path, s.servers.Set(path, fmt.Appendf(nil, `{"other": %d}`, s.id())))
+}
+
 // deleteRegistered deletes a registration's node.
 func (s *simulation) deleteRegistered() {
 	path := pick(s, places())

@@ -217,8 +217,7 @@ func sameSet(n, m seen) bool {
 // changeTree changes the tree: a node, or a branch, which may go and come back, all at once or in more than one moment.
 func (s *simulation) changeTree() {
 	for range 1 + s.rng.IntN(3) {
-		path := s.treePath()
-		content := fmt.Appendf(nil, `{"other": %d}`, s.id())
+		path, content := s.treePath(), s.treeContent()
 		_, _, err := s.servers.Get(path)
 		switch draw := s.rng.IntN(8); {
 		case err != nil:
@@ -242,6 +241,15 @@ func (s *simulation) changeTree() {
 			s.moment()
 		}
 	}
+}
+
+// treeContent is one that no node had before. Some is so large that two nodes are not read by one request.
+func (s *simulation) treeContent() []byte {
+	pad := ""
+	if s.limit == 0 && s.chance(6) {
+		pad = longPart[:25<<10+s.rng.IntN(10<<10)]
+	}
+	return fmt.Appendf(nil, `{"other": %d, "pad": %q}`, s.id(), pad)
 }
 
 // growTree makes a node with some below it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -162,7 +163,7 @@ func newSimulation(t *testing.T, seed uint64) *simulation {
 
 // note adds a line to the schedule.
 func (s *simulation) note(format string, args ...any) {
-	line := fmt.Sprintf("%10.3fs  %s", time.Since(s.started).Seconds(), fmt.Sprintf(format, args...))
+	line := fmt.Sprintf("%10.3fs  %s", time.Since(s.started).Seconds(), short(fmt.Sprintf(format, args...)))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.schedule = append(s.schedule, line)
@@ -171,9 +172,19 @@ func (s *simulation) note(format string, args ...any) {
 	}
 }
 
+// short has a text be readable that holds what is long.
+func short(text string) string {
+	if len(text) < 1<<10 {
+		return text
+	}
+	return padding.ReplaceAllString(text, "...")
+}
+
+var padding = regexp.MustCompile(longPart[:100] + "+")
+
 // breach notes that a promise is broken.
 func (s *simulation) breach(promise, format string, args ...any) {
-	line := promise + ": " + fmt.Sprintf(format, args...)
+	line := promise + ": " + short(fmt.Sprintf(format, args...))
 	s.note("BROKEN: %s", line)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -243,9 +254,9 @@ func (s *simulation) pause() {
 // may cancel, or one that ends by itself.
 func (s *simulation) context() *simContext {
 	c := &simContext{ctx: context.Background()}
-	switch s.rng.IntN(6) {
-	case 0:
-	case 1:
+	switch draw := s.rng.IntN(6); {
+	case draw == 0, s.finishing: // then a stream has to be there when it is checked
+	case draw == 1:
 		d := time.Millisecond + s.upTo(20*time.Second)
 		c.ends = time.Now().Add(d)
 		c.ctx, c.stop = context.WithTimeout(c.ctx, d)

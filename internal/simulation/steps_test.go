@@ -45,6 +45,10 @@ var simSteps = []struct {
 	{6, foreignContent, (*simulation).changeContent},
 	{5, slowLines, (*simulation).changeLarge},
 	{12, trees, (*simulation).changeTree},
+	{4, longPaths, (*simulation).changeLong},
+	{4, trees, (*simulation).changeDuringReads},
+	{3, trees, (*simulation).replant},
+	{3, trees, (*simulation).deepenSome},
 	// What goes wrong.
 	{5, "", (*simulation).disconnect},
 	{3, "", (*simulation).partition},
@@ -58,7 +62,7 @@ var simSteps = []struct {
 	{2, ensembles, (*simulation).stop},
 	{4, laggards, (*simulation).fallBehind},
 	{3, laggards, (*simulation).isolate},
-	{4, laggards, (*simulation).moveUnheard},
+	{7, laggards, (*simulation).moveUnheard},
 	{4, laggards, (*simulation).loseWrite},
 	{3, quotas, (*simulation).refuse},
 	{3, lostEvents, (*simulation).loseEvents},
@@ -113,16 +117,29 @@ func (s *simulation) openSome() {
 	if s.has(slowLines) {
 		paths = append(paths, simLarge, simLarge)
 	}
+	if s.has(longPaths) {
+		paths = slices.Concat(paths, simLong, simLong)
+	}
 	for range 1 + s.rng.IntN(4) {
-		switch s.rng.IntN(30) {
-		case 0:
+		switch draw := s.rng.IntN(30); {
+		case draw == 0 && !s.has(noRechecks): // no event says that a node was made which may not be read
 			s.open(c, simDenied)
-		case 1, 2, 3:
+		case draw < 4:
 			s.open(c, pick(s, places()))
 		default:
 			s.open(c, pick(s, paths))
 		}
 	}
+}
+
+// openLong has all clients follow the nodes with long names.
+func (s *simulation) openLong() {
+	for _, c := range s.openClients() {
+		for _, path := range simLong {
+			s.open(c, path)
+		}
+	}
+	s.startAbsent()
 }
 
 // openStreams are those that nothing has ended yet, as far as the schedule knows.

@@ -31,6 +31,8 @@ const (
 	names          feature = "names"      // one name for all servers, and one address of it at which nobody is
 	exactWrites    feature = "writes"     // each write is judged by the server's history
 	trees          feature = "trees"      // streams of several nodes, and calls
+	longPaths      feature = "long"       // nodes with names so long that their watches are set again one by one
+	noRechecks     feature = "rechecks"   // clients that recheck nothing
 	promptExpiry   feature = "clock"      // the time at which a session is taken for over is judged
 )
 
@@ -60,6 +62,8 @@ var features = []struct {
 	{names, 3, true},
 	{trees, 2, true},
 	{exactWrites, 1, true},
+	{longPaths, 2, true},
+	{noRechecks, 3, true},
 	{promptExpiry, 1, true},
 }
 
@@ -80,6 +84,12 @@ func (s *simulation) chooseFeatures() {
 		}
 		s.features[f.name] = chosen
 	}
+	if s.has(smallServers) || s.has(slowLines) {
+		s.features[longPaths] = false // they do not go through
+	}
+	if s.has(noRechecks) { // then nothing finds changes of which no event tells
+		s.features[lostEvents], s.features[closedNodes], s.features[blindOwners] = false, false, false
+	}
 }
 
 func (s *simulation) has(f feature) bool { return s.features[f] }
@@ -92,6 +102,7 @@ var (
 	simProps    = []string{"/app/p0", "/app/p1"}            // changed by UpdateProperties, and by foreign programs
 	simGuarded  = []string{"/app/g0", "/app/g1"}            // closed and opened again
 	simServices = []string{"/app/s0", "/app/s1"}
+	simLong     = []string{"/app/l0" + longPart, "/app/l1" + longPart, "/app/l2" + longPart, "/app/l3" + longPart}
 	simAddrs    = []string{"a:1", "b:2", "c:3"}
 )
 
@@ -107,6 +118,9 @@ const (
 	simDenied = "/app/denied" // may not be read
 	simStart  = `{"big": 12345678901234567890 , "list":[ 1,2 ]}`
 )
+
+// longPart is what makes a path long. Two of these do not fit into one request that sets watches again.
+var longPart = strings.Repeat("g", 70<<10)
 
 // places are all nodes where registrations may be.
 func places() (all []string) {
