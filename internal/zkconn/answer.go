@@ -3,8 +3,9 @@ package zkconn
 import (
 	"bufio"
 	"errors"
-	"strings"
+	"slices"
 	"time"
+	"unsafe"
 
 	"github.com/go-zookeeper/zk"
 )
@@ -65,16 +66,26 @@ func (b *body) data(most int) (data string, ok bool) {
 		b.err = errShort
 		return "", true
 	}
-	// A length may be a lie; so what is large is not allocated before it has come.
-	const believed = 1 << 20
-	var text strings.Builder
-	text.Grow(min(n, believed))
-	for n > 0 && b.err == nil {
-		part := b.take(min(n, 4<<10))
-		text.Write(part)
-		n -= len(part)
+	if n <= b.r.Size() {
+		return string(b.take(n)), true
 	}
-	return text.String(), true
+	return b.large(n), true
+}
+
+// large reads n bytes straight into the memory that they stay in.
+func (b *body) large(n int) string {
+	const believed = 1 << 20 // a length may be a lie, so more is not allocated before as much has come
+	var text []byte
+	for len(text) < n && b.err == nil {
+		if len(text) == cap(text) {
+			text = slices.Grow(text, min(n-len(text), max(len(text), believed)))
+		}
+		var got int
+		got, b.err = b.r.Read(text[len(text):min(n, cap(text))])
+		text = text[:len(text)+got]
+		b.left -= got
+	}
+	return unsafe.String(unsafe.SliceData(text), len(text)) // as strings.Builder has it: nobody else knows of text
 }
 
 // names reads a list of names, which share their memory. One of more than most bytes is dropped, with ok
@@ -186,7 +197,13 @@ func (r *requests) read(q ownRequest, zxid int64, code int32, b *body) {
 		r.mu.Unlock()
 		return
 	}
+	size := b.left
 	b.node(w.Kind, code, r.wire.conn.maxReply, &a)
+	r.mu.Lock()
+	if code == 0 && (!r.sized || r.typical > largeNode) { // else a node that is read again and again alone would count for all
+		r.sizedLocked(size, 1)
+	}
+	r.mu.Unlock()
 	if b.err != nil && b.err != errShort {
 		return // the connection has ended
 	}

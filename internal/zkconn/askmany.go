@@ -71,7 +71,7 @@ func (r *requests) askMany(k Kind, paths []string) (asked []*pending[[]Answer]) 
 		}
 		return asked
 	}
-	n := min(len(paths), maxBatch, max(1, batchBytes/r.typical))
+	n := min(len(paths), r.fullLocked())
 	return append(asked, askLocked(r, opMultiRead, func(p packet) packet {
 		for _, path := range paths[:n] {
 			p = p.multiRead(k, path)

@@ -120,6 +120,9 @@ func (w *wire) nextFrame() error {
 			if err != nil {
 				return err
 			}
+			if size > largeNode && w.r.Buffered() >= 4 { // else pump comes next
+				w.own.refill()
+			}
 			continue
 		case xid == xidEvent:
 			if wanted, err = w.event(); err == nil && !wanted {

@@ -14,13 +14,13 @@ const firstXid = -1001
 // How much may be asked for at once, so that other calls on the connection do not wait behind it, and what
 // is unanswered fits into the socket's buffers.
 const (
-	maxBatch    = 128       // watches in one multiRead
-	maxWatches  = 256       // watches whose answers are awaited
-	maxExpected = 512 << 10 // bytes that these answers are expected to have
-	maxRemovals = 256       // watches that are being taken back
-	batchBytes  = 64 << 10  // bytes that the answer of one multiRead is expected to have
-	largeNode   = 32 << 10  // a node of this size is read alone
-	fewWatches  = 3         // up to this, each is read alone if nothing else is read: it takes one request, where a batch takes two
+	maxBatch    = 128        // watches in one multiRead
+	maxWatches  = 256        // watches whose answers are awaited
+	maxExpected = 1024 << 10 // bytes that these answers are expected to have
+	maxRemovals = 256        // watches that are being taken back
+	batchBytes  = 64 << 10   // bytes that the answer of one multiRead is expected to have
+	largeNode   = 32 << 10   // a node of this size is read alone
+	fewWatches  = 3          // up to this, each is read alone if nothing else is read: it takes one request, where a batch takes two
 
 	// While so many reads have no answer yet, only full batches are sent: the next answer brings us back, and
 	// until then more may have become stale.
@@ -82,6 +82,7 @@ type requests struct {
 	removals int          // of waiting, for forRemoval
 	callers  int          // of waiting, for forCaller
 	typical  int          // bytes of an answer for one watch, as seen lately
+	sized    bool         // which is no guess any more
 	out      packet       // not sent yet
 	unsent   int          // of waiting, the newest ones, which are in out
 	syncs    int          // that have failed
@@ -120,17 +121,7 @@ func (r *requests) pump() {
 			r.syncLocked()
 		}
 	}
-	for r.attached && r.synced && !r.ended && r.reads < r.max && r.expected < maxExpected {
-		least, most := 1, min(maxBatch, maxWatches-r.watches)
-		if r.multiRead && r.reads >= eagerReads {
-			least = maxBatch
-		}
-		ws, bytes := r.nextLocked(least, most)
-		if len(ws) == 0 {
-			break
-		}
-		r.askLocked(ws, bytes)
-	}
+	r.fillLocked(1)
 	settled := !r.settled && r.idleLocked(r.callers)
 	r.settled = r.settled || settled
 	r.mu.Unlock()
@@ -139,6 +130,36 @@ func (r *requests) pump() {
 		f()
 	}
 }
+
+// refill asks for more of what is stale when a large answer has made room, while the next one is about to be read: the server would have
+// nothing to do until all that has arrived was handled.
+func (r *requests) refill() {
+	r.mu.Lock()
+	r.fillLocked(r.fullLocked())
+	r.mu.Unlock()
+	r.wire.flush()
+}
+
+// fillLocked asks for what is stale, as far as the limits allow, by at least so many watches at once. Until it is known how large
+// nodes are, it asks for few.
+func (r *requests) fillLocked(least int) {
+	for r.attached && r.synced && !r.ended && r.reads < r.max && r.expected < maxExpected {
+		if r.multiRead && r.reads >= eagerReads {
+			if !r.sized {
+				return
+			}
+			least = r.fullLocked()
+		}
+		ws, bytes := r.nextLocked(least, min(maxBatch, maxWatches-r.watches))
+		if len(ws) == 0 {
+			return
+		}
+		r.askLocked(ws, bytes)
+	}
+}
+
+// fullLocked returns how many watches make a full batch.
+func (r *requests) fullLocked() int { return min(maxBatch, max(1, batchBytes/r.typical)) }
 
 // staleLocked reports whether anything is stale.
 func (r *requests) staleLocked() (found bool) {
@@ -205,9 +226,11 @@ func (p packet) multiRead(k Kind, path string) packet {
 // multiEnd ends the list of operations of a multiRead.
 func (p packet) multiEnd() packet { return p.int32(-1).bool(true).int32(-1) }
 
-// sizedLocked notes how many bytes the answers for so many nodes have had.
+// sizedLocked notes how many bytes the answers for so many nodes have had. More than lately counts at once: a batch of large nodes
+// is an answer of megabytes, which takes a server longer than the nodes one by one.
 func (r *requests) sizedLocked(size, nodes int) {
-	r.typical = max(1, (3*r.typical+size/nodes)/4)
+	size /= nodes
+	r.typical, r.sized = max(1, size, (3*r.typical+size)/4), true
 }
 
 // multiOp adds one operation of a multiRead: its head, the path, and no watch.

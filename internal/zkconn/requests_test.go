@@ -1,6 +1,7 @@
 package zkconn
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 	"strings"
@@ -479,10 +480,88 @@ func TestWhileManyReadsAreUnderWayOnlyFullBatchesFollow(t *testing.T) {
 			p.expect(opMultiRead) // of one: its watch may be set together with those of the next
 		}
 		p.reply(asked[0].xid, 1, 0, str(""), stat(1))
-		r := p.expect(opMultiRead) // of what has gathered meanwhile, as much as a batch may have at first
-		if n := strings.Count(string(r.body), "/"); n != 16 {
+		r := p.expect(opMultiRead) // of what has gathered meanwhile, and not many before it is sure that nodes are small
+		if n := strings.Count(string(r.body), "/"); n != 21 {
 			t.Errorf("a batch of %d", n)
 		}
+	})
+}
+
+// Nobody knows how large nodes are before the first was read. Many batches of nodes that are large are answers of megabytes each, for
+// which the server takes its time.
+func TestFewAreAskedForUntilTheSizeOfNodesIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, p, table := withTable(t)
+		var all []*testWatch
+		for i := range 300 {
+			all = append(all, &testWatch{fmt.Sprint("/", i), Data, 0})
+		}
+		table.want(all...)
+		c.pump()
+		var first received
+		for i := range eagerReads {
+			r := p.expect(opMultiRead)
+			if n := strings.Count(string(r.body), "/"); n != 16 {
+				t.Errorf("a batch of %d", n)
+			}
+			if i == 0 {
+				first = r
+			}
+		}
+		large := result(opGetData, 0, str(strings.Repeat("x", 2*largeNode)), stat(1))
+		p.reply(first.xid, 1, 0, bytes.Repeat(large, 16), endOfMulti)
+		p.expect(opSetWatches)
+		p.expect(opGetData) // alone
+	})
+}
+
+// Large nodes that were opened first do not have the small ones behind them read one by one for ever.
+func TestAfterLargeNodesSmallOnesAreReadInBatches(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, p, table := withTable(t)
+		var all []*testWatch
+		for i := range 100 {
+			all = append(all, &testWatch{fmt.Sprint("/", i), Data, 0})
+		}
+		table.want(&testWatch{"/large", Data, 0})
+		c.pump()
+		p.reply(p.expect(opGetData).xid, 1, 0, str(strings.Repeat("x", 4*largeNode)), stat(1))
+		synctest.Wait()
+		table.want(all...)
+		c.pump()
+		for alone := 0; ; {
+			var answers []byte // to all that has been asked for, at once: the client asks for more behind the last of them
+			for len(answers) == 0 || p.r.Buffered() > 0 {
+				r := p.request()
+				if r.op == opMultiRead {
+					return
+				}
+				if alone++; r.op != opGetData || alone > 30 {
+					t.Fatalf("number %d alone: opcode %d", alone, r.op)
+				}
+				answers = append(answers, reply(r.xid, 1, 0, str("x"), stat(1))...)
+			}
+			p.send(answers)
+		}
+	})
+}
+
+// A server that has sent several large answers is asked for more before all of them have been read. Otherwise it would have nothing to
+// do meanwhile.
+func TestMoreIsAskedForBetweenLargeAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, c, p, table := withTable(t)
+		for _, path := range []string{"/a", "/b", "/c", "/d"} {
+			table.want(&testWatch{path, Data, maxExpected/2 + 1})
+		}
+		c.pump()
+		a, b := p.expect(opGetData), p.expect(opGetData)
+		large := strings.Repeat("x", 2*largeNode)
+		second := reply(b.xid, 2, 0, str(large), stat(2))
+		p.send(slices.Concat(reply(a.xid, 1, 0, str(large), stat(1)), second[:10]))
+		p.expect(opGetData)
+		p.send(second[10:])
+		p.expect(opGetData)
 	})
 }
 
