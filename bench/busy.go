@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
 	"github.com/zkstream/zkstream"
+	"golang.org/x/sync/errgroup"
 )
 
 // readers is how many goroutines open, read and close streams.
@@ -62,8 +64,9 @@ func (b *bench) once() error {
 }
 
 // getsWhileOpening opens streams on the content and the children of nodes, and calls Get meanwhile, one call after the
-// other. It returns what the calls took before, the median, and the slowest meanwhile.
-func getsWhileOpening(lib library, t *tracker, nodes []string) (usual, slowest time.Duration, err error) {
+// other. It returns what the calls took before, the median, and the slowest meanwhile; and the slowest of those of another
+// connection of this process, which wait for the server and for the machine, but for no answer to what the streams have asked for.
+func getsWhileOpening(lib library, nodes []string) (usual, slowest, beside time.Duration, err error) {
 	raw, _ := lib.(*rawLib)
 	get := func(path string) error {
 		if raw != nil {
@@ -82,13 +85,18 @@ func getsWhileOpening(lib library, t *tracker, nodes []string) (usual, slowest t
 	for i := range 500 {
 		d, err := measure(nodes[i%len(nodes)])
 		if err != nil {
-			return 0, 0, err
+			return 0, 0, 0, err
 		}
 		before = append(before, d)
 	}
 	slices.Sort(before)
 	usual = before[len(before)/2]
 
+	other, err := connect(os.Args[1], longTimeout)
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	defer other.Close()
 	opened := make(chan struct{})
 	openErr := make(chan error, 1)
 	// Ends when all streams have their first snapshot.
@@ -100,18 +108,30 @@ func getsWhileOpening(lib library, t *tracker, nodes []string) (usual, slowest t
 		}
 		openErr <- lib.(*zkstreamLib).openBoth(nodes)
 	}()
-	for {
-		d, err := measure(nodes[0])
-		if err != nil {
-			return 0, 0, err
+	until := func(get func() error) (slowest time.Duration, err error) {
+		for err == nil {
+			select {
+			case <-opened:
+				return slowest, nil
+			default:
+			}
+			begin := time.Now()
+			err = get()
+			slowest = max(slowest, time.Since(begin))
 		}
-		slowest = max(slowest, d)
-		select {
-		case <-opened:
-			return usual, slowest, <-openErr
-		default:
-		}
+		return slowest, err
 	}
+	var g errgroup.Group
+	g.Go(func() (err error) {
+		slowest, err = until(func() error { return get(nodes[0]) })
+		return err
+	})
+	g.Go(func() (err error) {
+		beside, err = until(func() error { _, _, err := other.Get(nodes[0]); return err })
+		return err
+	})
+	err = g.Wait()
+	return usual, slowest, beside, errors.Join(err, <-openErr)
 }
 
 // openBoth watches the content and the children of nodes, each in a goroutine, until all were read once.
@@ -175,6 +195,9 @@ func (b *bench) busy() error {
 		c.end()
 		b.add(usualGet(n), p, v[0])
 		b.add(slowestGet(n), p, v[1])
+		if p.name == "zkstream" {
+			b.add(slowestGet(n), b.floor(), v[2])
+		}
 	}
 	return nil
 }

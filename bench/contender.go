@@ -27,8 +27,9 @@ import (
 //	calls OP PATH N WIDTH      N calls, WIDTH at a time                       took NS
 //	once FORMAT N              N nodes read once, by 16 goroutines: a stream  took NS
 //	                           that is opened and closed again, or a Get
-//	busy FORMAT N              the usual time of a Get, and the slowest while busy NS NS
-//	                           content and children of N nodes are opened
+//	busy FORMAT N              the usual time of a Get, and the slowest while busy NS NS NS
+//	                           content and children of N nodes are opened: by
+//	                           the library, and on a connection of its own
 //	tree PATH                  a stream on a whole tree                       ok TIME
 //	trees PATH N               N of them, until all have their first snapshot took NS
 //	instances PATH             a stream on a node's children with content     ok TIME
@@ -127,8 +128,8 @@ func obey(lib library, t *tracker, words []string) (string, error) {
 		took, err := readOnce(lib, paths(words[1], 0, number(words[2])))
 		return fmt.Sprintf("took %d", took.Nanoseconds()), err
 	case "busy":
-		usual, slowest, err := getsWhileOpening(lib, t, paths(words[1], 0, number(words[2])))
-		return fmt.Sprintf("busy %d %d", usual.Nanoseconds(), slowest.Nanoseconds()), err
+		usual, slowest, beside, err := getsWhileOpening(lib, paths(words[1], 0, number(words[2])))
+		return fmt.Sprintf("busy %d %d %d", usual.Nanoseconds(), slowest.Nanoseconds(), beside.Nanoseconds()), err
 	case "tree", "instances":
 		t.want.Add(1)
 		lib.(*zkstreamLib).openTree(words[0], words[1], t)
