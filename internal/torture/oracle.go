@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
@@ -326,8 +327,9 @@ func (o *oracle) judge(t *truth, sessions []int64, e excuse) (reopen []*stream) 
 	found = append(found, o.pendingUpdates(t)...)
 	found = append(found, o.pendingCalls(t)...)
 	for id, w := range o.larges {
-		// Connections that are lost for another reason are no sign of a write that is too large.
-		if w.answer != "toolarge" && (w.alone || !strings.HasPrefix(w.answer, "unknown")) {
+		// Connections that are lost for another reason are no sign of a write that is too large, and take the time to find out.
+		excused := strings.HasPrefix(w.answer, "unknown") || strings.HasPrefix(w.answer, "failed") && strings.Contains(w.answer, context.DeadlineExceeded.Error())
+		if w.answer != "toolarge" && (w.alone || !excused) {
 			found = append(found, finding{poisoned, id, "a write that the servers do not take: " + w.answer})
 		}
 	}

@@ -430,6 +430,8 @@ func TestAWriteThatIsTooLargeMustBeToldAsThat(t *testing.T) {
 		{"failed l1 connection closed", false, 1},
 		{"unknown l1 connection closed", true, 1},
 		{"unknown l1 connection closed", false, 0}, // other connections are lost, too
+		{"failed l1 context deadline exceeded (no session: no answer)", true, 1},
+		{"failed l1 context deadline exceeded (no session: no answer)", false, 0}, // it was never sent, so nobody could find out
 		{"updated l1", false, 1},
 		{"", false, 1},
 	} {

@@ -45,6 +45,7 @@ type Assembler struct {
 	coveredZxid int64       // of the client's newest write that pending takes into account
 	round       uint64      // counts snapshots; a level that was made in this round is not published yet, and may be changed
 	changed     bool        // since the last snapshot
+	came, went  bool        // since the last snapshot: a node, or the reason why one cannot be read
 	begun       bool        // there has been a snapshot
 	ended       bool
 	last        Branch
@@ -105,13 +106,15 @@ func (a *Assembler) run() {
 			}
 		}
 	}
-	changed := a.changed || !a.begun
+	next := Branch{a.root.shown, a.root.below()}
+	changed := !a.begun || a.changed && !(a.came && a.went && a.undone(next))
+	a.changed, a.came, a.went = changed, a.came && changed, a.went && changed
 	if a.ended || !a.begun && a.pending > 0 || !changed && !(waited && a.pending == 0) {
 		return
 	}
-	a.begun, a.changed = true, false
+	a.begun, a.changed, a.came, a.went = true, false, false, false
 	a.round++
-	a.last = Branch{a.root.shown, a.root.below()}
+	a.last = next
 	a.subs.put(Assembled{a.last, changed, a.pending == 0, Now()})
 }
 
@@ -168,7 +171,9 @@ func (a *Assembler) settle(m *treeNode) {
 		}
 		if m.parent == nil {
 			a.dropChildren(m)
-			a.changed = a.changed || m.shown != nil
+			if m.shown != nil {
+				a.changed, a.went = true, true
+			}
 			m.shown, m.more.below = nil, nil
 		}
 		a.settled(m)
@@ -233,66 +238,6 @@ func anotherNode(a, b *Node) bool {
 	return a.stat.Czxid != 0 && b.stat.Czxid != 0 && !sameNode(a, b)
 }
 
-// show has the tree show n for m.
-func (a *Assembler) show(m *treeNode, n *Node) {
-	before := m.shown
-	switch {
-	case before == nil:
-		m.shown = n
-		a.changed = true
-		a.place(m)
-		a.count(m.parent, 1)
-	case before == n, before.Err() == n.Err() && before.equal(n, m.shows()):
-		// Another tree may have put the same state into memory anew: see shareNames.
-	default:
-		m.shown = n
-		// That a child has come to the set of instances is shown when the child has been read, and not before by the
-		// metadata alone.
-		a.changed = a.changed || !a.shape.Instances || m.parent != nil || !sameNode(before, n)
-		a.place(m)
-	}
-}
-
-// place puts m, as it is shown, into the level to which it belongs.
-func (a *Assembler) place(m *treeNode) {
-	if m.parent == nil {
-		return
-	}
-	b := Branch{m.shown, m.below()}
-	l := a.open(m.parent)
-	if i, found := l.find(m.name()); found {
-		l.branches[i] = b
-	} else {
-		l.branches = slices.Insert(l.branches, i, b)
-	}
-}
-
-// open returns the level below m, so that it can be changed. One that was published is immutable: then it is copied, and so are
-// those above it, but not what is beside them.
-func (a *Assembler) open(m *treeNode) *level {
-	a.changed = true
-	x := m.inner()
-	if x.below != nil && x.round == a.round {
-		return x.below
-	}
-	l := &level{}
-	if x.below != nil {
-		l.count, l.branches = x.below.count, slices.Clone(x.below.branches)
-	} else {
-		l.branches = make([]Branch, 0, len(x.children))
-	}
-	x.below, x.round = l, a.round
-	a.place(m)
-	return l
-}
-
-// count counts n nodes more below m and what is above it.
-func (a *Assembler) count(m *treeNode, n int) {
-	for ; m != nil; m = m.parent {
-		a.open(m).count += n
-	}
-}
-
 // list has the tree know the children of m by these names, and reports whether they are others than before. The names before were those
 // at listedZxid.
 func (a *Assembler) list(m *treeNode, names []string, listedZxid int64, first bool) (changed bool) {
@@ -341,6 +286,7 @@ func (a *Assembler) list(m *treeNode, names []string, listedZxid int64, first bo
 	if left == 0 {
 		return true
 	}
+	a.went = true
 	l := a.open(m)
 	l.branches = l.branches[:0]
 	for _, c := range x.children {

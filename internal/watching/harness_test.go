@@ -65,11 +65,16 @@ func (f *follower) Place() *int32 { return &f.place }
 
 // A treeFollower is a stream of a tree as a Supervisor sees it.
 type treeFollower struct {
-	ended error
-	place int32
+	changes int // snapshots that are not like the one before
+	ended   error
+	place   int32
 }
 
-func (f *treeFollower) Put(Assembled) {}
+func (f *treeFollower) Put(a Assembled) {
+	if a.Changed {
+		f.changes++
+	}
+}
 
 func (f *treeFollower) End(reason error) bool {
 	f.ended = reason

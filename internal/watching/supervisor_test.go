@@ -455,3 +455,53 @@ func TestATreeReadsAChildAgainThatIsOlderThanItsParent(t *testing.T) {
 		t.Errorf("the tree has %d nodes, want 2", tree.last.Len())
 	}
 }
+
+// The answer that a child has come and the one that it has gone may come together.
+func TestWhatComesAndGoesBetweenTwoSnapshotsIsNone(t *testing.T) {
+	at := func(czxid, mzxid, pzxid, zxid int64, names ...string) *zkconn.Answer {
+		return &zkconn.Answer{Exists: true, Names: names, Zxid: zxid, Armed: true,
+			Stat: zk.Stat{Czxid: czxid, Mzxid: mzxid, Pzxid: pzxid, NumChildren: int32(len(names))}}
+	}
+	for _, shape := range []Shape{{Path: "/s", Depth: 1, Max: 10}, {Path: "/s", Depth: 1, Max: 10, Instances: true}} {
+		b := newBench(t)
+		follower := &treeFollower{}
+		var tree *Assembler
+		if err := b.JoinTree(shape, follower, func(a *Assembler) { tree = a }); err != nil {
+			t.Fatal(err)
+		}
+		if !shape.Instances {
+			b.read(at(20, 20, 21, 21, "x")) // its content
+			b.Drained()
+		}
+		b.read(at(20, 20, 21, 21, "x"))
+		b.Drained()
+		x := at(21, 21, 21, 21)
+		b.read(x)
+		b.Drained()
+		if follower.changes != 1 || tree.last.Len() != 2 {
+			t.Fatalf("%+v: %d snapshots, the last has %d nodes", shape, follower.changes, tree.last.Len())
+		}
+		first := tree.last
+		b.Fired("/root/s", zk.EventNodeChildrenChanged)
+		b.read(at(20, 20, 22, 22, "x", "y"))
+		b.Drained()
+		reads := b.Next(1, func(int) bool { return true })
+		b.Fired("/root/s", zk.EventNodeChildrenChanged)
+		reads = append(reads, b.Next(1, func(int) bool { return true })...)
+		if len(reads) != 2 {
+			t.Fatalf("%+v: %q is asked for", shape, named(reads))
+		}
+		b.answer(reads[0], at(22, 22, 22, 22))
+		b.answer(reads[1], at(20, 20, 23, 23, "x"))
+		b.Drained()
+		if follower.changes != 1 || tree.last.Len() != 2 {
+			t.Errorf("%+v: %d snapshots, the last has %d nodes", shape, follower.changes, tree.last.Len())
+		}
+		b.Fired("/root/s/x", zk.EventNodeDataChanged)
+		b.read(at(21, 24, 21, 24))
+		b.Drained()
+		if follower.changes != 2 || tree.last.Len() != 2 || first.Children()[0].Node().Stat().Mzxid != 21 {
+			t.Errorf("%+v: then %d snapshots, the last has %d nodes", shape, follower.changes, tree.last.Len())
+		}
+	}
+}
