@@ -15,7 +15,6 @@ import (
 
 	"github.com/go-zookeeper/zk"
 	"github.com/zkstream/zkstream/internal/zkconn"
-	"golang.org/x/sync/semaphore"
 )
 
 // AnyVersion is the version of an operation that does not ask for one.
@@ -31,7 +30,7 @@ type Caller struct {
 	closing   context.Context
 	parentACL []zk.ACL
 
-	ephemerals ephemerals // that its calls have made
+	ephemerals *ephemerals // that its calls have made
 
 	retries, conflicts atomic.Int64 // see Stats
 }
@@ -52,7 +51,7 @@ func New(conn *zkconn.Conn, closing context.Context, parentACL []zk.ACL) *Caller
 		conn:       conn,
 		closing:    closing,
 		parentACL:  parentACL,
-		ephemerals: ephemerals{gate: semaphore.NewWeighted(wholeGate)},
+		ephemerals: newEphemerals(),
 	}
 }
 

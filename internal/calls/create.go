@@ -18,9 +18,8 @@ func (c *Caller) Create(ctx context.Context, change *zkconn.Change, parents bool
 	sequential := ok && request.Flags == zk.FlagEphemeralSequential
 	var nodes *ephemerals // nil unless the node is looked for among those of the session
 	if sequential || ok && request.Flags == zk.FlagEphemeral {
-		nodes = &c.ephemerals
-		nodes.enter()
-		defer nodes.leave()
+		nodes = c.ephemerals
+		defer nodes.enter()()
 	}
 	var made string
 	create := func(ctx context.Context) error {

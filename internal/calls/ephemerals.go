@@ -28,24 +28,41 @@ import (
 type ephemerals struct {
 	gate *semaphore.Weighted
 
-	mu    sync.Mutex // guards what follows
-	calls int        // under way
+	mu           sync.Mutex // guards what follows
+	older, newer *cohort
+}
+
+// A cohort is calls that have begun one after the other, and the nodes that calls have taken meanwhile.
+type cohort struct {
+	calls int // under way
 	taken map[string]bool
 }
 
-func (s *ephemerals) enter() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.calls++
+func newEphemerals() *ephemerals {
+	return &ephemerals{gate: semaphore.NewWeighted(wholeGate), older: newCohort(), newer: newCohort()}
 }
 
-// leave forgets the nodes when there is no call left that could look for its own: of the calls that begin
-// later, each looks only for what was created after it had begun.
-func (s *ephemerals) leave() {
+func newCohort() *cohort { return &cohort{taken: map[string]bool{}} }
+
+// enter begins a call, which ends when the returned function is called.
+//
+// A node is forgotten when there is no call left that could take it for its own. Each call looks only for what was created after
+// it had begun. So what was taken while a cohort was the newer one matters to the calls of that one and of the one before, and
+// to none that have begun since.
+func (s *ephemerals) enter() (leave func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.calls--; s.calls == 0 {
-		s.taken = nil
+	c := s.newer
+	c.calls++
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		c.calls--
+		for range 2 {
+			if s.older.calls == 0 && len(s.older.taken)+len(s.newer.taken) > 0 {
+				s.older, s.newer = s.newer, newCohort()
+			}
+		}
 	}
 }
 
@@ -70,13 +87,10 @@ func (s *ephemerals) take(path string) bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.taken[path] {
+	if s.older.taken[path] || s.newer.taken[path] {
 		return false
 	}
-	if s.taken == nil {
-		s.taken = map[string]bool{}
-	}
-	s.taken[path] = true
+	s.newer.taken[path] = true
 	return true
 }
 
