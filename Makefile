@@ -2,7 +2,8 @@
 # make test           what to run before each commit; installs ZooKeeper if it is missing
 # make vet            gofmt, vet, staticcheck, tidiness of each module, govulncheck
 # make race           the tests of the library's own module, under the race detector
-# make full           what is too slow for that
+# make full           the simulation with more seeds than are fast enough for that
+# make storm          20,000 watches over ten reconnects, on zktest and on each ZooKeeper that is there
 # make plants         has the simulation find each fault that is planted in the library, which shows that its checks can fail
 # make nested         the tests of each module with dependencies of its own, and its command built alone
 # make guard          ratios to raw go-zookeeper, against slower code
@@ -33,7 +34,7 @@ SAMPLE      ?= 0
 # make vet has vetted the tests, too.
 GO_TEST     := go test -vet=off
 
-.PHONY: help test vet race full plants nested guard examples simulate mutate torture torture-quick soak fuzz bench bench-quick compat older browser pictures zookeeper peers
+.PHONY: help test vet race full storm plants nested guard examples simulate mutate torture torture-quick soak fuzz bench bench-quick compat older browser pictures zookeeper peers
 
 test: zookeeper vet race full nested older guard
 
@@ -41,15 +42,21 @@ help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
 
 # The tests of a real server fail, rather than skip, where there is none.
-race full nested older guard torture-quick soak fuzz compat: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
+race full storm nested older guard torture-quick soak fuzz compat: export ZKSTREAM_REQUIRE_ZOOKEEPER = 1
 
 # The longest come first, so that none of them is left to run alone at the end.
 race:
 	$(GO_TEST) -race -timeout 20m . ./zktest ./...
 
-# What is too slow under the race detector, where it is smaller or skipped.
+# What is too slow under the race detector, where it is smaller.
 full:
-	$(GO_TEST) -timeout 20m -run 'Storm|Simulation' -skip 'PlantedFaults' . ./internal/simulation
+	$(GO_TEST) -timeout 20m -run 'Simulation' -skip 'PlantedFaults' ./internal/simulation
+
+storm:
+	$(GO_TEST) -timeout 20m -run 'Storm' .
+	@if [ -e .foreign/zookeeper ] && [ -e /usr/share/java/zookeeper.jar ]; then \
+		set -x; ZKSTREAM_ZOOKEEPER=debian $(GO_TEST) -timeout 20m -run 'Storm/zookeeper' .; \
+	else echo "storm: not on Debian's ZooKeeper, which is the only one here, or is not here"; fi
 
 plants:
 	$(GO_TEST) -timeout 30m -run 'PlantedFaults' ./internal/simulation

@@ -35,7 +35,7 @@ func TestSimulation(t *testing.T) {
 	case n == 0 && first != 0:
 		n = 1
 	case n == 0 && raceEnabled, n == 0 && testing.Short():
-		n = 60
+		n = 30
 	case n == 0:
 		n = 600
 	}
