@@ -163,11 +163,6 @@ var plants = []plant{
 		new:  "",
 	},
 	{
-		name: "a child that was deleted unseen and made again is shown as it was before",
-		old:  "		if listedZxid > 0 { // there was a list before\n			a.supervisor.outdatedLocked(path, listedZxid)\n		}\n",
-		new:  "",
-	},
-	{
 		name: "a child that came while the connection was lost is missed",
 		old:  "		p.Child = append(p.Child, path)\n",
 		new:  "		p.Data = append(p.Data, path)\n",
