@@ -134,13 +134,17 @@ func TestATreeGoesOnWhileASecondOneWaits(t *testing.T) {
 		first := c.Tree(t.Context(), "/a")
 		next(t, first)
 		server.Intercept(func(r zktest.Request) zktest.Fault {
-			switch {
-			case r.Op == zktest.OpGetChildren2 && r.Path == "/a/b":
-				return zktest.Fault{Delay: time.Second}
-			case r.Op == zktest.OpGetData && r.Path == "/a/b/x":
-				return zktest.Fault{Delay: 3 * time.Second}
+			// A node is read alone or in a batch, as it happens to be asked for.
+			var delay time.Duration
+			for _, op := range append(r.Multi, r) {
+				switch {
+				case op.Path == "/a/b/x" && op.Op == zktest.OpGetData:
+					delay = 3 * time.Second
+				case op.Path == "/a/b" && (op.Op == zktest.OpGetChildren2 || op.Op == zktest.OpGetChildren):
+					delay = max(delay, time.Second)
+				}
 			}
-			return zktest.Fault{}
+			return zktest.Fault{Delay: delay}
 		})
 		if _, err := c.CreateNode(t.Context(), "/a/b/x", []byte("x")); err != nil {
 			t.Fatal(err)
