@@ -120,14 +120,24 @@ type decodeFunc[A any] func(r *requests, zxid int64, code int32, b *body) (A, er
 // ask sends a request, whose fields body adds, and waits for its answer. If catchUp is set the answer must be as new as
 // what this client has seen: see catchUpLocked.
 func ask[A any](ctx context.Context, c *Conn, op int32, catchUp bool, body func(packet) packet, decode decodeFunc[A]) (value A, err error) {
+	p := beginAsk(c, op, catchUp, body, decode)
+	if p == nil {
+		return value, ErrDown
+	}
+	value, _, err = p.await(ctx)
+	return value, err
+}
+
+// beginAsk is ask without the wait. It returns nil if the connection is not up.
+func beginAsk[A any](c *Conn, op int32, catchUp bool, body func(packet) packet, decode decodeFunc[A]) *pending[A] {
 	r := c.own.Load()
 	if r == nil {
-		return value, ErrDown
+		return nil
 	}
 	r.mu.Lock()
 	if !r.upLocked() {
 		r.mu.Unlock()
-		return value, ErrDown
+		return nil
 	}
 	if catchUp {
 		r.catchUpLocked()
@@ -135,8 +145,7 @@ func ask[A any](ctx context.Context, c *Conn, op int32, catchUp bool, body func(
 	p := askLocked(r, op, body, decode)
 	r.mu.Unlock()
 	r.wire.flush()
-	value, _, err = p.await(ctx)
-	return value, err
+	return p
 }
 
 // askLocked asks for a caller, who is to await the answer.

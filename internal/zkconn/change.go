@@ -140,19 +140,12 @@ func (c *Conn) Send(ctx context.Context, ch *Change) (Result, error) {
 	c.mu.Lock() // else since could be of the generation before, whose zxids may be higher
 	since, generation := c.zxid.Load(), c.generation.Load()
 	c.mu.Unlock()
-	r := c.own.Load()
-	if r == nil {
+	p := beginAsk(c, ch.op, false, func(p packet) packet { return append(p, ch.fields...) }, ch.decode)
+	if p == nil {
 		return Result{}, ErrDown
 	}
-	r.mu.Lock()
-	if !r.upLocked() {
-		r.mu.Unlock()
-		return Result{}, ErrDown
-	}
-	p := askLocked(r, ch.op, func(p packet) packet { return append(p, ch.fields...) }, ch.decode)
-	r.mu.Unlock()
+	r := p.r
 	ch.session = r.wire.session
-	r.wire.flush()
 
 	result, answered, err := p.await(ctx)
 	// A malformed answer says that the change was carried out, but not how: let the tree show it.
